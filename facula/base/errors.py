@@ -1,0 +1,31 @@
+"""Errors: PyTorch's type and sentence first, then what was received, what was expected and how to mend it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+
+def refuse(kind: type[E], sentence: str, *, received: str = "", expected: str = "", hint: str = "") -> E:
+    """An exception to raise. `str(e)` is PyTorch's sentence byte for byte; the details are notes and the fields of the same names."""
+    error = kind(sentence)
+    details = {"received": received, "expected": expected, "hint": hint}
+    for name, text in details.items():
+        setattr(error, name, text)
+    lines = [f"  {name + ':':<10}{text}" for name, text in details.items() if text]
+    if lines and hasattr(error, "add_note"):  # Python 3.11
+        error.add_note("\n".join(lines))
+    return error
+
+
+class LinAlgError(RuntimeError):
+    """A matrix for which a factorisation or solution does not exist."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """An allocation that the system refused."""
+
+
+class LoadError(RuntimeError):
+    """A file that is damaged, hostile or of an unknown kind; nothing of it was used."""

@@ -1,0 +1,112 @@
+"""What a nest hands to the plan: kernels to run, in order, and the words each is called with.
+
+Every kernel has one signature, `void name(ptr words, i64 lo, i64 hi, i64 worker)`: it does the work items lo..hi-1. `words` are 8-byte
+words that hold addresses, sizes, strides and scalars, so one compiled kernel serves every size. Items are handed out in runs of
+`grain`; what an item computes never depends on the number of threads. `worker` (0 .. threads-1) only picks scratch memory.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..base.dtypes import dtype
+
+
+class Operand(Protocol):
+    """What a nest must know of a tensor; strides count elements. A `Layout` is one."""
+
+    @property
+    def dtype(self) -> dtype: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def strides(self) -> tuple[int, ...]: ...
+
+
+@dataclass(frozen=True)
+class Array:
+    """An operand by itself: workspace, or a tensor seen another way."""
+
+    dtype: dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Out:
+    """Address of output `index`, plus `offset` bytes."""
+
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class In:
+    """Address of tensor input `index` (absent optional tensors have no index), plus `offset` bytes."""
+
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """Address inside the schedule's workspace, 64-byte aligned base, plus `offset` bytes."""
+
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Number:
+    """The value of number argument `index` at each call, as an LLVM type: float, double or i64; `part` 1 is the imaginary part."""
+
+    index: int
+    type: str = "float"
+    part: int = 0
+
+
+Word = int | Out | In | Work | Number
+
+
+def bits(x: float, type_: str = "float") -> int:
+    """A constant number as the word a kernel reads."""
+    return int.from_bytes(struct.pack("<f" if type_ == "float" else "<d", x).ljust(8, b"\0"), "little")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel to compile: `emit(module, name, *static)` writes the function `name` (and what it needs) into the module.
+
+    `static` are hashable values with a stable repr (names, numbers, tuples, frozen dataclasses): with the emitter's dotted name, the target
+    and the digest of the compiler's sources they are the kernel's key in the cache on disk.
+    """
+
+    emit: Callable[..., None]
+    static: tuple[Any, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.emit.__module__}.{self.emit.__qualname__}{self.static!r}"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel over `total` work items in runs of `grain`. `bytes` moved and `flops` done are estimates (explain, GIL release)."""
+
+    kernel: Kernel
+    words: tuple[Word, ...]
+    total: int
+    grain: int
+    bytes: int = 0
+    flops: int = 0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Launches in order; between two of them everything written is visible. `workspace` bytes live as long as the call."""
+
+    launches: tuple[Launch, ...]
+    workspace: int = 0
+    notes: tuple[str, ...] = field(default=())  # for explain: choices made, fallbacks and why
