@@ -1,0 +1,5 @@
+"""Elementwise nests: any number of operands of one (broadcast) shape, any strides, one expression for each output."""
+
+from __future__ import annotations
+
+from .nest import interpret_pointwise, pointwise

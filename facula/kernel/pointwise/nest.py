@@ -1,0 +1,183 @@
+"""From operands and a body to a schedule: which loops, which form, which runs of work.
+
+Limit: bytes of all operands at the bandwidth of a copy; for heavy bodies their vector instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from ...base.dtypes import int64
+from ..access import BROADCAST, CONTIGUOUS, INDEX, STRIDED, TURNED, kind_of
+from ..coalesce import Geometry, coalesce, contiguous
+from ..launch import Array, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
+from ..scalar import Scalar, cast, input, interpret, simplify, substitute, text
+from ..scalar.node import order
+from .cost import run_of, used_inputs, weight
+from .emit import Port, emit_pointwise, tile_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STREAM_BYTES = 24 << 20  # traffic beyond which outputs pass the caches by: they would not be found there anyway
+LONG_ROW = 32768  # rows longer than this are cut into blocks, so that few long rows still feed all threads
+SHORT = 8  # dims shorter than this are not worth a transposing tile
+
+
+def pointwise(
+    outputs: Sequence[Operand], inputs: Sequence[Operand], body: Sequence[Scalar], numbers: Sequence[str] = (), *, in_place: bool = False
+) -> Schedule:
+    """outputs[k][i] = body[k] of inputs[...][i], for every index i of the one shape that all operands have (stride 0 = broadcast).
+
+    `numbers[j]` is the word type of `scalar.number(j)`: "float", "double" or "i64", and "float+float" or "double+double" for a complex
+    number; by default what the leaf's dtype wants. `in_place`: an output is an input (with the same strides), so it is in the caches.
+    """
+    shape = tuple(outputs[0].shape)
+    if any(tuple(o.shape) != shape for o in (*outputs, *inputs)):
+        raise ValueError(f"pointwise wants operands of one shape, not {[tuple(o.shape) for o in (*outputs, *inputs)]}")
+    if 0 in shape:
+        return Schedule(())
+    roots, operands = fitted(outputs, inputs, body)
+    words = [*(Out(k) for k in range(len(outputs))), *(In(k) for k in range(len(inputs)))]
+    has_index = len(operands) > len(words)
+    kinds = tuple(numbers) or number_types(roots)
+    geometry = coalesce(operands)
+    form, geometry, ports = _form(geometry, operands, len(outputs), has_index, used_inputs(roots))
+    run = run_of(roots, [o.dtype for o in operands])
+    total, grain, block = _items(form, geometry, ports, run)
+    traffic = sum(_bytes(o) for o in (*outputs, *inputs))
+    if traffic > STREAM_BYTES and not in_place and _streams(ports[: len(outputs)], geometry):
+        form += " stream"
+    head: list[Word] = [*words, *([0] if has_index else []), *geometry.shape, *(s for steps in geometry.strides for s in steps), block]
+    kernel = Kernel(
+        emit_pointwise, (text(roots), ports[: len(outputs)], ports[len(outputs) :], kinds, geometry.rank, form)
+    )
+    launch = Launch(
+        kernel, (*head, *number_words(kinds)), total, grain, traffic, int(prod(shape) * max(1.0, weight(roots)))
+    )
+    return Schedule((launch,), notes=(f"pointwise {form} rank {geometry.rank}: {', '.join(f'{d} {k}' for d, k in ports)}",))
+
+
+def fitted(outputs: Sequence[Operand], inputs: Sequence[Operand], body: Sequence[Scalar]) -> tuple[tuple[Scalar, ...], list[Operand]]:
+    """The body from and to the types that the operands have in memory, and the operands with the linear index, if it is read, as one more."""
+    leaves = {n for n in order(list(body)) if n.op in ("input", "index")}
+    swap: dict[Scalar, Scalar] = {}
+    operands: list[Operand] = [*outputs, *inputs]
+    for leaf in leaves:
+        if leaf.op == "index":
+            swap[leaf] = input(len(inputs), int64)
+        else:
+            swap[leaf] = cast(input(int(leaf.attr), inputs[int(leaf.attr)].dtype), leaf.dtype)  # type: ignore[arg-type]
+    if any(leaf.op == "index" for leaf in leaves):
+        operands.append(Array(int64, tuple(outputs[0].shape), contiguous(outputs[0].shape)))
+    roots = substitute([cast(b, o.dtype.compute) for b, o in zip(body, outputs)], swap)
+    return tuple(simplify(list(roots))), operands
+
+
+def number_types(body: Sequence[Scalar]) -> tuple[str, ...]:
+    """Word types of the number leaves, in the order of their indices."""
+    found = {int(n.attr): n.dtype for n in order(list(body)) if n.op == "number"}  # type: ignore[arg-type]
+    out = []
+    for k in range(max(found, default=-1) + 1):
+        d = found.get(k)
+        real = "i64" if d is None or not (d.is_complex or d.is_floating_point) else "double" if d.real.itemsize == 8 else "float"
+        out.append(f"{real}+{real}" if d is not None and d.is_complex else real)
+    return tuple(out)
+
+
+def number_words(kinds: Sequence[str]) -> list[Word]:
+    return [Number(j, t, part) for j, kind in enumerate(kinds) for part, t in enumerate(kind.split("+"))]
+
+
+def _form(
+    geometry: Geometry, operands: Sequence[Operand], outs: int, has_index: bool, used: frozenset[int]
+) -> tuple[str, Geometry, tuple[Port, ...]]:
+    """Name of the form, the loops in the order it wants, and each operand's class in the innermost one."""
+    if geometry.rank == 0:
+        geometry = Geometry((1,), tuple((1,) for _ in operands))
+    turned, geometry = _turned(geometry, operands, outs, has_index, used)
+    kinds = []
+    for o, steps in enumerate(geometry.strides):
+        kind = TURNED if o in turned else kind_of(steps[-1], geometry.shape[-1])
+        kinds.append(INDEX if has_index and o == len(operands) - 1 else STRIDED if kind == BROADCAST and o < outs else kind)
+    ports = tuple((o.dtype.name, kind) for o, kind in zip(operands, kinds))
+    form = "tiles" if turned else "flat" if geometry.rank == 1 else "blocks" if geometry.shape[-1] > LONG_ROW else "rows"
+    return form, geometry, ports
+
+
+def _turned(
+    geometry: Geometry, operands: Sequence[Operand], outs: int, has_index: bool, used: frozenset[int]
+) -> tuple[frozenset[int], Geometry]:
+    """Inputs whose unit stride lies in another loop than the outputs', and the loops with that one last but one."""
+    last = geometry.rank - 1
+    if geometry.rank < 2 or geometry.shape[last] < SHORT or any(s[last] != 1 for s in geometry.strides[:outs]):
+        return frozenset(), geometry
+    candidates: dict[int, list[int]] = {}
+    for i in sorted(used):
+        o = outs + i
+        steps, size = geometry.strides[o], operands[o].dtype.itemsize
+        if steps[last] > 1 and size <= 8 and not (has_index and o == len(operands) - 1):
+            d = next((d for d in range(last) if steps[d] == 1 and geometry.shape[d] >= SHORT), None)
+            if d is not None:
+                candidates.setdefault(d, []).append(o)
+    if not candidates:
+        return frozenset(), geometry
+    down = max(candidates, key=lambda d: len(candidates[d]))
+    order_ = [d for d in range(last) if d != down] + [down, last]
+    return frozenset(candidates[down]), geometry.moved(order_)
+
+
+def _items(form: str, geometry: Geometry, ports: Sequence[Port], run: int) -> tuple[int, int, int]:
+    """(work items, items of a run, elements of a block)."""
+    if form == "flat":
+        return geometry.shape[0], run, 0
+    inner = geometry.shape[-1]
+    if form == "tiles":
+        side = tile_of(ports)
+        tiles = prod(geometry.shape[:-2]) * -(-geometry.shape[-2] // side) * -(-inner // side)
+        return tiles, max(1, run // (side * side)), 0
+    if form == "blocks":
+        block = -(-run // 1024) * 1024
+        return prod(geometry.shape[:-1]) * -(-inner // block), 1, block
+    return prod(geometry.shape[:-1]), max(1, run // max(inner, 16)), 0
+
+
+def _streams(outs: Sequence[Port], geometry: Geometry) -> bool:
+    """One contiguous output, in rows long enough for whole cache lines."""
+    return len(outs) == 1 and outs[0][1] == CONTIGUOUS and geometry.shape[-1] >= 64
+
+
+def _bytes(operand: Operand) -> int:
+    """Bytes that lie behind an operand: a broadcast dim counts once."""
+    return operand.dtype.itemsize * prod(n for n, s in zip(operand.shape, operand.strides) if s != 0 or n == 0)
+
+
+# -- definition
+def interpret_pointwise(
+    outputs: Sequence[np.ndarray[Any, Any]], inputs: Sequence[np.ndarray[Any, Any]], body: Sequence[Scalar], numbers: Sequence[Any] = ()
+) -> None:
+    """The same with NumPy, into `outputs`."""
+    import numpy as np
+
+    shape = outputs[0].shape
+    roots, _ = fitted([_operand(o) for o in outputs], [_operand(i) for i in inputs], body)
+    leaves = [*(_computed(np.broadcast_to(i, shape)) for i in inputs), np.arange(prod(shape), dtype=np.int64).reshape(shape)]
+    for out, value in zip(outputs, interpret(roots, leaves, list(numbers))):
+        out[...] = np.broadcast_to(np.asarray(value), shape).astype(out.dtype)
+
+
+def _operand(a: np.ndarray[Any, Any]) -> Array:
+    from ...base.dtypes import from_numpy
+
+    kind = from_numpy(a.dtype)
+    assert kind is not None, f"no dtype for {a.dtype}"
+    return Array(kind, a.shape, tuple(s // max(a.itemsize, 1) for s in a.strides))
+
+
+def _computed(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    from ...base.dtypes import from_numpy
+
+    kind = from_numpy(a.dtype)
+    return a if kind is None else a.astype(kind.compute.numpy)
