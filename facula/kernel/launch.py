@@ -110,3 +110,4 @@ class Schedule:
     launches: tuple[Launch, ...]
     workspace: int = 0
     notes: tuple[str, ...] = field(default=())  # for explain: choices made, fallbacks and why
+    keep: tuple[Any, ...] = field(default=(), repr=False, compare=False)  # arrays whose addresses are among the words

@@ -1,0 +1,184 @@
+"""Schedules of convolutions: which kernels run, over what, with which words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...base.target import Target
+from ...runtime import host
+from ..launch import Kernel, Launch, Operand, Out, Schedule, Word, Work
+from .geometry import Grid, Table, Three, backward_grids, forward_grid, table
+from .product import DEPTH, PANEL_WORDS, WORDS, Form, emit_panels, emit_product
+from .tile import Shape, height, shape_for
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COLUMNS = 448  # pixels of an item
+ITEMS = 8  # items at least, where the outputs can be divided
+BUFFER = 1 << 20  # bytes of results that wait in scratch memory for being written in pieces
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A convolution in three dims; `w` is [outputs][channels per group][taps], as forward sees it."""
+
+    element: str
+    images: int
+    groups: int
+    outputs: int  # per group
+    channels: int  # per group
+    source: Three  # of the forward input
+    result: Three  # of the forward output
+    kernel: Three
+    stride: Three
+    padding: Three
+    dilation: Three
+
+    @property
+    def taps(self) -> int:
+        return math.prod(self.kernel)
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.images * self.groups * self.outputs * self.channels * math.prod(self.result) * self.taps
+
+
+def problem(out: Operand, x: Operand, w: Operand, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> Problem:
+    """Shapes are trusted (the operator has checked them); ValueError when they are not those of a convolution."""
+    n = len(x.shape) - 2
+    if not 1 <= n <= 3 or len(w.shape) != n + 2 or len(out.shape) != n + 2:
+        raise ValueError(f"convolution takes 1 to 3 spatial dims, not x {x.shape}, w {w.shape}, out {out.shape}")
+    if x.shape[1] != w.shape[1] * groups or out.shape[1] != w.shape[0] or w.shape[0] % groups or x.shape[0] != out.shape[0]:
+        raise ValueError(f"channels do not fit: x {x.shape}, w {w.shape}, out {out.shape}, groups {groups}")
+    ones, zeros = (1,) * (3 - n), (0,) * (3 - n)
+
+    def three(fill: tuple[int, ...], xs: Sequence[int]) -> Three:
+        a, b, c = (*fill, *xs)
+        return (a, b, c)
+
+    return Problem(
+        x.dtype.compute.llvm, x.shape[0], groups, w.shape[0] // groups, w.shape[1], three(ones, x.shape[2:]), three(ones, out.shape[2:]),
+        three(ones, w.shape[2:]), three(ones, stride), three(zeros, padding), three(ones, dilation),
+    )  # fmt: skip
+
+
+def dense(operand: Operand, what: str) -> tuple[int, int]:
+    """Strides of image and plane, when the elements of a plane follow each other. NotImplementedError otherwise."""
+    expected = 1
+    for size, stride in zip(reversed(operand.shape[2:]), reversed(operand.strides[2:])):
+        if size != 1 and stride != expected:
+            raise NotImplementedError(f"convolution reads contiguous planes; {what} has strides {operand.strides}")
+        expected *= size
+    return operand.strides[0], operand.strides[1]
+
+
+@dataclass(frozen=True)
+class Side:
+    """An image operand of a product: where it is, and elements from image to image and from plane to plane."""
+
+    at: Word
+    image: int
+    plane: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weight as a product sees it: strides from group to group, output to output and channel to channel."""
+
+    at: Word
+    group: int
+    output: int
+    channel: int
+
+
+class Builder:
+    """Collects launches, workspace and the arrays that stay alive with the schedule."""
+
+    def __init__(self, target: Target | None) -> None:
+        self.target = target or host.target()
+        self.launches: list[Launch] = []
+        self.workspace = 0
+        self.keep: list[object] = []
+        self.notes: list[str] = []
+
+    def room(self, nbytes: int) -> Work:
+        """Workspace, 64-byte aligned."""
+        at = Work(self.workspace)
+        self.workspace += -(-nbytes // 64) * 64
+        return at
+
+    def constant(self, array: np.ndarray) -> int:
+        """Address of an array that lives as long as the schedule."""
+        self.keep.append(array)
+        return array.ctypes.data
+
+    def launch(self, kernel: Kernel, types: dict[str, str], words: dict[str, Word], total: int, grain: int = 1, nbytes: int = 0, flops: int = 0) -> None:
+        if total > 0:
+            self.launches.append(Launch(kernel, tuple(words[name] for name in types), total, grain, nbytes, flops))
+
+    def schedule(self) -> Schedule:
+        return Schedule(tuple(self.launches), self.workspace, tuple(self.notes), tuple(self.keep))
+
+
+def depth_blocks(channels: int, taps: int) -> tuple[int, int]:
+    """(channels, taps) of one pass: equal passes over at most DEPTH."""
+    if channels >= DEPTH:
+        return -(-channels // -(-channels // DEPTH)), 1
+    passes = max(1, -(-taps * channels // DEPTH))
+    return max(1, channels), max(1, -(-taps // passes))
+
+
+def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights, order: np.ndarray, rows: int, shape: Shape) -> Work:
+    """Lay the weights out in panels, in workspace."""
+    count, size = -(-outputs // rows), p.groups * -(-outputs // rows) * rows * channels * len(order) * shape.size
+    to = b.room(size)
+    words: dict[str, Word] = {
+        "to": to, "weight": weights.at, "order": b.constant(order), "outputs": outputs, "channels": channels, "tap_count": len(order),
+        "panels": count, "group_stride": weights.group, "output_stride": weights.output, "channel_stride": weights.channel,
+        "channel_block": depth_blocks(channels, len(order))[0],
+    }  # fmt: skip
+    total = p.groups * count if len(order) and channels else 0
+    grain = max(1, 16384 // max(1, rows * channels * len(order)))
+    b.launch(Kernel(emit_panels, (shape.element, rows)), PANEL_WORDS, words, total, grain, 2 * size)
+    return to
+
+
+def product(b: Builder, p: Problem, grid: Grid, outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:
+    """One matrix product over the pixels of a grid."""
+    shape = shape_for(p.element, b.target)
+    if not grid.count or not outputs or not p.images:
+        return
+    t: Table = table(grid, shape.lanes, shape.width, p.images, x.image, y.image)
+    rows = height(outputs, shape.rows)
+    at = panels(b, p, outputs, channels, weights, t.order, rows, shape)
+    direct = grid.contiguous and t.images == 1
+    image_groups = -(-p.images // t.images)
+    total = t.images * grid.count
+    columns = min(COLUMNS // shape.width * shape.width, -(-total // shape.width) * shape.width)
+    blocks = -(-total // columns)
+    columns = -(-(-(-total // blocks)) // shape.width) * shape.width
+    count = -(-outputs // rows)
+    items = image_groups * p.groups * blocks
+    output_blocks = min(count, max(1, -(-ITEMS // items) if items < ITEMS else 1))
+    if not direct:
+        output_blocks = max(output_blocks, -(-outputs * shape.width * shape.size // BUFFER))
+    output_block = -(-count // output_blocks) * rows
+    output_blocks = -(-outputs // output_block)
+    channel_block, tap_block = depth_blocks(channels, len(t.order))
+    words: dict[str, Word] = {
+        "x": x.at, "panels": at, "y": y.at, "bias": 0 if bias is None else bias, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
+        "items": items, "channels": channels, "outputs": outputs, "groups": p.groups, "tap_count": len(t.order), "images": p.images,
+        "together": t.images, "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane,
+        "depth": grid.source[0], "height": grid.source[1], "width": grid.source[2], "pixels": grid.count, "period": t.period,
+        "source_step": t.source_step, "row_step": t.row_step, "result_step": t.result_step, "columns": columns, "column_blocks": blocks,
+        "output_block": output_block, "output_blocks": output_blocks, "channel_block": channel_block, "tap_block": tap_block,
+    }  # fmt: skip
+    form = Form(p.element, rows, t.read, -1 if direct else t.write, grid.source[0] > 1 or p.kernel[0] > 1, bias is not None)
+    flops = 2 * p.images * p.groups * outputs * channels * grid.count * len(t.order)
+    nbytes = shape.size * p.images * p.groups * (channels * math.prod(grid.source) + outputs * grid.count)
+    b.launch(Kernel(emit_product, (form,)), WORDS, words, items * output_blocks, 1, nbytes, flops)
+    b.notes.append(f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {t.read or 'any'}, {t.images} image(s) together")

@@ -1,0 +1,147 @@
+"""Convolution as a matrix product whose second operand is read from the image: NCHW in, NCHW out, no im2col in memory.
+
+    y[n, o, p] = sum over (tap, c) of  w[o, c, tap] * x[n, c, source(p, tap)]        p: pixel
+
+Vectors run along pixels, weights are broadcast from panels [o / rows][c block][tap][c][rows]. For one panel of pixels (two vectors) the pixels
+of all channels under all taps are copied to the worker's scratch memory, which takes a few per cent of the time of the product that follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...runtime.ir import Function, Module, Value
+from ...runtime.pool_code import scratch
+from .geometry import entry_words
+from .reader import Window, write_rows
+from .tile import Shape, emit_tile, shape_for
+
+DEPTH = 1024  # k of one pass: deep, because every pass reads and writes the results again
+
+WORDS = {
+    "x": "ptr", "panels": "ptr", "y": "ptr", "bias": "ptr", "entries": "ptr", "taps": "ptr", "items": "i64",
+    "channels": "i64", "outputs": "i64", "groups": "i64", "tap_count": "i64", "images": "i64", "together": "i64",
+    "x_image": "i64", "x_plane": "i64", "y_image": "i64", "y_plane": "i64", "depth": "i64", "height": "i64", "width": "i64",
+    "pixels": "i64", "period": "i64", "source_step": "i64", "row_step": "i64", "result_step": "i64",
+    "columns": "i64", "column_blocks": "i64", "output_block": "i64", "output_blocks": "i64", "channel_block": "i64", "tap_block": "i64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is static in a product: the element type, rows of a tile, paces of reading and writing (geometry.Table; write -1: straight into the
+    result), whether planes have three dims, whether there is a bias."""
+
+    element: str
+    rows: int
+    read: int
+    write: int
+    deep: bool
+    bias: bool
+
+
+class Names:
+    """The words of a kernel by name."""
+
+    def __init__(self, f: Function, words: Value, types: dict[str, str]) -> None:
+        for name, value in zip(types, f.words(words, *types.values())):
+            setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Value:
+        raise AttributeError(name)
+
+
+def emit_product(m: Module, name: str, form: Form) -> None:
+    """Items: image groups x channel groups x blocks of pixels x blocks of outputs."""
+    shape = shape_for(form.element, m.target)
+    tile = emit_tile(m, shape, form.rows, form.rows, 1, form.bias)
+    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
+        w = Names(f, words, WORDS)
+        panel = scratch(f, worker)
+        buffer = f.at(panel, DEPTH * shape.width, form.element)
+        with f.range(lo, hi) as item:
+            rest = item.udiv(w.output_blocks)
+            first = (item - rest * w.output_blocks) * w.output_block
+            last = f.smin(w.outputs, first + w.output_block)
+            block, rest = rest.urem(w.column_blocks), rest.udiv(w.column_blocks)
+            group, image = rest.urem(w.groups), rest.udiv(w.groups) * w.together
+            total = f.smin(w.together, w.images - image) * w.pixels
+            x = f.at(w.x, image * w.x_image + group * w.channels * w.x_plane, form.element)
+            y = f.at(w.y, image * w.y_image + (group * w.outputs + first) * w.y_plane, form.element)
+            start = block * w.columns
+            end = f.smin(total, start + w.columns)
+            rows_before = group * w.outputs + first  # weights of a group start at a panel of their own
+            panels = f.at(w.panels, (group * ceil_div(w.outputs, form.rows) + first.udiv(form.rows)) * form.rows * w.channels * w.tap_count, form.element)
+            bias = f.at(w.bias, rows_before, form.element)
+            with f.range(start, end, shape.width) as q:
+                view = _View(f, shape, w, q, f.smin(end - q, shape.width))
+                out, ld = (buffer, f.i64(shape.width)) if form.write >= 0 else (f.at(y, q, form.element), w.y_plane)
+                with f.range(0, w.channels, w.channel_block) as c0, f.range(0, f.smax(w.tap_count, 1), w.tap_block) as t0:
+                    channels, taps = f.smin(w.channel_block, w.channels - c0), f.smin(w.tap_block, w.tap_count - t0)
+                    with f.range(0, taps) as t:
+                        for v in range(shape.vectors):
+                            window = view.window(v, form, f.at(w.taps, (t0 + t) * 4, "i64"))
+                            to = f.at(panel, t * channels * shape.width + v * shape.lanes, form.element)
+                            window.planes(f.at(x, c0 * w.x_plane, form.element), w.x_plane, channels, to, shape.width)
+                    a = f.at(panels, (c0 * w.tap_count + t0 * channels) * form.rows, form.element)
+                    add = f.cast("zext", (c0 | t0).ne(0), "i64")
+                    with f.range(0, last - first, form.rows) as o:
+                        f.call(
+                            "void", tile, f.at(a, o * w.channels * w.tap_count, form.element), panel, f.at(out, o * ld, form.element), ld,
+                            channels * taps, view.left, last - first - o, add, f.at(bias, o, form.element),
+                        )  # fmt: skip
+                if form.write >= 0:
+                    for v in range(shape.vectors):
+                        with f.when(view.left > v * shape.lanes):
+                            limit, left = view.limits[v], view.left - v * shape.lanes
+                            source = f.at(buffer, v * shape.lanes, form.element)
+                            write_rows(f, shape, form.write, view.entry(v), view.result, limit, left, source, last - first, y, w.y_plane)
+
+
+class _View:
+    """A panel of pixels: its table entries, and what the period adds to them."""
+
+    def __init__(self, f: Function, shape: Shape, w: Names, q: Value, left: Value) -> None:
+        self.f, self.shape, self.w, self.left = f, shape, w, left
+        turn = q.udiv(w.period)
+        self.first = f.at(w.entries, (q - turn * w.period).udiv(shape.lanes) * entry_words(shape.lanes), "i32")
+        self.source, self.row, self.result = turn * w.source_step, turn * w.row_step, turn * w.result_step
+        self.limits = [f.mask(shape.lanes, left - v * shape.lanes) for v in range(shape.vectors)]
+
+    def entry(self, v: int) -> Value:
+        return self.f.at(self.first, v * entry_words(self.shape.lanes), "i32")
+
+    def window(self, v: int, form: Form, tap: Value) -> Window:
+        w, sizes = self.w, (self.w.depth, self.w.height, self.w.width)
+        return Window(self.f, self.shape, form.read, form.deep, self.entry(v), tap, sizes, self.source, self.row, self.limits[v])
+
+
+def ceil_div(a: Value, b: int) -> Value:
+    return (a + (b - 1)).udiv(b)
+
+
+PANEL_WORDS = {
+    "to": "ptr", "weight": "ptr", "order": "ptr", "outputs": "i64", "channels": "i64", "tap_count": "i64", "panels": "i64",
+    "group_stride": "i64", "output_stride": "i64", "channel_stride": "i64", "channel_block": "i64",
+}  # fmt: skip
+
+
+def emit_panels(m: Module, name: str, element: str, rows: int) -> None:
+    """Weights of any strides (taps contiguous) -> panels; `order` lists the taps that take part. Items: groups x panels."""
+    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
+        w = Names(f, words, PANEL_WORDS)
+        with f.range(lo, hi) as item:
+            group, panel = item.udiv(w.panels), item.urem(w.panels)
+            first = panel * rows
+            to = f.at(w.to, item * (w.channels * w.tap_count * rows), element)
+            base = f.at(w.weight, group * w.group_stride, element)
+            # Rows past the last repeat it: the tile computes them and does not store them.
+            starts = [f.at(base, f.smin(first + r, w.outputs - 1) * w.output_stride, element) for r in range(rows)]
+            with f.range(0, w.channels, w.channel_block) as c0:
+                channels = f.smin(w.channel_block, w.channels - c0)
+                block = f.at(to, c0 * w.tap_count * rows, element)
+                with f.range(0, channels) as c, f.range(0, w.tap_count) as t:
+                    at = (c0 + c) * w.channel_stride + f.load("i64", w.order, t)
+                    place = f.at(block, (t * channels + c) * rows, element)
+                    for r, start in enumerate(starts):
+                        f.store(f.load(element, start, at), place, r)
