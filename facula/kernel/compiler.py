@@ -10,14 +10,17 @@ import ctypes
 import functools
 import hashlib
 import importlib.util
+import json
+import os
 import struct
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..base.target import Target
+from ..base.target import TARGETS, Target
 from ..runtime import cache, host, images, native
 from ..runtime.ir import Module
 from .launch import In, Kernel, Number, Out, Schedule, Word, Work, bits
@@ -30,7 +33,7 @@ PACKAGE = Path(__file__).resolve().parent.parent  # facula/
 
 _addresses: dict[tuple[Kernel, Target, bool], int] = {}
 _lock = threading.RLock()
-counts = {"memory": 0, "disk": 0, "compiled": 0}  # where kernels came from in this process, for explain and tests
+counts = {"disk": 0, "compiled": 0}  # where kernels came from in this process, for explain and tests
 
 
 # -- identity
@@ -76,7 +79,7 @@ def identity(kernel: Kernel, target: Target, level: Level = "light", check: bool
 # -- text
 def text(kernel: Kernel, target: Target | None = None, check: bool = False) -> tuple[str, str]:
     """(name, LLVM text as emitted). `check` asks emitters for bounds checks: they find it as `module.check`."""
-    name = "".join(c if c.isalnum() else "_" for c in kernel.emit.__qualname__)
+    name = _symbol(kernel)
     module = Module(target or host.target())
     setattr(module, "check", check)  # noqa: B010  not a declared field of Module
     kernel.emit(module, name, *kernel.static)
@@ -204,6 +207,76 @@ def _word(word: Word, addresses: tuple[list[int], list[int]], work: int, numbers
     value = numbers[word.index]
     part = value.imag if word.part else value.real
     return int(part) if word.type == "i64" else bits(float(part), word.type)
+
+
+# -- ahead of time
+def prebuild(kernels: Iterable[Kernel], target: Target | None = None, processes: int = 0) -> int:
+    """Put kernels into the cache on disk, on all cores (`processes` of them) -> how many were missing. The LLVM binding has one lock, so
+    cores take processes; they receive LLVM text and write finished images. A kernel that does not compile raises RuntimeError."""
+    target, store = target or host.target(), cache.cache()
+    if not store.usable:
+        return 0
+    missing = [k for k in dict.fromkeys(kernels) if not store.holds(identity(k, target))]
+    processes = min(processes or host.cores(), len(missing))
+    if processes < 2 or not sys.executable:
+        for kernel in missing:
+            _keep(identity(kernel, target), text(kernel, target)[1], target)
+        return len(missing)
+    jobs, lock, failures = iter(missing), threading.Lock(), list[str]()
+    feeders = [threading.Thread(target=_feed, args=(jobs, lock, target, failures)) for _ in range(processes)]
+    for feeder in feeders:
+        feeder.start()
+    for feeder in feeders:
+        feeder.join()
+    if failures:
+        raise RuntimeError(f"{len(failures)} of {len(missing)} kernels did not compile; the first: {failures[0]}")
+    return len(missing)
+
+
+def _keep(known: str, emitted: str, target: Target) -> None:
+    from . import llvm
+
+    try:
+        cache.cache().write(known, images.link(llvm.object_code(emitted, target)))
+    except images.Unlinkable:
+        return  # compiled anew in each process
+
+
+def _feed(jobs: Iterator[Kernel], lock: threading.Lock, target: Target, failures: list[str]) -> None:
+    """Start one compiling process and hand it kernels until none is left."""
+    paths = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-c", "from facula.kernel.compiler import serve; serve()"]
+    environment = {**os.environ, "PYTHONPATH": paths, "FACULA_CACHE": str(cache.default_folder())}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdin and process.stdout
+        while True:
+            with lock:
+                kernel = next(jobs, None)
+            if kernel is None:
+                process.stdin.close()
+                return
+            try:
+                job = {"identity": identity(kernel, target), "text": text(kernel, target)[1], "target": target.name}
+                process.stdin.write(json.dumps(job) + "\n")
+                process.stdin.flush()
+                answer = json.loads(process.stdout.readline() or '"the compiling process ended"')
+            except (OSError, ValueError, RuntimeError, TypeError) as error:
+                answer = f"{type(error).__name__}: {error}"
+            if answer:
+                failures.append(f"{kernel.key}: {answer}")
+                if process.poll() is not None:
+                    return
+
+
+def serve() -> None:
+    """The compiling process: one JSON object a line in, one JSON string a line out (empty when the image was written)."""
+    for line in sys.stdin:
+        job, answer = json.loads(line), ""
+        try:
+            _keep(job["identity"], job["text"], TARGETS[job["target"]])
+        except Exception as error:  # noqa: BLE001  reported to the process that asked
+            answer = f"{type(error).__name__}: {error}"
+        print(json.dumps(answer), flush=True)
 
 
 def _build_runtime(emit: Callable[[Module, str], None]) -> dict[str, int]:

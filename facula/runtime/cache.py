@@ -7,10 +7,8 @@ blake2b digest of all of that under a key that only this user can read. What doe
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
-import secrets
 import stat
 import struct
 import threading
@@ -35,6 +33,15 @@ class Cache:
         except OSError as error:
             self.reason = str(error)
 
+    @property
+    def usable(self) -> bool:
+        """Whether entries are kept; `reason` says why not."""
+        return bool(self.key)
+
+    def holds(self, identity: str) -> bool:
+        """Whether a file for it exists (it is verified when it is read)."""
+        return self.usable and self.path(identity).exists()
+
     def path(self, identity: str) -> Path:
         return self.folder / (hashlib.blake2b(identity.encode(), digest_size=20).hexdigest() + ".image")
 
@@ -55,7 +62,7 @@ class Cache:
         if not self.key:
             return
         path = self.path(identity)
-        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{secrets.token_hex(4)}")
+        part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{os.urandom(4).hex()}")
         try:
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
@@ -84,7 +91,7 @@ def decode(data: bytes, identity: str, key: bytes) -> Image | None:
     if len(data) < start + DIGEST or not data.startswith(MAGIC):
         return None
     body = data[:-DIGEST]
-    if not hmac.compare_digest(_digest(body, key), data[-DIGEST:]):
+    if _digest(body, key) != data[-DIGEST:]:
         return None
     end = start + struct.unpack_from("<I", data, len(MAGIC))[0]
     tables = json.loads(body[start:end])
@@ -125,10 +132,10 @@ def _user_key(path: Path) -> bytes:
             path.unlink(missing_ok=True)
         except FileNotFoundError:
             pass
-        part = path.with_name(f".key.{os.getpid()}.{secrets.token_hex(4)}")
+        part = path.with_name(f".key.{os.getpid()}.{os.urandom(4).hex()}")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(os.urandom(32))
             file.flush()
             os.fsync(file.fileno())
         try:
