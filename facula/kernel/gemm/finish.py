@@ -1,0 +1,99 @@
+"""The way from sums to the result: out = [out +] body(alpha * sum + beta * bias), rounded once, while the tile is in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...runtime.ir import Function, Module, Value, Var, is_float, vector
+from .frame import Frame
+from .kinds import Kind, narrow, widen
+
+def body_of(epilogue: str, kind: Kind) -> tuple[Callable[..., Value] | None, int]:
+    """The scalar text's emitter and its number of arguments: 1 for f(alpha * sum + beta * bias), 2 for f(alpha * sum, beta * bias)."""
+    if not epilogue:
+        return None, 1
+    from ..scalar import emit, order, parse
+
+    outputs = parse(epilogue)
+    arguments = 1 + max((int(n.attr) for n in order(outputs) if n.op == "input"), default=0)  # type: ignore[arg-type]
+    return lambda f, *xs: emit(f, outputs, list(xs))[0], arguments
+
+
+def emit_finish(m: Module, kind: Kind, epilogue: str = "") -> str:
+    """`finish(words, D, ldd, C, bias, rows, cols, add)`: a tile of sums, rows `ldd` reals apart and padded to whole vectors, to the result."""
+    body, arguments = body_of(epilogue, kind)
+    with m.function("finish", "ptr words, ptr D, i64 ldd, ptr C, ptr U, i64 rows, i64 cols, i64 add", internal=True) as (
+        f, words, D, ldd, C, U, rows, cols, add,
+    ):  # fmt: skip
+        w = Frame(f, words)
+        cm, cn, um, un, biased, plain = w.cm, w.cn, w.um, w.un, w.use_bias.ne(0), w.plain.ne(0)
+        alpha, beta = scale(f, kind, w, "alpha"), scale(f, kind, w, "beta")
+        spare = f.array(kind.out, kind.lanes)
+        with f.range(0, rows) as r, f.range(0, cols, kind.across) as j:
+            left = f.smin(cols - j, kind.across)
+            whole = left.eq(kind.across)
+            x = f.var(kind.vec, f.load(kind.vec, f.at(D, r * ldd + j * kind.units, kind.acc)))
+            with f.otherwise(plain):
+                value, extra = times(f, kind, x.v, alpha), f.var(kind.vec, 0)
+                with f.when(biased):
+                    at = f.at(U, (r * um + j * un) * kind.units, kind.out)
+                    extra.v = times(f, kind, gather(f, kind, at, un, left, whole, spare), beta)
+                if body is not None and arguments == 2:
+                    x.v = body(f, value, extra.v)
+                else:
+                    # -0.0 + 0.0 is 0.0: without a bias nothing may be added.
+                    total = f.select(biased, value + extra.v, value)
+                    x.v = body(f, total) if body is not None else total
+            to = f.at(C, (r * cm + j * cn) * kind.units, kind.out)
+            with f.when(add.ne(0)):
+                x.v = gather(f, kind, to, cn, left, whole, spare) + x.v
+            scatter(f, kind, narrow(f, kind, x.v), to, cn, left, whole, spare)
+    return "finish"
+
+
+def scale(f: Function, kind: Kind, w: Frame, name: str) -> list[Value]:
+    """alpha or beta as one or two scalars of the accumulator's type."""
+
+    def one(field: str) -> Value:
+        if is_float(kind.acc):
+            return w.read(field, kind.acc)
+        return f.cast("trunc", w.read(field, "i64"), kind.acc)
+
+    return [one(name), one(name + "_imag")][: kind.units]
+
+
+def times(f: Function, kind: Kind, x: Value, by: list[Value]) -> Value:
+    real = x * f.splat(by[0], kind.lanes)
+    if kind.units == 1:
+        return real
+    turned = f.shuffle(x, None, [i ^ 1 for i in range(kind.lanes)])
+    sign = f.lanes(kind.vec, [-1.0 if i % 2 == 0 else 1.0 for i in range(kind.lanes)])
+    # A real factor must not make 0 * inf out of an imaginary part that is not there.
+    return f.select(by[1].eq(0.0), real, f.fma(turned * sign, f.splat(by[1], kind.lanes), real))
+
+
+def gather(f: Function, kind: Kind, at: Value, stride: Value, left: Value, whole: Value, spare: Value) -> Value:
+    """`left` elements of memory, `stride` apart, as accumulator lanes; the other lanes hold anything."""
+    memory = vector(kind.lanes, kind.out)
+    x: Var = f.var(kind.vec, 0)
+    near = whole & stride.eq(1)
+    with f.when(near):
+        x.v = widen(f, kind, f.load(memory, at), kind.acc)
+    with f.otherwise(near):
+        with f.range(0, left) as i:
+            for u in range(kind.units):
+                f.store(f.load(kind.out, at, i * stride * kind.units + u), spare, i * kind.units + u)
+        x.v = widen(f, kind, f.load(memory, spare), kind.acc)
+    return x.v
+
+
+def scatter(f: Function, kind: Kind, x: Value, to: Value, stride: Value, left: Value, whole: Value, spare: Value) -> None:
+    """The first `left` elements of x to memory, `stride` apart."""
+    near = whole & stride.eq(1)
+    with f.when(near):
+        f.store(x, to)
+    with f.otherwise(near):
+        f.store(x, spare)
+        with f.range(0, left) as i:
+            for u in range(kind.units):
+                f.store(f.load(kind.out, spare, i * kind.units + u), to, i * stride * kind.units + u)

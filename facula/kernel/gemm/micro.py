@@ -1,0 +1,88 @@
+"""The register tile: `rows` x `vectors` accumulators stay in registers while k runs over packed panels. README.md draws it."""
+
+from __future__ import annotations
+
+from ...runtime.ir import Function, Module, Value, Var
+from .kinds import Kind, multiply_add
+from .pack import UNROLL
+
+ARGUMENTS = "ptr A, ptr B, ptr D, i64 ldd, i64 k, i64 add"
+
+
+def widths(kind: Kind) -> range:
+    """Vectors across a tile for which a micro-kernel exists."""
+    return range(1, kind.vectors + 1)
+
+
+def emit_micro(m: Module, kind: Kind, rows: int, vectors: int) -> str:
+    """One tile: D (rows of `vectors` vectors, `ldd` reals apart) = or += a's panel times b's panel over k words, a multiple of UNROLL."""
+    name = f"micro_{rows}_{vectors}"
+    with m.function(name, ARGUMENTS, internal=True) as (f, A, B, D, ldd, k, add):
+        # To L2, not L1: rows a power of two apart would evict each other in L1 (4 % at n = 2048).
+        for r in range(rows):
+            f.prefetch(D, ldd * r, write=1, level=2, elem=kind.acc)
+        sums = emit_products(f, kind, rows, vectors, A, B, k)
+        for old in (0, 1):
+            with f.when(add.eq(old)):
+                for r in range(rows):
+                    row = f.at(D, ldd * r, kind.acc)
+                    for v in range(vectors):
+                        x = sums[r][v].v
+                        f.store(x + f.load(kind.vec, row, v * kind.lanes) if old else x, row, v * kind.lanes)
+    return name
+
+
+def emit_products(f: Function, kind: Kind, rows: int, vectors: int, A: Value, B: Value, k: Value) -> list[list[Var]]:
+    """The loop over k. A complex row keeps re(a) * b and im(a) * b apart, and joins them at the end: i * (x, y) is (-y, x)."""
+    L, across_a, across_b = kind.lanes, kind.rows * kind.units, kind.vectors * kind.lanes
+    acc = [[[f.var(kind.vec, 0) for _ in range(vectors)] for _ in range(kind.units)] for _ in range(rows)]
+    with f.range(0, k, UNROLL) as p:
+        a_now, b_now = f.at(A, p * across_a, kind.word), f.at(B, p * across_b, kind.word)
+        for u in range(UNROLL):
+            b = [f.load(f"<{L} x {kind.word}>", b_now, u * across_b + v * L) for v in range(vectors)]
+            for r in range(rows):
+                for part in range(kind.units):
+                    a = f.splat(f.load(kind.word, a_now, u * across_a + r * kind.units + part), L)
+                    for v in range(vectors):
+                        acc[r][part][v].v = multiply_add(f, kind, a, b[v], acc[r][part][v].v)
+    if kind.units == 2:
+        turned = [i ^ 1 for i in range(L)]
+        sign = f.lanes(kind.vec, [-1.0 if i % 2 == 0 else 1.0 for i in range(L)])
+        for row in acc:
+            for v in range(vectors):
+                row[0][v].v = f.fma(f.shuffle(row[1][v].v, None, turned), sign, row[0][v].v)
+    return [row[0] for row in acc]
+
+
+def emit_table(m: Module, kind: Kind) -> str:
+    """`tile(slot, ...)` jumps to a micro-kernel: slot = index of the height x number of widths + width - 1.
+
+    Calls under compares instead of a table of addresses: the image then needs no relocations of data.
+    """
+    heights = kind.heights
+    names = [emit_micro(m, kind, r, v) for r in heights for v in widths(kind)]
+    with m.function("tile", "i64 slot, " + ARGUMENTS, internal=True) as (f, slot, *args):
+
+        def choose(lo: int, hi: int) -> None:
+            if hi - lo == 1:
+                f.call("void", names[lo], *args)
+                return
+            middle = (lo + hi) // 2
+            upper = slot >= middle
+            with f.otherwise(upper):
+                choose(lo, middle)
+            with f.when(upper):
+                choose(middle, hi)
+
+        choose(0, len(names))
+    return "tile"
+
+
+def height_slot(f: Function, kind: Kind, rows: Value) -> tuple[Value, Value]:
+    """(index of the smallest height >= rows, whether it is exactly rows)."""
+    index, exact = f.i64(0), rows.eq(kind.heights[0])
+    for h in kind.heights[:-1]:
+        index = index + f.cast("zext", rows > h, "i64")
+    for h in kind.heights[1:]:
+        exact = exact | rows.eq(h)
+    return index, exact
