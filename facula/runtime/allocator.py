@@ -41,7 +41,7 @@ def out_of_memory(nbytes: int) -> OutOfMemoryError:
     """The error for a request that the system refused."""
     return refuse(
         OutOfMemoryError,
-        f"[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes. "
+        f"[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes. "
         "Error code 12 (Cannot allocate memory)",
         received=f"{nbytes} bytes; {_word(ALLOCATED).value} are in use",
         expected=f"memory of this machine or container: {host.memory()} bytes",
@@ -87,6 +87,7 @@ def set_cache_limit(nbytes: int) -> None:
     """How many bytes of large blocks may wait for reuse (at the start a quarter of the memory)."""
     if nbytes < 0:
         raise refuse(ValueError, f"a cache cannot hold {nbytes} bytes", expected="0 or more")
+    setup()
     _word(LIMIT).value = nbytes
     _native("facula_trim", None, ctypes.c_int64)(nbytes)
 
@@ -94,6 +95,7 @@ def set_cache_limit(nbytes: int) -> None:
 def memory_stats() -> dict[str, int]:
     """Bytes and counts. allocated: in live blocks (rounded up to size classes); peak: the most of it so far; reserved: mapped from the
     system; cached: reserved, not in use; cached_large: what empty_cache unmaps; external: of other owners; live: blocks."""
+    setup()
     get = {"allocated": ALLOCATED, "peak": PEAK, "reserved": RESERVED, "cached_large": CACHED, "external": FOREIGN, "live": LIVE}
     stats = {name: _word(at).value for name, at in get.items()}
     counts = {"allocations": TOTAL_ALLOCS, "mappings": MAPPINGS, "limit": LIMIT}
