@@ -1,0 +1,27 @@
+"""Floor 3: `Layout`, `Tensor`, `Plan`, the one `call`, the tape. Knows how operators run, not which exist."""
+
+from __future__ import annotations
+
+from ..base.size import Size
+from .function import call, publish
+from .layout import Layout, layout
+from .modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .result import Result, View
+from .tensor import Tensor
+
+__all__ = [
+    "Layout",
+    "Result",
+    "Size",
+    "Tensor",
+    "View",
+    "call",
+    "enable_grad",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "layout",
+    "no_grad",
+    "publish",
+    "set_grad_enabled",
+]

@@ -1,0 +1,96 @@
+"""Values from one tensor into another, with conversion: the kernel below copy_, to, contiguous and clone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..kernel.launch import Array
+from ..kernel.pointwise import pointwise
+from ..kernel.scalar import Scalar, cast, input, real
+from .expression import PLANS, expanded
+from .layout import Layout, layout
+from .native import fields as F
+from .plan import KernelPlan, allocate
+
+
+def converted(source: DType, target: DType) -> Scalar:
+    """The body that turns an element of one type into another."""
+    x = input(0, source.compute)
+    if source.is_complex and not target.is_complex:
+        x = real(x)
+    return x if x.dtype is target.compute else cast(x, target.compute)
+
+
+def copy_into(target: Any, source: Any) -> None:
+    """target[...] = source; shapes broadcast; memory that overlaps is read first."""
+    if tuple(source.shape) != tuple(target.shape):
+        check_expand(source._layout, tuple(target.shape))
+    if source._block == target._block and source._address == target._address and source._layout is target._layout:
+        return
+    if source._block == target._block and _overlap(source, target):
+        source = fresh_copy(source)
+    key = (copy_into, target._layout, source._layout)
+    plan = PLANS.get(key)
+    if plan is None:
+        lay = target._layout
+        body = (converted(source.dtype, lay.dtype),)
+        schedule = pointwise([Array(lay.dtype, lay.shape, lay.strides)], [expanded(source._layout, tuple(lay.shape))], body)
+        # operand 0 is the target: the source is input 0 of the schedule, operand 1 of the plan
+        plan = PLANS[key] = _IntoPlan(lay, schedule)
+    plan.run([target, source])
+
+
+class _IntoPlan(KernelPlan):
+    """Operand 0 is overwritten from operand 1. The version counter is the caller's business."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Layout, schedule: Any) -> None:
+        super().__init__("copy", [(target, 0, F.OUT_ARGUMENT, 0)], schedule, 2)
+        self.target = target
+
+    def run(self, operands: Any) -> Any:
+        from .plan import execute
+
+        execute(self.schedule, [operands[0]], [operands[1]])
+        return operands[0]
+
+
+def _overlap(a: Any, b: Any) -> bool:
+    return a._address < b._address + b._layout.nbytes and b._address < a._address + a._layout.nbytes
+
+
+def check_expand(source: Layout, shape: tuple[int, ...]) -> None:
+    """RuntimeError unless the source expands to `shape`."""
+    lead = len(shape) - source.ndim
+    if lead < 0 and any(n != 1 for n in source.shape[:-lead]):
+        raise refuse(
+            RuntimeError,
+            f"The expanded size of the tensor ({shape[0] if shape else 1}) must match the existing size ({source.shape[0]}) at non-singleton dimension 0."
+            f"  Target sizes: {list(shape)}.  Tensor sizes: {list(source.shape)}"
+            if len(shape)
+            else f"output with shape {list(shape)} doesn't match the broadcast shape {list(source.shape)}",
+        )
+    for i, n in enumerate(source.shape):
+        at = lead + i
+        if at >= 0 and n not in (1, shape[at]):
+            raise refuse(
+                RuntimeError,
+                f"The expanded size of the tensor ({shape[at]}) must match the existing size ({n}) at non-singleton dimension {at}.  "
+                f"Target sizes: {list(shape)}.  Tensor sizes: {list(source.shape)}",
+                received=f"shape {tuple(source.shape)}",
+                expected=f"a shape that expands to {shape}",
+            )
+
+
+def fresh_copy(source: Any, strides: tuple[int, ...] | None = None, dtype: DType | None = None) -> Any:
+    """The values in memory of their own: contiguous, or with these strides."""
+    lay = layout(source._layout.shape, dtype or source.dtype, strides, source._layout.device)
+    out = allocate(lay)
+    copy_into(out, source)
+    return out
+
+
+__all__ = ["check_expand", "converted", "copy_into", "fresh_copy"]

@@ -1,0 +1,162 @@
+"""`Expression`: a pointwise operator as a traced body. Forward calls, derived gradients and fused chains are all one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..kernel.launch import Array, Schedule
+from ..kernel.pointwise import pointwise
+from ..kernel.scalar import Scalar, cast, input, number, text
+from ..kernel.scalar.derive import derive_saving
+from ..spec.registry import ops
+from . import objects
+from .layout import Layout, dense_like, layout
+from .modes import MODE
+from .native import fields as F
+from .plan import KernelPlan, Plan
+from .tape import Rule
+
+PLANS: dict[tuple[Any, ...], Plan] = {}
+
+
+def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that all of these expand to. RuntimeError with PyTorch's sentence where they do not fit."""
+    result: list[int] = []
+    for shape in shapes:
+        if len(shape) > len(result):
+            result = [1] * (len(shape) - len(result)) + result
+        for k in range(1, len(shape) + 1):
+            n, m = shape[-k], result[-k]
+            if n != m and n != 1:
+                if m != 1:
+                    d = len(result) - k
+                    raise refuse(
+                        RuntimeError,
+                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {d}",
+                        received="shapes " + ", ".join(str(tuple(s)) for s in shapes),
+                        expected="extents that are equal or 1, counted from the last dim",
+                        hint="unsqueeze or expand one of them",
+                    )
+                result[-k] = n
+    return tuple(result)
+
+
+def expanded(source: Layout, shape: tuple[int, ...]) -> Array:
+    """The source with zero strides where it is broadcast to `shape`."""
+    lead = len(shape) - source.ndim
+    strides = [0] * lead + [0 if n == 1 and shape[lead + d] != 1 else s for d, (n, s) in enumerate(zip(source.shape, source.strides))]
+    return Array(source.dtype, shape, tuple(strides))
+
+
+def result_strides(shape: tuple[int, ...], layouts: Sequence[Layout]) -> tuple[int, ...] | None:
+    """Strides of a fresh pointwise result: the order of dims of the operands (PyTorch's rule); None means contiguous."""
+    full = [x for x in layouts if x.shape == shape]
+    if not full or all(x.contiguous for x in full):
+        return None
+    first = full[0]
+    if first.dense and all(x.strides == first.strides for x in full):
+        return first.strides
+    return dense_like(shape, first.strides)
+
+
+class Expression:
+    """Bodies over `inputs` tensor leaves and `numbers` run-time numbers; `outputs[k]` is the memory type of body k.
+
+    Called as an operator: tensors, then numbers. Its derivative is another Expression.
+    """
+
+    __slots__ = ("__weakref__", "body", "entry", "gradients", "inputs", "key", "name", "numbers", "outputs")
+
+    known: dict[tuple[Any, ...], Expression] = {}
+
+    def __init__(self, name: str, body: tuple[Scalar, ...], inputs: int, numbers: tuple[DType, ...], outputs: tuple[DType, ...]) -> None:
+        self.name, self.body, self.inputs, self.numbers, self.outputs = name, body, inputs, numbers, outputs
+        self.gradients: dict[Any, Any] = {}
+        self.entry = objects.Entry(self._handle, ((1 << len(numbers)) - 1) << inputs, self)
+
+    @classmethod
+    def of(cls, name: str, body: tuple[Scalar, ...], inputs: int, numbers: tuple[DType, ...], outputs: tuple[DType, ...]) -> Expression:
+        """The one Expression with these parts."""
+        key = (name, text(body), inputs, numbers, outputs)
+        found = cls.known.get(key)
+        if found is None:
+            found = cls.known[key] = cls(name, body, inputs, numbers, outputs)
+        return found
+
+    def __call__(self, *operands: Any) -> Any:
+        return objects.call(self.entry, *operands)
+
+    def _handle(self, operands: tuple[Any, ...], names: Any) -> Any:
+        tensors = operands[: self.inputs]
+        key = (self, MODE.grad, *[(t._layout, wants(t)) for t in tensors])
+        plan = PLANS.get(key)
+        if plan is None:
+            plan = PLANS[key] = self.plan([t._layout for t in tensors], tuple(MODE.grad and wants(t) for t in tensors))
+        out = plan.run(operands)
+        if objects.NATIVE and plan.rowable and (address := plan.native(tuple(range(len(operands))))):
+            objects.insert(self.entry, None, len(operands), operands, plan, address)
+        return out
+
+    # -- plans
+    def schedule(self, outs: Sequence[Layout], layouts: Sequence[Layout], shape: tuple[int, ...]) -> Schedule:
+        return pointwise([Array(o.dtype, o.shape, o.strides) for o in outs], [expanded(x, shape) for x in layouts], self.body, self.number_types())
+
+    def number_types(self) -> list[str]:
+        return ["i64" if t.is_integral else "double" if t.name in ("float64", "complex128") else "float" for t in self.numbers]
+
+    def plan(self, layouts: Sequence[Layout], needs: tuple[bool, ...], shape: tuple[int, ...] | None = None, into: Layout | None = None) -> KernelPlan:
+        """`into`: the first operand is overwritten with result 0 instead of making a new tensor."""
+        shape = broadcast([x.shape for x in layouts]) if shape is None else shape
+        if into is not None:
+            outs = [into]
+            specs = [(into, 0, F.OUT_ARGUMENT, 0)]
+        else:
+            strides = result_strides(shape, layouts)
+            outs = [layout(shape, t, strides) for t in self.outputs]
+            specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in outs]
+        rule = self.rule(layouts, outs, needs) if any(needs) else None
+        return KernelPlan(self, specs, self.schedule(outs, layouts, shape), len(layouts), rule)
+
+    # -- derivative
+    def rule(self, layouts: Sequence[Layout], outs: Sequence[Layout], needs: tuple[bool, ...]) -> Rule | None:
+        edges = tuple(i for i, need in enumerate(needs) if need)
+        if not edges:
+            return None
+        backward, save = self._derived(edges, tuple(layouts[i].dtype for i in edges), tuple(x.dtype for x in layouts))
+        shapes = [layouts[i].shape for i in edges]
+        out_shape = outs[0].shape
+        shrink = tuple(None if s == out_shape else s for s in shapes)
+
+        def run(grads: Sequence[Any], values: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+            got = backward(grads, values)
+            return [g if s is None or g is None else ops.sum_to_size(g, s) for g, s in zip(got, shrink)]
+
+        return Rule(title(self.name), self, run, save, edges, tuple(layouts[i] for i in edges), tuple(outs))
+
+    def _derived(self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]) -> tuple[Any, tuple[tuple[bool, int], ...]]:
+        """The backward Expression for these inputs, and what it wants saved."""
+        key = (edges, types, memory)
+        found = self.gradients.get(key)
+        if found is None:
+            found = self.gradients[key] = self._derive(edges, types, memory)
+        return found
+
+    def _derive(self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]) -> tuple[Any, tuple[tuple[bool, int], ...]]:
+        which = [k for k, t in enumerate(self.outputs) if t.is_floating_point or t.is_complex]
+        got = derive_saving([self.body[k] for k in which])
+        raise NotImplementedError(got)
+
+
+def title(name: str) -> str:
+    """PyTorch's name of a node: add -> AddBackward0."""
+    return "".join(part[:1].upper() + part[1:] for part in name.rstrip("_").split("_")) + "Backward0"
+
+
+def wants(t: Any) -> bool:
+    return t._node is not None or bool(t._flags & F.REQUIRES_GRAD)
+
+
+__all__ = ["Expression", "broadcast", "cast", "expanded", "input", "number", "result_strides", "title", "wants"]

@@ -1,0 +1,234 @@
+"""Public functions: from what a user wrote to a plan that runs. `call` is the same door for code that has its arguments bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..base.errors import refuse
+from ..spec.binder import BINDER
+from ..spec.registry import FAMILIES, Op, ops
+from ..spec.schema import REQUIRED
+from . import objects, writing
+from .expression import PLANS
+from .layout import TRIM
+from .modes import MODE, sync
+from .overrides import dispatch_override, overridden
+from .plan import Plan
+from .planner import PLANNERS, gather, key_of
+
+LIMIT = 1 << 17  # plans kept before all are dropped
+
+
+def plan_for(op: Op, bound: Sequence[Any]) -> tuple[Plan, list[Any]]:
+    """The plan for these arguments, and its operands."""
+    call_ = gather(op, bound)
+    key = key_of(call_)
+    try:
+        plan = PLANS.get(key)
+    except TypeError:  # an argument that cannot be a key (a generator, an array): planned afresh
+        return PLANNERS[op.kind](call_), [*call_.tensors, *call_.numbers]
+    if plan is None:
+        if len(PLANS) > LIMIT:
+            forget()
+        plan = PLANNERS[op.kind](call_)
+        PLANS[key] = plan
+    return plan, [*call_.tensors, *call_.numbers]
+
+
+def forget() -> None:
+    """Drop all plans (layouts were dropped, or there are too many)."""
+    PLANS.clear()
+    objects.clear_table()
+
+
+TRIM.append(forget)
+
+
+def call(op: Op, *bound: Any) -> Any:
+    """One operator with its arguments in schema order."""
+    if op.kind == "composite":
+        return op.block.compose(*bound)
+    plan, operands = plan_for(op, bound)
+    if MODE.slow:
+        return around(plan, operands)
+    return plan.run(operands)
+
+
+def around(plan: Plan, operands: Sequence[Any]) -> Any:
+    """A run with whatever hangs on the road: recording, saved-tensor hooks, anomaly mode."""
+    got = plan.run(operands)
+    for wrapper in AROUND:
+        got = wrapper(plan, operands, got)
+    return got
+
+
+AROUND: list[Callable[[Plan, Sequence[Any], Any], Any]] = []
+
+
+class Function:
+    """A public name: its overloads, and how a call of it is bound. `variant`: function, method, in_place, reflected, operator."""
+
+    __slots__ = ("doc", "entry", "name", "ops", "public", "schemas", "title", "variant")
+
+    def __init__(self, name: str, ops_: Sequence[Op], variant: str) -> None:
+        self.name, self.ops, self.variant = name, list(ops_), variant
+        self.title = name
+        self.schemas = [op.schema for op in self.ops]
+        self.doc = signature_text(self.ops[0], name, variant) + (self.ops[0].block.__doc__ or "")
+        self.entry = objects.Entry(self.handle, self._mask(), self)
+
+    def _mask(self) -> int:
+        """Places where an int is an operand in every overload that has a place there."""
+        mask = 0
+        width = max((s.positional for s in self.schemas), default=0)
+        for i in range(min(width, 62)):
+            here = [(op, op.schema.params[i]) for op in self.ops if i < op.schema.positional]
+            if all((p.is_operand or p.is_tensor) and p.name not in getattr(op.block, "static", ()) for op, p in here):
+                mask |= 1 << i
+        return mask
+
+    # -- a miss of the plan table, or a call in the Python twin
+    def handle(self, arguments: tuple[Any, ...], names: tuple[str, ...] | None) -> Any:
+        n = len(arguments) - len(names) if names else len(arguments)
+        args = arguments[:n]
+        kwargs = dict(zip(names, arguments[n:])) if names else {}
+        sync()
+        if not MODE.overrides_off:
+            found = overridden(arguments, MODE.functions)
+            if found is not None:
+                return dispatch_override(found, self.public, args, kwargs)
+        try:
+            return self._bound(arguments, names, args, kwargs)
+        except Unsupported:
+            return NotImplemented
+
+    def _bound(self, arguments: tuple[Any, ...], names: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        out = kwargs.pop("out", None) if "out" in kwargs and "out" not in self.schemas[0].index else None
+        operator = self.variant in ("operator", "in_place_operator")
+        try:
+            which, bound = BINDER.choose(self.schemas, args, kwargs, self.title, self.variant in ("method", "in_place"))
+        except TypeError:
+            if operator:
+                raise Unsupported from None
+            raise
+        op = self.ops[which]
+        if self.variant in ("in_place", "in_place_operator"):
+            return writing.in_place(op, bound, self.title)
+        if out is not None:
+            return writing.into_out(op, bound, out, self.title)
+        if op.kind == "composite":
+            return op.block.compose(*bound)
+        plan, operands = plan_for(op, bound)
+        got = around(plan, operands) if MODE.slow else plan.run(operands)
+        if objects.NATIVE and plan.rowable and not MODE.slow:
+            self._row(arguments, names, operands, plan)
+        return got
+
+    def _row(self, arguments: tuple[Any, ...], names: Any, operands: Sequence[Any], plan: Plan) -> None:
+        """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came."""
+        places = []
+        for operand in operands:
+            found = next((i for i, a in enumerate(arguments) if a is operand), None)
+            if found is None:
+                return
+            places.append(found)
+        for i, a in enumerate(arguments):
+            if i in places:
+                continue
+            if type(a) is float or (type(a) is int and self.entry.mask >> i & 1):
+                return  # its value decided something: the key does not hold it
+        address = plan.native(tuple(places))
+        if address:
+            objects.insert(self.entry, names, len(arguments) - len(names or ()), arguments, plan, address)
+
+    def __repr__(self) -> str:
+        return f"<{self.variant} {self.name}>"
+
+
+class Unsupported(Exception):
+    """An operator met an operand it does not know: Python asks the other side."""
+
+
+def signature_text(op: Op, name: str, variant: str) -> str:
+    """The first lines of a builtin's docstring from which `inspect` reads its signature."""
+    parts, star = [], False
+    for i, p in enumerate(op.schema.params):
+        if p.keyword_only and not star:
+            parts.append("*")
+            star = True
+        if i == 0 and variant in ("method", "in_place"):
+            parts.append("self")
+            continue
+        parts.append(p.name if p.default is REQUIRED else f"{p.name}={p.default!r}")
+    if op.block.out and "out" not in op.schema.index and variant == "function":
+        parts += [] if star else ["*"]
+        parts.append("out=None")
+    return f"{name}({', '.join(parts)})\n--\n\n"
+
+
+PUBLIC: dict[tuple[str, str], Any] = {}  # (place, name) -> function, for `facula.X`, `facula.nn.functional.X`, ...
+
+
+def publish() -> None:
+    """Make the public functions of every operator that has been declared: namespaces, Tensor methods, in-place variants."""
+    for name, family in list(FAMILIES.items()):
+        block = family[0].block
+        shown = block.public or name
+        if getattr(ops, "__dict__", {}).get(shown) is not None:
+            continue
+        paths = " ".join(op.block.paths for op in family).split()
+        function = _function(shown, family)
+        setattr(ops, shown, function)
+        for path in paths:
+            if path != "Tensor":
+                PUBLIC[(path, shown)] = function
+        if "Tensor" in paths:
+            _method(shown, [op for op in family if "Tensor" in op.block.paths.split()])
+        if any(op.block.in_place for op in family):
+            _in_place(shown, [op for op in family if op.block.in_place], paths)
+
+
+def _function(name: str, family: list[Op]) -> Any:
+    if len(family) == 1 and family[0].kind == "composite":
+        compose = family[0].block.compose
+        compose.__name__ = compose.__qualname__ = name
+        compose.__doc__ = compose.__doc__ or family[0].block.__doc__
+        return compose
+    made = Function(name, family, "function")
+    made.public = objects.public(made.entry, name, made.doc)
+    return made.public
+
+
+def _method(name: str, family: list[Op]) -> None:
+    if hasattr(objects.Tensor, name) and name in vars(objects.Tensor):
+        return
+    if len(family) == 1 and family[0].kind == "composite":
+        setattr(objects.Tensor, name, family[0].block.compose)
+        return
+    made = Function(name, family, "method")
+    made.public = objects.method(made.entry, name, made.doc)
+    setattr(objects.Tensor, name, made.public)
+
+
+def _in_place(name: str, family: list[Op], paths: list[str]) -> None:
+    made = Function(name + "_", family, "in_place")
+    made.public = objects.method(made.entry, name + "_", made.doc)
+    if "Tensor" in paths:
+        setattr(objects.Tensor, name + "_", made.public)
+    function = Function(name + "_", family, "in_place")
+    function.public = objects.public(function.entry, name + "_", function.doc)
+    setattr(ops, name + "_", function.public)
+    for path in paths:
+        if path != "Tensor":
+            PUBLIC[(path, name + "_")] = function.public
+
+
+def operator(slot: str, name: str, in_place: bool = False) -> None:
+    """Let Python's operator `slot` be the op `name`."""
+    made = Function(name, FAMILIES[name], "in_place_operator" if in_place else "operator")
+    made.public = objects.public(made.entry, name, made.doc)
+    objects.set_slot(slot, made.entry)
+
+
+__all__ = ["AROUND", "PUBLIC", "Function", "call", "forget", "operator", "plan_for", "publish", "refuse"]

@@ -1,0 +1,192 @@
+"""Modes of a thread: gradient recording, inference, and whatever makes calls pass Python (function modes, hooks, recording).
+
+Each thread has its own; emitted code sees one word and the thread it belongs to, and asks Python when another thread comes along.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .native import fields as F
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
+
+
+class Mode(threading.local):
+    """This thread's modes."""
+
+    def __init__(self) -> None:
+        self.grad = True
+        self.inference = False
+        self.recorder: Any = None  # set while a step is recorded
+        self.saved_hooks: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = []
+        self.functions: list[Any] = []  # active function modes, innermost last
+        self.overrides_off = 0
+        self.anomaly = False
+
+    @property
+    def slow(self) -> bool:
+        """Whether every call has to pass Python."""
+        return bool(self.recorder or self.saved_hooks or self.functions or self.anomaly)
+
+
+MODE = Mode()
+NATIVE: list[Callable[[int], None]] = []  # told the mode word whenever it may have changed
+
+
+def sync() -> None:
+    """Tell emitted code the modes of this thread."""
+    word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_SLOW if MODE.slow else 0)
+    for tell in NATIVE:
+        tell(word)
+
+
+def is_grad_enabled() -> bool:
+    return MODE.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    return MODE.inference
+
+
+class _GradMode:
+    """Context manager and decorator; also decorates generator functions, whose frames run in the mode."""
+
+    grad = True
+    inference: bool | None = None
+
+    def __init__(self) -> None:
+        self.before: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        self.before.append((MODE.grad, MODE.inference))
+        MODE.grad = self.grad
+        if self.inference is not None:
+            MODE.inference = self.inference
+        sync()
+
+    def __exit__(self, *exc: object) -> None:
+        MODE.grad, MODE.inference = self.before.pop()
+        sync()
+
+    def clone(self) -> _GradMode:
+        return type(self)()
+
+    def __call__(self, function: Any) -> Any:
+        import inspect
+
+        if inspect.isclass(function):
+            function.__init__ = self(function.__init__)
+            return function
+        if inspect.isgeneratorfunction(function):
+            return self._generator(function)
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return inside
+
+    def _generator(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            source = function(*args, **kwargs)
+            try:
+                with self.clone():
+                    got = next(source)
+                while True:
+                    try:
+                        sent = yield got
+                    except GeneratorExit:
+                        with self.clone():
+                            source.close()
+                        raise
+                    except BaseException as error:
+                        with self.clone():
+                            got = source.throw(error)
+                    else:
+                        with self.clone():
+                            got = source.send(sent)
+            except StopIteration as end:
+                return end.value
+
+        return inside
+
+
+class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
+    """Nothing is recorded inside."""
+
+    grad = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        _GradMode.__init__(self)
+        return self(function)
+
+
+class enable_grad(_GradMode):  # noqa: N801
+    """Recording is on inside, also within `no_grad`."""
+
+    grad = True
+
+    def __new__(cls, function: Any = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        _GradMode.__init__(self)
+        return self(function)
+
+
+class set_grad_enabled(_GradMode):  # noqa: N801
+    """Recording on or off: at once, and until the end of the block when used with `with`."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self.grad = bool(mode)
+        self.before.append((MODE.grad, MODE.inference))
+        MODE.grad = self.grad
+        sync()
+
+    def __enter__(self) -> None:
+        MODE.grad = self.grad
+        sync()
+
+    def __call__(self, function: Any) -> Any:
+        MODE.grad, MODE.inference = self.before.pop()
+        sync()
+        return super().__call__(function)
+
+    def clone(self) -> _GradMode:
+        return set_grad_enabled(self.grad)
+
+
+class inference_mode(_GradMode):  # noqa: N801
+    """Like `no_grad`, and tensors made inside can never take part in recording."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        self = super().__new__(cls)
+        if isinstance(mode, bool):
+            return self
+        self.__init__(True)
+        return self(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self.mode = bool(mode)
+
+    def __enter__(self) -> None:
+        self.before.append((MODE.grad, MODE.inference))
+        if self.mode:
+            MODE.grad, MODE.inference = False, True
+        else:
+            MODE.inference = False
+        sync()
+
+    def clone(self) -> _GradMode:
+        return inference_mode(self.mode)

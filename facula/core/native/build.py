@@ -1,0 +1,170 @@
+"""Loads the emitted core and makes the Tensor type from it (PyType_FromSpec: a heap type that Python can add to)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+from ...base.device import device, memory_format
+from ...base.dtypes import dtype
+from ...kernel.compiler import functions
+from ...kernel.launch import Kernel
+from ...runtime import native
+from .. import modes
+from . import fields as F
+from .text import emit_core
+
+KEEP: list[Any] = []  # C structures that the interpreter keeps pointing into
+SLOT_IDS = {
+    "add": 7, "subtract": 36, "multiply": 29, "true_divide": 37, "floor_divide": 12, "remainder": 34, "power": 33, "matrix_multiply": 75, "and": 8,
+    "or": 31, "xor": 38, "lshift": 28, "rshift": 35, "unary_negative": 30, "unary_invert": 27, "unary_absolute": 6, "inplace_add": 14,
+    "inplace_subtract": 23, "inplace_multiply": 18, "inplace_true_divide": 24, "inplace_floor_divide": 16, "inplace_remainder": 21, "inplace_power": 20,
+    "inplace_and": 15, "inplace_or": 19, "inplace_xor": 25, "inplace_lshift": 17, "inplace_rshift": 22, "subscript": 5,
+}  # fmt: skip
+CLEAR, DEALLOC, HASH, MEMBERS, RICHCOMPARE, TRAVERSE = 51, 52, 59, 72, 67, 71
+FASTCALL, FASTCALL_KEYWORDS, ONE = 0x80, 0x82, 0x08
+GC, BASETYPE = 1 << 14, 1 << 10
+OBJECT, LONGLONG, SSIZE = 6, 17, 19
+PYTHON_TYPES = {"PyFloat_Type": float, "PyLong_Type": int, "PyUnicode_Type": str, "PyBool_Type": bool, "PyTuple_Type": tuple}
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+class _Slot(ctypes.Structure):
+    _fields_ = [("id", ctypes.c_int), ("function", ctypes.c_void_p)]
+
+
+class _Spec(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item", ctypes.c_int), ("flags", ctypes.c_uint), ("slots", ctypes.c_void_p)]
+
+
+class _Member(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("type", ctypes.c_int), ("offset", ctypes.c_ssize_t), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+def slot_offsets(cls: type, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Byte offsets of a class's __slots__, found by writing to an instance."""
+    probe = cls.__new__(cls)
+    words = ctypes.c_uint64 * ((cls.__basicsize__ - F.HEADER) // 8)
+    found = []
+    for name in names:
+        mark = object()
+        setattr(probe, name, mark)
+        found.append((name, F.HEADER + 8 * list(words.from_address(id(probe) + F.HEADER)).index(id(mark))))
+        delattr(probe, name)
+    return tuple(found)
+
+
+def _builtin(address: int, name: str, flags: int, owner: Any = None, doc: str = "") -> Any:
+    create = ctypes.pythonapi.PyCFunction_NewEx
+    create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    definition = _MethodDef(name.encode(), address, flags, doc.encode() if doc else None)
+    KEEP.append(definition)
+    return create(ctypes.addressof(definition), owner, None)
+
+
+def _tensor_type(at: dict[str, int], numbers: tuple[str, ...]) -> Any:
+    T = F.TENSOR
+    members = [
+        ("_layout", OBJECT, T["layout"], 0), ("_node", OBJECT, T["node"], 0), ("_grad", OBJECT, T["grad"], 0), ("_root", OBJECT, T["base"], 0),
+        ("_hooks", OBJECT, T["hooks"], 0), ("_address", LONGLONG, T["data"], 1), ("_block", LONGLONG, T["block"], 1), ("_flags", LONGLONG, T["flags"], 0),
+        ("_viewed", LONGLONG, T["viewed"], 0), ("__weaklistoffset__", SSIZE, T["weak"], 1), ("__dictoffset__", SSIZE, T["dict"], 1),
+    ]  # fmt: skip
+    table = (_Member * (len(members) + 1))(*(_Member(n.encode(), t, o, f, None) for n, t, o, f in members))
+    slots = {DEALLOC: at["tensor_dealloc"], TRAVERSE: at["tensor_traverse"], CLEAR: at["tensor_clear"], HASH: at["tensor_hash"]}
+    slots |= {RICHCOMPARE: at["slot_richcompare"], MEMBERS: ctypes.addressof(table)}
+    slots |= {SLOT_IDS[n]: at["slot_" + n] for n in numbers if n in SLOT_IDS}
+    rows = (_Slot * (len(slots) + 1))(*(_Slot(k, v) for k, v in slots.items()))
+    spec = _Spec(b"facula.Tensor", F.TENSOR_SIZE, 0, GC | BASETYPE, ctypes.addressof(rows))
+    KEEP.extend((table, rows, spec))
+    create = ctypes.pythonapi.PyType_FromSpec
+    create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p]
+    return create(ctypes.addressof(spec))
+
+
+def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
+    """The names that `core.objects` documents."""
+    state = (ctypes.c_int64 * F.STATE_WORDS)()
+    table = (ctypes.c_int64 * (F.ROWS * F.ROW_WORDS))()
+    KEEP.extend((state, table))
+    kernel = Kernel(emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq")), slot_offsets(entry, ("handler", "mask")), numbers))
+    symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
+    at = functions(kernel, symbols=symbols, level="full")
+    Tensor = _tensor_type(at, numbers)
+
+    def put(name: str, value: int) -> None:
+        state[F.STATE[name]] = value
+
+    for name, value in (("tensor", id(Tensor)), ("parameter", id(Tensor)), ("node", id(node)), ("none", id(None)), ("dtype", id(dtype)),
+                        ("memory_format", id(memory_format)), ("device", id(device)), ("not_implemented", id(NotImplemented)), ("table", ctypes.addressof(table)),
+                        ("parallel", native.address("facula_parallel"))):  # fmt: skip
+        put(name, value)
+    KEEP.extend((Tensor, node, entry))
+    thread = ctypes.pythonapi.PyThreadState_Get
+    thread.restype = ctypes.c_void_p
+
+    def tell(word: int) -> None:
+        put("mode", word)
+        put("thread", thread())
+
+    modes.NATIVE.append(tell)
+    modes.sync()
+    os.register_at_fork(after_in_child=modes.sync)
+    kept: dict[int, Any] = {}
+    insert_row = _builtin(at["facula_insert"], "insert", FASTCALL)
+
+    def insert(entry: Any, names: Any, n: int, arguments: tuple[Any, ...], plan: Any, address: int) -> None:
+        row = insert_row(entry, names, n, arguments, address)
+        if row >= 0:  # what a key names by address stays alive as long as its row
+            kept[row] = (entry, names, tuple(a for a in arguments if not isinstance(a, Tensor)), tuple(a._layout for a in arguments if isinstance(a, Tensor)), plan)
+
+    def clear_table() -> None:
+        ctypes.memset(ctypes.addressof(table), 0, ctypes.sizeof(table))
+        kept.clear()
+
+    def set_slot(name: str, entry: Any) -> None:
+        KEEP.append(entry)
+        state[F.STATE_SLOTS + numbers.index(name)] = id(entry)
+
+    def set_parameter(cls: type) -> None:
+        KEEP.append(cls)
+        put("parameter", id(cls))
+
+    def next_number() -> int:
+        n = state[F.STATE["sequence"]]
+        state[F.STATE["sequence"]] = n + 1
+        return n
+
+    instance_method = ctypes.pythonapi.PyInstanceMethod_New
+    instance_method.restype, instance_method.argtypes = ctypes.py_object, [ctypes.py_object]
+
+    def public(entry: Any, name: str, doc: str) -> Any:
+        return _builtin(at["facula_public"], name, FASTCALL_KEYWORDS, entry, doc)
+
+    def memory(t: Any) -> tuple[int, int, int]:
+        block = t._block
+        return block, ctypes.c_int64.from_address(block + F.BLOCK_DATA).value, ctypes.c_int64.from_address(block + F.BLOCK_BYTES).value
+
+    return {
+        "Tensor": Tensor,
+        "make": _builtin(at["make"], "make", FASTCALL),
+        "alias": _builtin(at["alias"], "alias", FASTCALL),
+        "adopt": _builtin(at["adopt"], "adopt", FASTCALL),
+        "rebind": _builtin(at["rebind"], "rebind", FASTCALL),
+        "version": _builtin(at["version"], "version", ONE),
+        "bump": _builtin(at["bump"], "bump", ONE),
+        "run": _builtin(at["facula_execute"], "run", FASTCALL),
+        "call": _builtin(at["facula_call"], "call", FASTCALL),
+        "insert": insert,
+        "next_sequence": next_number,
+        "set_slot": set_slot,
+        "set_parameter": set_parameter,
+        "method": lambda entry, name, doc: instance_method(public(entry, name, doc)),
+        "public": public,
+        "clear_table": clear_table,
+        "memory": memory,
+        "state": state,
+    }

@@ -1,0 +1,56 @@
+"""Where things lie: the fields of a Tensor object, of a native plan, of the plan table and of the state shared with Python.
+
+All are 8-byte words. Of CPython's own layout only the size of the object header is used, and that ob_type is its last word.
+"""
+
+from __future__ import annotations
+
+HEADER = object.__basicsize__  # 16 bytes on ordinary builds
+TYPE = HEADER - 8  # ob_type
+
+# Tensor object, byte offsets
+TENSOR_FIELDS = ("layout", "data", "block", "node", "grad", "base", "flags", "viewed", "hooks", "weak", "dict")
+TENSOR = {name: HEADER + 8 * i for i, name in enumerate(TENSOR_FIELDS)}
+TENSOR_SIZE = HEADER + 8 * len(TENSOR_FIELDS)
+TENSOR_OBJECTS = ("layout", "node", "grad", "base", "hooks", "dict")  # references that the garbage collector follows
+
+# flags of a tensor
+REQUIRES_GRAD = 1  # a leaf that wants a gradient
+RETAINS_GRAD = 2
+INFERENCE = 4
+UNTRACKED = 8  # from `.data`: writes do not count as versions
+LEAF_GRAD_SET = 16
+OUTPUT_SHIFT = 8  # from here: which result of its node this is
+
+# block header (facula/runtime/allocator.py)
+BLOCK_REFS, BLOCK_BYTES, BLOCK_VERSION, BLOCK_DATA = 0, 24, 32, 40
+
+# state shared with Python, word numbers
+STATE = {
+    name: i
+    for i, name in enumerate(
+        ("mode", "thread", "tensor", "parameter", "table", "node", "sequence", "none", "dtype", "memory_format", "not_implemented", "device", "hits", "misses", "parallel")
+    )
+}
+STATE_SLOTS = 32  # entries of the number slots start here
+STATE_WORDS = 128
+MODE_GRAD, MODE_SLOW = 1, 2  # mode word: gradient recording on; everything must pass Python
+
+# plan table
+ROWS = 4096
+ROW_WORDS = 24
+ROW_KEY = 1  # word 0: length of the key, 0 when the row is free
+ROW_KEY_MAX = 20
+ROW_PLAN = 22
+
+# native plan, word numbers
+PLAN = {
+    name: i
+    for i, name in enumerate(
+        ("kind", "outs_n", "words_n", "patches_n", "launches_n", "workspace", "words", "patches", "launches", "outs", "rule", "saved_n", "saved", "edges_n", "edges", "wrap", "source", "delta")
+    )
+}
+PLAN_WORDS_MAX = 120  # words of all launches together; larger plans stay in Python
+KIND_KERNEL, KIND_VIEW = 0, 1
+PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
+OUT_NEW, OUT_ARGUMENT = 0, 1  # an output is a new tensor, or the argument it overwrites

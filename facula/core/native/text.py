@@ -1,0 +1,557 @@
+"""The emitted side of tensors and calls: the object's memory, the plan table, running a plan, recording a node.
+
+`dispatch(entry, args, n, kwnames)` is the road of every call. It writes a key of identities (entry, mode, layouts, small values), looks it up
+in the plan table and, on a hit, allocates, launches, wraps and records without a Python frame. Anything unusual goes to `entry.handler`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...runtime.allocator_code import emit_memory
+from ...runtime.ir import Function, Module, Value
+from . import fields as F
+
+TAG_FLOAT, TAG_INT, TAG_BOOL = 1, 2, 5
+
+
+class Core:
+    """Writes the module; small methods so that each piece is readable alone."""
+
+    def __init__(self, module: Module, node_slots: dict[str, int], entry_slots: dict[str, int], numbers: Sequence[str]) -> None:
+        self.m, self.node, self.entry, self.numbers = module, node_slots, entry_slots, numbers
+
+    # -- small pieces
+    def state(self, f: Function, name: str | int, type_: str = "ptr") -> Value:
+        return f.load(type_, self.state_at(f, name))
+
+    def state_at(self, f: Function, name: str | int) -> Value:
+        word = F.STATE[name] if isinstance(name, str) else name
+        return f.bytes(Value(f, "ptr", self.m.external("facula_core")), 8 * word)
+
+    def get(self, f: Function, obj: Value, offset: int, type_: str = "ptr") -> Value:
+        return f.load(type_, f.bytes(obj, offset))
+
+    def set(self, f: Function, obj: Value, offset: int, value: Value | int, type_: str = "i64") -> None:
+        f.store(value if isinstance(value, Value) else f.const(type_, value), f.bytes(obj, offset))
+
+    def address(self, f: Function, p: Value) -> Value:
+        return f.cast("ptrtoint", p, "i64")
+
+    def some(self, f: Function, p: Value) -> Value:
+        return p.ne(0)
+
+    def incref(self, f: Function, p: Value) -> None:
+        f.call("void", "Py_IncRef", p)
+
+    def decref(self, f: Function, p: Value) -> None:
+        f.call("void", "Py_DecRef", p)
+
+    def symbol(self, f: Function, name: str) -> Value:
+        return Value(f, "ptr", self.m.external(name))
+
+    def retain(self, f: Function, block: Value) -> None:
+        f.store(f.load("i64", block) + 1, block)
+
+    def alloc(self, f: Function, nbytes: Value) -> Value:
+        return f.call("ptr", "facula_alloc", nbytes)
+
+    def release(self, f: Function, block: Value) -> None:
+        with f.when(block.ne(0)):
+            f.call("void", "facula_release", block)
+
+    def is_tensor(self, f: Function, obj: Value) -> Value:
+        kind = self.get(f, obj, F.TYPE)
+        return kind.eq(self.state(f, "tensor")) | kind.eq(self.state(f, "parameter"))
+
+    def new_tensor(self, f: Function, layout: Value, data: Value, block: Value, kind: Value | None = None) -> Value:
+        out = f.call("ptr", "PyType_GenericAlloc", kind or self.state(f, "tensor"), f.i64(0))
+        self.incref(f, layout)
+        for name, value in (("layout", layout), ("data", data), ("block", block)):
+            self.set(f, out, F.TENSOR[name], value)
+        return out
+
+    # -- the object's memory
+    def emit_object(self) -> None:
+        m, T = self.m, F.TENSOR
+        with m.function("tensor_dealloc", "ptr me") as (f, me):
+            f.call("void", "PyObject_GC_UnTrack", me)
+            with f.when(self.get(f, me, T["weak"]).ne(0)):
+                f.call("void", "PyObject_ClearWeakRefs", me)
+            for name in F.TENSOR_OBJECTS:
+                ref = self.get(f, me, T[name])
+                with f.when(ref.ne(0)):
+                    self.decref(f, ref)
+            self.release(f, self.get(f, me, T["block"]))
+            kind = self.get(f, me, F.TYPE)
+            f.call("void", "PyObject_GC_Del", me)
+            self.decref(f, kind)
+        with m.function("tensor_traverse", "ptr me, ptr visit, ptr arg", "i32") as (f, me, visit, arg):
+            for offset in (*(T[n] for n in F.TENSOR_OBJECTS), F.TYPE):
+                ref = self.get(f, me, offset)
+                with f.when(ref.ne(0)):
+                    got = f.call_pointer("i32", visit, ref, arg)
+                    with f.when(got.ne(0)):
+                        f.ret(got)
+            f.ret(0)
+        with m.function("tensor_clear", "ptr me", "i32") as (f, me):
+            for name in ("node", "grad", "base", "hooks", "dict"):
+                ref = self.get(f, me, T[name])
+                with f.when(ref.ne(0)):
+                    f.store(f.const("ptr", 0), f.bytes(me, T[name]))
+                    self.decref(f, ref)
+            f.ret(0)
+        with m.function("tensor_hash", "ptr me", "i64") as (f, me):
+            f.ret(self.address(f, me) >> 4)
+
+    # -- the key
+    def emit_key(self) -> None:
+        """facula_key(entry, args, nargs, kwnames, words) -> length, or -1 when the call cannot be keyed by identities."""
+        with self.m.function("facula_key", "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words", "i64", internal=True) as (f, entry, args, nargs, kwnames, words):
+            mode = self.state(f, "mode", "i64")
+            with f.when((mode & F.MODE_SLOW).ne(0)):
+                f.ret(-1)
+            mask = f.call("i64", "PyLong_AsLongLong", self.get(f, entry, self.entry["mask"]))
+            f.store(self.address(f, entry) + mode, words, 0)
+            f.store(self.address(f, kwnames) + nargs, words, 1)
+            total = f.var("i64", nargs)
+            with f.when(kwnames.ne(0)):
+                total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
+            n, i = f.var("i64", 2), f.var("i64", 0)
+            overflow = Value(f, "ptr", f.alloca("i32"))
+            n_total = total.v
+
+            def push(word: Value) -> None:
+                f.store(word, words, n.v)
+                n.v = n.v + 1
+
+            def integer(obj: Value, tag: int) -> None:
+                value = f.call("i64", "PyLong_AsLongLongAndOverflow", obj, overflow)
+                packed = value << 3
+                bad = f.load("i32", overflow).ne(0) | packed.ashr(3).ne(value)
+                with f.when(bad):
+                    f.ret(-1)
+                push(packed | tag)
+
+            with f.loop() as done:
+                f.leave(done, i.v >= n_total)
+                with f.when(n.v > F.ROW_KEY_MAX - 2):
+                    f.ret(-1)
+                here = i.v
+                obj = f.load("ptr", f.at(args, here, "ptr"))
+                i.v = here + 1
+                kind = self.get(f, obj, F.TYPE)
+                after = f"K{f.tick()}"
+                with f.when(kind.eq(self.state(f, "tensor")) | kind.eq(self.state(f, "parameter"))):
+                    node, flags = self.get(f, obj, F.TENSOR["node"]), self.get(f, obj, F.TENSOR["flags"], "i64")
+                    wanted = f.cast("zext", node.ne(0), "i64") | (flags & F.REQUIRES_GRAD)
+                    with f.when(self.get(f, obj, F.TENSOR["base"]).ne(0)):
+                        block = self.get(f, obj, F.TENSOR["block"])
+                        stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
+                        with f.when(stale):
+                            f.ret(-1)
+                    with f.when((flags & (F.INFERENCE | F.UNTRACKED)).ne(0)):
+                        f.ret(-1)
+                    push(self.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
+                    f.leave(after)
+                with f.when(kind.eq(self.symbol(f, "PyFloat_Type"))):
+                    push(f.i64(TAG_FLOAT))
+                    f.leave(after)
+                with f.when(kind.eq(self.symbol(f, "PyLong_Type"))):
+                    operand = ((mask >> f.smin(here, 63)) & 1).ne(0)
+                    with f.when(operand):
+                        # its value is read when the plan runs: it must fit
+                        f.call("i64", "PyLong_AsLongLongAndOverflow", obj, overflow)
+                        with f.when(f.load("i32", overflow).ne(0)):
+                            f.ret(-1)
+                        push(f.i64(TAG_INT))
+                        f.leave(after)
+                    integer(obj, 3)
+                    f.leave(after)
+                fixed = [self.symbol(f, "PyUnicode_Type"), self.symbol(f, "PyBool_Type"), *(self.state(f, s) for s in ("dtype", "memory_format", "device"))]
+                same = kind.eq(fixed[0])
+                for other in fixed[1:]:
+                    same = same | kind.eq(other)
+                with f.when(same | obj.eq(self.state(f, "none"))):
+                    push(self.address(f, obj))
+                    f.leave(after)
+                with f.when(kind.eq(self.symbol(f, "PyTuple_Type"))):
+                    size = f.call("i64", "PyTuple_Size", obj)
+                    with f.when((n.v + size) > F.ROW_KEY_MAX - 2):
+                        f.ret(-1)
+                    push((size << 3) | 4)
+                    with f.range(0, size) as j:
+                        item = f.call("ptr", "PyTuple_GetItem", obj, j)
+                        with f.when(self.get(f, item, F.TYPE).ne(self.symbol(f, "PyLong_Type"))):
+                            f.ret(-1)
+                        integer(item, 6)
+                    f.leave(after)
+                f.ret(-1)
+                f.do(f"br label %{after}")
+                f.label(after)
+            f.ret(n.v)
+
+    def emit_find(self) -> None:
+        """facula_row(words, n, place) -> row: the row that holds this key, else null; `place` != 0 gives the row to overwrite."""
+        with self.m.function("facula_row", "ptr words, i64 n, i64 place", "ptr", internal=True) as (f, words, n, place):
+            h = f.var("i64", n)
+            with f.range(0, n) as i:
+                x = (h.v ^ f.load("i64", words, i)) * -0x61C8864680B583EB
+                h.v = x ^ (x >> 29)
+            index = h.v >> 20
+            last = f.var("ptr", f.const("ptr", 0))
+            for way in (0, 1):
+                row = f.bytes(self.state(f, "table"), ((index & (F.ROWS - 1)) ^ way) * (8 * F.ROW_WORDS))
+                same = f.var("i1", f.load("i64", row).eq(n))
+                with f.when(f.load("i64", row).eq(n)), f.range(0, n) as i:
+                    same.v = same.v & f.load("i64", row, i + F.ROW_KEY).eq(f.load("i64", words, i))
+                with f.when(same.v):
+                    f.ret(row)
+                with f.when(f.load("i64", row).eq(0) | f.const("i1", way == 0)):
+                    last.v = row
+            f.ret(f.select(place.ne(0), last.v, f.const("ptr", 0)))
+
+    # -- running a plan
+    def emit_words(self) -> None:
+        """facula_fill(plan, args, outs, work, words): the template, with addresses and numbers of this call."""
+        with self.m.function("facula_fill", "ptr plan, ptr args, ptr outs, ptr work, ptr words", internal=True) as (f, plan, args, outs, work, words):
+            P = {k: 8 * v for k, v in F.PLAN.items()}
+            template = self.get(f, plan, P["words"])
+            with f.range(0, self.get(f, plan, P["words_n"], "i64")) as i:
+                f.store(f.load("i64", template, i), words, i)
+            patches = self.get(f, plan, P["patches"])
+            with f.range(0, self.get(f, plan, P["patches_n"], "i64")) as i:
+                at = f.at(patches, i * 3, "i64")
+                target, how, extra = f.load("i64", at), f.load("i64", at, 1), f.load("i64", at, 2)
+                kind, index = how & 255, how >> 8
+                with f.when(kind.eq(F.PATCH_IN)):
+                    obj = f.load("ptr", f.at(args, index, "ptr"))
+                    f.store(self.get(f, obj, F.TENSOR["data"], "i64") + extra, words, target)
+                with f.when(kind.eq(F.PATCH_OUT)):
+                    obj = f.load("ptr", f.at(outs, index, "ptr"))
+                    f.store(self.get(f, obj, F.TENSOR["data"], "i64") + extra, words, target)
+                with f.when(kind.eq(F.PATCH_WORK)):
+                    f.store(self.address(f, work) + extra, words, target)
+                with f.when(kind > F.PATCH_WORK):
+                    obj = f.load("ptr", f.at(args, index, "ptr"))
+                    with f.when(kind.eq(F.PATCH_INT)):
+                        f.store(f.call("i64", "PyLong_AsLongLong", obj), words, target)
+                    with f.when(kind.ne(F.PATCH_INT)):
+                        x = f.call("double", "PyFloat_AsDouble", obj)
+                        with f.when(kind.eq(F.PATCH_DOUBLE)):
+                            f.store(x, f.at(words, target, "i64"))
+                        with f.when(kind.eq(F.PATCH_FLOAT)):
+                            f.store(f.const("i64", 0), words, target)
+                            f.store(f.cast("fptrunc", x, "float"), f.at(words, target, "i64"))
+
+    def emit_launch(self) -> None:
+        """facula_launch(plan, words) -> 0, or -1 with a Python exception set."""
+        with self.m.function("facula_launch", "ptr plan, ptr words", "i32", internal=True) as (f, plan, words):
+            P = {k: 8 * v for k, v in F.PLAN.items()}
+            launches = self.get(f, plan, P["launches"])
+            with f.range(0, self.get(f, plan, P["launches_n"], "i64")) as i:
+                at = f.at(launches, i * 5, "i64")
+                kernel = f.load("ptr", at)
+                mine = f.at(words, f.load("i64", at, 1), "i64")
+                total, grain, long = f.load("i64", at, 2), f.load("i64", at, 3), f.load("i64", at, 4)
+                small = (total <= grain) & long.eq(0)
+                with f.when(small):
+                    f.call_pointer("void", kernel, mine, f.i64(0), total, f.i64(0))
+                with f.when(~small):
+                    got = f.call_pointer("i32", self.state(f, "parallel"), kernel, mine, total, grain, long)
+                    with f.when(got.ne(0)):
+                        f.ret(-1)
+            f.ret(0)
+
+    def emit_record(self) -> None:
+        """facula_record(plan, args, outs): one tape node with its edges and what backward needs."""
+        with self.m.function("facula_record", "ptr plan, ptr args, ptr outs", internal=True) as (f, plan, args, outs):
+            P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
+            node = f.call("ptr", "PyType_GenericAlloc", self.state(f, "node"), f.i64(0))
+            rule = self.get(f, plan, P["rule"])
+            self.incref(f, rule)
+            self.set(f, node, self.node["rule"], rule)
+            sequence = self.state(f, "sequence", "i64")
+            f.store(sequence + 1, self.state_at(f, "sequence"))
+            self.set(f, node, self.node["seq"], f.call("ptr", "PyLong_FromLongLong", sequence))
+            none = self.state(f, "none")
+            edges_n = self.get(f, plan, P["edges_n"], "i64")
+            edges = f.call("ptr", "PyTuple_New", edges_n * 2)
+            with f.range(0, edges_n) as i:
+                obj = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["edges"]), i), "ptr"))
+                made, flags = self.get(f, obj, T["node"]), self.get(f, obj, T["flags"], "i64")
+                leaf = f.select((flags & F.REQUIRES_GRAD).ne(0), obj, none)
+                edge = f.select(made.ne(0), made, leaf)
+                self.incref(f, edge)
+                f.call("i32", "PyTuple_SetItem", edges, i * 2, edge)
+                f.call("i32", "PyTuple_SetItem", edges, i * 2 + 1, f.call("ptr", "PyLong_FromLongLong", flags >> F.OUTPUT_SHIFT))
+            self.set(f, node, self.node["edges"], edges)
+            saved_n = self.get(f, plan, P["saved_n"], "i64")
+            saved = f.call("ptr", "PyTuple_New", saved_n * 2)
+            with f.range(0, saved_n) as i:
+                code = f.load("i64", self.get(f, plan, P["saved"]), i)
+                slot = f.var("ptr", none)
+                with f.when((code & 1).eq(0)):
+                    slot.v = f.load("ptr", f.at(args, code >> 1, "ptr"))
+                    self.incref(f, slot.v)
+                with f.when((code & 1).ne(0)):  # a result is kept without its history: no cycle
+                    out = f.load("ptr", f.at(outs, code >> 1, "ptr"))
+                    block = self.get(f, out, T["block"])
+                    self.retain(f, block)
+                    slot.v = self.new_tensor(f, self.get(f, out, T["layout"]), self.get(f, out, T["data"]), block)
+                obj = slot.v
+                f.call("i32", "PyTuple_SetItem", saved, i * 2, obj)
+                tensor = self.is_tensor(f, obj)
+                version = f.var("ptr", none)
+                with f.when(tensor):
+                    version.v = f.call("ptr", "PyLong_FromLongLong", self.get(f, self.get(f, obj, T["block"]), F.BLOCK_VERSION, "i64"))
+                with f.when(~tensor):
+                    self.incref(f, none)
+                f.call("i32", "PyTuple_SetItem", saved, i * 2 + 1, version.v)
+            self.set(f, node, self.node["saved"], saved)
+            with f.range(0, self.get(f, plan, P["outs_n"], "i64")) as i:
+                spec = f.at(self.get(f, plan, P["outs"]), i * 4, "i64")
+                with f.when(f.load("i64", spec, 3).ne(0)):
+                    out = f.load("ptr", f.at(outs, i, "ptr"))
+                    self.incref(f, node)
+                    self.set(f, out, T["node"], node)
+                    self.set(f, out, T["flags"], i << F.OUTPUT_SHIFT)
+            self.decref(f, node)
+
+    def emit_outputs(self) -> None:
+        """facula_outputs(plan, args, outs) -> 0, or -1 when memory ran out (Python then raises)."""
+        with self.m.function("facula_outputs", "ptr plan, ptr args, ptr outs", "i32", internal=True) as (f, plan, args, outs):
+            P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
+            n = self.get(f, plan, P["outs_n"], "i64")
+            with f.range(0, n) as i:
+                spec = f.at(self.get(f, plan, P["outs"]), i * 4, "i64")
+                slot = f.at(outs, i, "ptr")
+                layout, extra, how = f.load("ptr", spec), f.load("i64", spec, 1), f.load("i64", spec, 2)
+                with f.when(how.eq(F.OUT_NEW)):
+                    block = self.alloc(f, extra)
+                    with f.when(block.eq(0)):
+                        with f.range(0, i) as j:
+                            self.decref(f, f.load("ptr", f.at(outs, j, "ptr")))
+                        f.ret(-1)
+                    f.store(self.new_tensor(f, layout, self.get(f, block, F.BLOCK_DATA), block), slot)
+                with f.when(how.eq(F.OUT_ARGUMENT)):
+                    out = f.load("ptr", f.at(args, extra, "ptr"))
+                    self.incref(f, out)
+                    block = self.get(f, out, T["block"])
+                    self.set(f, block, F.BLOCK_VERSION, self.get(f, block, F.BLOCK_VERSION, "i64") + 1)
+                    self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
+                    f.store(out, slot)
+            f.ret(0)
+
+    def emit_run(self) -> None:
+        """facula_run(plan, args) -> the result; null with no exception set means: let Python do it."""
+        m, T = self.m, F.TENSOR
+        with m.function("facula_run", "ptr plan, ptr args", "ptr", internal=True) as (f, plan, args):
+            P = {k: 8 * v for k, v in F.PLAN.items()}
+            outs = f.array("ptr", 16)
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VIEW)):
+                source = f.load("ptr", f.at(args, self.get(f, plan, P["source"], "i64"), "ptr"))
+                block = self.get(f, source, T["block"])
+                self.retain(f, block)
+                data = f.bytes(self.get(f, source, T["data"]), self.get(f, plan, P["delta"], "i64"))
+                out = self.new_tensor(f, f.load("ptr", self.get(f, plan, P["outs"])), data, block)
+                f.store(out, outs)
+                with f.when((self.state(f, "mode", "i64") & F.MODE_GRAD).ne(0)):
+                    root = self.get(f, source, T["base"])
+                    base = f.select(root.ne(0), root, source)
+                    self.incref(f, base)
+                    self.set(f, out, T["base"], base)
+                    self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
+                with f.when(self.get(f, plan, P["rule"]).ne(0)):
+                    f.call("void", "facula_record", plan, args, outs)
+                f.ret(out)
+            with f.when(f.call("i32", "facula_outputs", plan, args, outs).ne(0)):
+                f.ret(0)
+            words = f.array("i64", F.PLAN_WORDS_MAX)
+            space = self.get(f, plan, P["workspace"], "i64")
+            work, block = f.var("ptr", 0), f.var("ptr", 0)
+            with f.when(space.ne(0)):
+                block.v = self.alloc(f, space)
+                with f.when(block.v.ne(0)):
+                    work.v = self.get(f, block.v, F.BLOCK_DATA)
+            n = self.get(f, plan, P["outs_n"], "i64")
+            failed = f.var("i32", 0)
+            short = space.ne(0) & block.v.eq(0)
+            with f.when(short):
+                failed.v = 1
+            with f.when(~short):
+                f.call("void", "facula_fill", plan, args, outs, work.v, words)
+                failed.v = f.call("i32", "facula_launch", plan, words)
+            self.release(f, block.v)
+            with f.when(failed.v.ne(0)):
+                with f.range(0, n) as i:
+                    self.decref(f, f.load("ptr", f.at(outs, i, "ptr")))
+                f.ret(0)
+            with f.when(self.get(f, plan, P["rule"]).ne(0)):
+                f.call("void", "facula_record", plan, args, outs)
+            with f.when(n.eq(1)):
+                f.ret(f.load("ptr", outs))
+            result = f.call("ptr", "PyTuple_New", n)
+            with f.range(0, n) as i:
+                f.call("i32", "PyTuple_SetItem", result, i, f.load("ptr", f.at(outs, i, "ptr")))
+            wrap = self.get(f, plan, P["wrap"])
+            with f.when(wrap.eq(0)):
+                f.ret(result)
+            named = f.call("ptr", "PyObject_CallObject", wrap, result)
+            self.decref(f, result)
+            f.ret(named)
+
+    # -- doors
+    def emit_dispatch(self) -> None:
+        m = self.m
+        m.declared["PyObject_CallFunctionObjArgs"] = "declare ptr @PyObject_CallFunctionObjArgs(ptr, ...)"
+        with m.function("facula_dispatch", "ptr entry, ptr args, i64 nargs, ptr kwnames", "ptr") as (f, entry, args, nargs, kwnames):
+            words = f.array("i64", F.ROW_KEY_MAX + 4)
+            with f.when(f.call("ptr", "PyThreadState_Get").eq(self.state(f, "thread"))):
+                n = f.call("i64", "facula_key", entry, args, nargs, kwnames, words)
+                with f.when(n > 0):
+                    row = f.call("ptr", "facula_row", words, n, f.i64(0))
+                    with f.when(row.ne(0)):
+                        result = f.call("ptr", "facula_run", f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN)), args)
+                        with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
+                            f.ret(result)
+            misses = self.state(f, "misses", "i64")
+            f.store(misses + 1, self.state_at(f, "misses"))
+            total = f.var("i64", nargs)
+            with f.when(kwnames.ne(0)):
+                total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
+            packed = f.call("ptr", "PyTuple_New", total.v)
+            with f.range(0, total.v) as i:
+                obj = f.load("ptr", f.at(args, i, "ptr"))
+                self.incref(f, obj)
+                f.call("i32", "PyTuple_SetItem", packed, i, obj)
+            names = f.select(kwnames.ne(0), kwnames, self.state(f, "none"))
+            handler = self.get(f, entry, self.entry["handler"])
+            text = f"call ptr (ptr, ...) @PyObject_CallFunctionObjArgs({handler}, {packed}, {names}, ptr null)"
+            result = f.op("ptr", text)
+            self.decref(f, packed)
+            f.ret(result)
+        with m.function("facula_public", "ptr entry, ptr args, i64 nargs, ptr kwnames", "ptr") as (f, entry, args, nargs, kwnames):
+            f.ret(f.call("ptr", "facula_dispatch", entry, args, nargs, kwnames))
+        with m.function("facula_call", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
+            f.ret(f.call("ptr", "facula_dispatch", f.load("ptr", args), f.at(args, 1, "ptr"), nargs - 1, f.const("ptr", 0)))
+        with m.function("facula_execute", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
+            # (plan address, operands...): the plan as it is, without the table; None asks Python to do it
+            plan = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args)), "ptr")
+            result = f.call("ptr", "facula_run", plan, f.at(args, 1, "ptr"))
+            with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
+                f.ret(result)
+            self.incref(f, self.state(f, "none"))
+            f.ret(self.state(f, "none"))
+        with m.function("facula_insert", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
+            # (entry, kwnames or None, number of positional arguments, arguments, plan address) -> row number or -1
+            words = f.array("i64", F.ROW_KEY_MAX + 4)
+            entry, names, count, values, plan = (f.load("ptr", f.at(args, i, "ptr")) for i in range(5))
+            kwnames = f.select(names.eq(self.state(f, "none")), f.const("ptr", 0), names)
+            nargs_ = f.call("i64", "PyLong_AsLongLong", count)
+            items = f.array("ptr", 64)
+            size = f.call("i64", "PyTuple_Size", values)
+            with f.when(size > 63):
+                f.ret(f.call("ptr", "PyLong_FromLongLong", f.i64(-1)))
+            with f.range(0, size) as i:
+                f.store(f.call("ptr", "PyTuple_GetItem", values, i), f.at(items, i, "ptr"))
+            n = f.call("i64", "facula_key", entry, items, nargs_, kwnames, words)
+            with f.when(n <= 0):
+                f.ret(f.call("ptr", "PyLong_FromLongLong", f.i64(-1)))
+            row = f.call("ptr", "facula_row", words, n, f.i64(1))
+            f.store(n, row)
+            with f.range(0, n) as i:
+                f.store(f.load("i64", words, i), row, i + F.ROW_KEY)
+            f.store(f.call("i64", "PyLong_AsLongLong", plan), f.bytes(row, 8 * F.ROW_PLAN))
+            number = (self.address(f, row) - self.address(f, self.state(f, "table"))).udiv(8 * F.ROW_WORDS)
+            f.ret(f.call("ptr", "PyLong_FromLongLong", number))
+
+    def emit_slots(self) -> None:
+        """One function per operator of Python; each hands its operands and its entry to dispatch."""
+        for i, name in enumerate(self.numbers):
+            unary = name.split("_")[0] == "unary"
+            ternary = name in ("power", "inplace_power")
+            params = "ptr a" if unary else "ptr a, ptr b, ptr c" if ternary else "ptr a, ptr b"
+            with self.m.function("slot_" + name, params, "ptr") as (f, a, *rest):
+                values = f.array("ptr", 2)
+                f.store(a, values)
+                if not unary:
+                    f.store(rest[0], f.at(values, 1, "ptr"))
+                f.ret(f.call("ptr", "facula_dispatch", self.state(f, F.STATE_SLOTS + i), values, f.i64(1 if unary else 2), f.const("ptr", 0)))
+        first = F.STATE_SLOTS + self.numbers.index("compare_lt")
+        with self.m.function("slot_richcompare", "ptr a, ptr b, i32 op", "ptr") as (f, a, b, op):
+            values = f.array("ptr", 2)
+            f.store(a, values)
+            f.store(b, f.at(values, 1, "ptr"))
+            at = f.bytes(Value(f, "ptr", self.m.external("facula_core")), (f.cast("sext", op, "i64") + first) * 8)
+            f.ret(f.call("ptr", "facula_dispatch", f.load("ptr", at), values, f.i64(2), f.const("ptr", 0)))
+
+    def emit_primitives(self) -> None:
+        """What Python needs to make and look into tensors (METH_FASTCALL)."""
+        m, T = self.m, F.TENSOR
+
+        def arguments(f: Function, args: Value, n: int) -> list[Value]:
+            return [f.load("ptr", f.at(args, i, "ptr")) for i in range(n)]
+
+        def number(f: Function, obj: Value) -> Value:
+            return f.call("i64", "PyLong_AsLongLong", obj)
+
+        with m.function("make", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (layout, nbytes)
+            lay, nbytes = arguments(f, args, 2)
+            block = self.alloc(f, number(f, nbytes))
+            with f.when(block.eq(0)):
+                self.incref(f, self.state(f, "none"))
+                f.ret(self.state(f, "none"))
+            f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block))
+        with m.function("alias", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (class, source, layout, delta bytes)
+            kind, source, lay, delta = arguments(f, args, 4)
+            block = self.get(f, source, T["block"])
+            self.retain(f, block)
+            f.ret(self.new_tensor(f, lay, f.bytes(self.get(f, source, T["data"]), number(f, delta)), block, kind))
+        with m.function("adopt", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (class, layout, block address): takes the block
+            kind, lay, at = arguments(f, args, 3)
+            block = f.cast("inttoptr", number(f, at), "ptr")
+            f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block, kind))
+        with m.function("rebind", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (tensor, source, layout, delta bytes)
+            me, source, lay, delta = arguments(f, args, 4)
+            block, old = self.get(f, source, T["block"]), self.get(f, me, T["block"])
+            self.retain(f, block)
+            data = f.bytes(self.get(f, source, T["data"]), number(f, delta))
+            self.incref(f, lay)
+            before = self.get(f, me, T["layout"])
+            for name, value in (("layout", lay), ("data", data), ("block", block)):
+                self.set(f, me, T[name], value)
+            self.release(f, old)
+            with f.when(before.ne(0)):
+                self.decref(f, before)
+            self.incref(f, self.state(f, "none"))
+            f.ret(self.state(f, "none"))
+        with m.function("version", "ptr module, ptr me", "ptr") as (f, _, me):
+            f.ret(f.call("ptr", "PyLong_FromLongLong", self.get(f, self.get(f, me, T["block"]), F.BLOCK_VERSION, "i64")))
+        with m.function("bump", "ptr module, ptr me", "ptr") as (f, _, me):
+            block = self.get(f, me, T["block"])
+            with f.when((self.get(f, me, T["flags"], "i64") & F.UNTRACKED).eq(0)):
+                self.set(f, block, F.BLOCK_VERSION, self.get(f, block, F.BLOCK_VERSION, "i64") + 1)
+            self.incref(f, self.state(f, "none"))
+            f.ret(self.state(f, "none"))
+        with m.function("layout_of", "ptr module, ptr me", "ptr") as (f, _, me):
+            lay = self.get(f, me, T["layout"])
+            self.incref(f, lay)
+            f.ret(lay)
+
+
+def emit_core(module: Module, name: str, node_slots: tuple[tuple[str, int], ...], entry_slots: tuple[tuple[str, int], ...], numbers: tuple[str, ...]) -> None:
+    """The whole native core as one module."""
+    core = Core(module, dict(node_slots), dict(entry_slots), numbers)
+    emit_memory(module)
+    core.emit_object()
+    core.emit_key()
+    core.emit_find()
+    core.emit_words()
+    core.emit_launch()
+    core.emit_record()
+    core.emit_outputs()
+    core.emit_run()
+    core.emit_dispatch()
+    core.emit_slots()
+    core.emit_primitives()

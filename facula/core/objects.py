@@ -1,0 +1,57 @@
+"""The Tensor object and what is done to its memory: emitted natively, or the Python twin (FACULA_NATIVE=0), behind the same names.
+
+    Tensor                           the class; Python adds its methods
+    make(layout, nbytes)             a new tensor on a fresh block, None when there is no memory
+    alias(cls, source, layout, delta)  another tensor on the same storage, `delta` bytes further
+    adopt(cls, layout, block)        a tensor that owns a block of the allocator
+    rebind(tensor, source, layout, delta)  the tensor takes the source's storage
+    version(t), bump(t)              how often the storage was written to
+    run(plan, operands...)           a plan's allocation, launches and recording
+    call(entry, arguments...)        the road: plan table, then `entry.handler`
+    insert(entry, names, n, arguments, plan)  a row of the plan table
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+NATIVE = os.environ.get("FACULA_NATIVE", "1") != "0"
+
+
+class Entry:
+    """What the plan table is keyed on. `handler(arguments, keyword names or None)` serves a miss; bit i of `mask`: argument i, if an int, is an operand."""
+
+    __slots__ = ("__weakref__", "handler", "mask", "owner")
+
+    def __init__(self, handler: Any, mask: int, owner: Any) -> None:
+        self.handler, self.mask, self.owner = handler, mask, owner
+
+
+def install(node: type, numbers: tuple[str, ...]) -> None:
+    """Builds the objects; `node` is the tape's node class, `numbers` the operators that get a slot of the type."""
+    if NATIVE:
+        from .native.build import build
+    else:
+        from .twin import build
+    globals().update(build(node, Entry, numbers))
+
+
+# filled by install()
+Tensor: Any = None
+make: Any = None
+alias: Any = None
+adopt: Any = None
+rebind: Any = None
+version: Any = None
+bump: Any = None
+run: Any = None
+call: Any = None
+insert: Any = None
+next_sequence: Any = None
+set_slot: Any = None  # (operator, entry)
+set_parameter: Any = None  # (class): a subclass that takes the fast road too
+method: Any = None  # (entry, name, doc) -> descriptor for the class
+public: Any = None  # (entry, name, doc) -> function
+clear_table: Any = None
+memory: Any = None  # (tensor) -> (block address, storage address, storage bytes)

@@ -1,0 +1,273 @@
+"""`Plan`: what a call with these layouts does. Built once, then run by emitted code (or, step by step, by the Python twin)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..base.dtypes import uint8
+from ..base.errors import OutOfMemoryError
+from ..kernel import compiler
+from ..kernel.launch import In, Launch, Number, Out, Schedule, Work
+from . import objects, tape
+from .launching import parallel, word
+from .layout import Layout, layout
+from .modes import MODE
+from .native import fields as F
+from .tape import Rule
+
+NANOSECONDS_LONG = 20_000  # from here on a launch lets other Python threads run
+
+
+class Plan:
+    """One way to serve a call. `operands` of a run are the call's tensors, flattened, then its numbers."""
+
+    __slots__ = ("__weakref__", "addresses", "keep", "mutates", "note", "op", "rule", "schedule", "wrap")
+
+    def __init__(self, op: Any, rule: Rule | None, schedule: Schedule | None, wrap: Any = None) -> None:
+        self.op, self.rule, self.schedule, self.wrap = op, rule, schedule, wrap
+        self.addresses: dict[tuple[int, ...], int] = {}  # native form per order of arguments
+        self.keep: list[Any] = []
+        self.mutates = False
+        self.note = ""
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        raise NotImplementedError
+
+    def native(self, places: tuple[int, ...]) -> int:
+        """Address of the native form whose operand i is argument places[i]; 0 when only Python can run this plan."""
+        return 0
+
+    @property
+    def rowable(self) -> bool:
+        """Whether the plan table may point at it."""
+        return True
+
+
+class KernelPlan(Plan):
+    """Allocate, launch, record. `outs`: (layout, bytes, how, operand) per result."""
+
+    __slots__ = ("launches", "outs", "tensors")
+
+    def __init__(self, op: Any, outs: Sequence[tuple[Layout, int, int, int]], schedule: Schedule, tensors: int, rule: Rule | None = None, wrap: Any = None) -> None:
+        super().__init__(op, rule, schedule, wrap)
+        self.tensors = tensors  # how many operands are tensors; numbers follow
+        self.outs = tuple(outs)
+        self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
+        self.launches = [(compiler.address(launch.kernel), launch) for launch in schedule.launches if launch.total > 0]
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        address = self.native(tuple(range(len(operands)))) if objects.NATIVE else 0
+        if address and not MODE.slow:
+            got = objects.run(address, *operands)
+            if got is not None:
+                return got
+        return self._step(operands)
+
+    def _step(self, operands: Sequence[Any]) -> Any:
+        """The Python twin of the emitted run."""
+        outs: list[Any] = []
+        for layout, nbytes, how, operand in self.outs:
+            if how == F.OUT_ARGUMENT:
+                outs.append(operands[operand])
+                objects.bump(operands[operand])
+                operands[operand]._viewed = objects.version(operands[operand])
+            else:
+                outs.append(allocate(layout, nbytes))
+        work = allocate_bytes(self.schedule.workspace) if self.schedule and self.schedule.workspace else None
+        for address, launch in self.launches:
+            launch_now(address, launch, outs, operands, work._address if work is not None else 0)
+        if self.rule is not None:
+            tape.attach(tape.record(self.rule, operands, outs), [o if s[2] == F.OUT_NEW else None for o, s in zip(outs, self.outs)])
+        if MODE.inference:
+            for out, spec in zip(outs, self.outs):
+                if spec[2] == F.OUT_NEW:
+                    out._flags |= F.INFERENCE
+        if len(outs) == 1:
+            return outs[0]
+        return self.wrap(*outs) if self.wrap else tuple(outs)
+
+    @property
+    def rowable(self) -> bool:
+        return not (self.mutates and self.rule is not None)
+
+    def native(self, places: tuple[int, ...]) -> int:
+        found = self.addresses.get(places)
+        if found is None:
+            found = self.addresses[places] = self._build(places)
+        return found
+
+    def _build(self, places: tuple[int, ...]) -> int:
+        """The plan as emitted code reads it (fields.PLAN)."""
+        complex_numbers = any(isinstance(w, Number) and w.part for _, launch in self.launches for w in launch.words)
+        if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers:
+            return 0
+        template: list[int] = []
+        patches: list[int] = []
+        launches: list[int] = []
+        for address, launch in self.launches:
+            launches += (address, len(template), launch.total, launch.grain, is_long(launch))
+            for word in launch.words:
+                patch = self._patch(word, places)
+                if patch:
+                    patches += (len(template), *patch)
+                template.append(word if isinstance(word, int) else 0)
+        if len(template) > F.PLAN_WORDS_MAX:
+            return 0
+        outs: list[int] = []
+        for layout, nbytes, how, operand in self.outs:
+            differentiable = self.rule is not None and (layout.dtype.is_floating_point or layout.dtype.is_complex)
+            outs += (id(layout), nbytes if how == F.OUT_NEW else places[operand], how, int(differentiable))
+        return self._struct(places, F.KIND_KERNEL, outs, len(self.outs), template, patches, launches)
+
+    def _patch(self, word: Any, places: tuple[int, ...]) -> tuple[int, int] | None:
+        if isinstance(word, In):
+            return F.PATCH_IN | places[word.index] << 8, word.offset
+        if isinstance(word, Out):
+            return F.PATCH_OUT | word.index << 8, word.offset
+        if isinstance(word, Work):
+            return F.PATCH_WORK, word.offset
+        if isinstance(word, Number):
+            kind = {"float": F.PATCH_FLOAT, "double": F.PATCH_DOUBLE, "i64": F.PATCH_INT}[word.type]
+            return kind | places[self.tensors + word.index] << 8, 0
+        return None
+
+    def _struct(self, places: tuple[int, ...], kind: int, outs: list[int], n: int, template: list[int], patches: list[int], launches: list[int], source: int = 0, delta: int = 0) -> int:
+        rule = self.rule
+        saved = [(places[i] << 1) if not is_result else (i << 1 | 1) for is_result, i in rule.save] if rule else []
+        edges = [places[i] for i in rule.edges] if rule else []
+
+        def array(words: list[int]) -> int:
+            block = (ctypes.c_int64 * max(1, len(words)))(*words)
+            self.keep.append(block)
+            return ctypes.addressof(block)
+
+        fields = {
+            "kind": kind, "outs_n": n, "words_n": len(template), "patches_n": len(patches) // 3, "launches_n": len(launches) // 5,
+            "workspace": self.schedule.workspace if self.schedule else 0, "words": array(template), "patches": array(patches), "launches": array(launches),
+            "outs": array(outs) if kind == F.KIND_KERNEL else outs[0], "rule": id(rule) if rule else 0, "saved_n": len(saved), "saved": array(saved),
+            "edges_n": len(edges), "edges": array(edges), "wrap": id(self.wrap) if self.wrap else 0, "source": source, "delta": delta,
+        }  # fmt: skip
+        return array([fields[name] for name in F.PLAN])
+
+
+class ViewPlan(Plan):
+    """The result shares the storage of operand 0."""
+
+    __slots__ = ("delta", "layout")
+
+    def __init__(self, op: Any, layout: Layout, delta: int, rule: Rule | None = None) -> None:
+        super().__init__(op, rule, None)
+        self.layout, self.delta = layout, delta
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        return view_of(operands[0], self.layout, self.delta, self.rule, operands)
+
+    def native(self, places: tuple[int, ...]) -> int:
+        found = self.addresses.get(places)
+        if found is None:
+            found = self.addresses[places] = self._view(places)
+        return found
+
+    def _view(self, places: tuple[int, ...]) -> int:
+        rule = self.rule
+        edges = [places[i] for i in rule.edges] if rule else []
+        saved = [(places[i] << 1) if not is_result else (i << 1 | 1) for is_result, i in rule.save] if rule else []
+        spec = (ctypes.c_int64 * 4)(id(self.layout), 0, 0, 1)
+        lists = [(ctypes.c_int64 * max(1, len(x)))(*x) for x in (saved, edges)]
+        self.keep += [spec, *lists]
+        values = dict.fromkeys(F.PLAN, 0)
+        values |= {"kind": F.KIND_VIEW, "outs_n": 1, "outs": ctypes.addressof(spec), "rule": id(rule) if rule else 0, "source": places[0], "delta": self.delta}
+        values |= {"saved_n": len(saved), "saved": ctypes.addressof(lists[0]), "edges_n": len(edges), "edges": ctypes.addressof(lists[1])}
+        block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
+        self.keep.append(block)
+        return ctypes.addressof(block)
+
+
+class PythonPlan(Plan):
+    """A Python function over the operands; its result is recorded with the rule."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, op: Any, body: Callable[..., Any], rule: Callable[[Sequence[Any]], Rule | None] | None = None, wrap: Any = None) -> None:
+        super().__init__(op, None, None, wrap)
+        self.body = body
+        self.keep.append(rule)
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        make_rule = self.keep[0]
+        got = self.body(operands)
+        if make_rule is not None:
+            several = isinstance(got, (tuple, list))
+            outs = list(got) if several else [got]
+            rule = make_rule(outs)
+            if rule is not None:
+                outs = [fresh(o, operands) for o in outs]
+                tape.attach(tape.record(rule, operands, outs), outs)
+                got = type(got)(outs) if several else outs[0]
+        return self.wrap(*got) if self.wrap and isinstance(got, tuple) and not hasattr(got, "_fields") else got
+
+    @property
+    def rowable(self) -> bool:
+        return False
+
+
+def fresh(out: Any, operands: Sequence[Any]) -> Any:
+    """A body that returned one of its arguments gives another tensor on the same storage, so that the argument's own history stays."""
+    return objects.alias(objects.Tensor, out, out._layout, 0) if any(out is o for o in operands) else out
+
+
+def view_of(source: Any, layout: Layout, delta: int, rule: Rule | None, operands: Sequence[Any]) -> Any:
+    """Another tensor on the source's storage, with its place in the history of views."""
+    out = objects.alias(objects.Tensor, source, layout, delta)
+    if MODE.inference or source._flags & F.INFERENCE:
+        out._flags |= source._flags & F.INFERENCE
+    out._flags |= source._flags & F.UNTRACKED
+    if MODE.grad:
+        root = source._root
+        out._root = source if root is None else root
+        out._viewed = objects.version(out)
+    if rule is not None:
+        tape.attach(tape.record(rule, operands, [out]), [out])
+    return out
+
+
+def allocate(layout: Layout, nbytes: int | None = None) -> Any:
+    """An uninitialised tensor."""
+    size = layout.nbytes if nbytes is None else nbytes
+    out = objects.make(layout, size)
+    if out is None:
+        raise OutOfMemoryError(
+            f"[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {size} bytes. "
+            "Error code 12 (Cannot allocate memory)"
+        )
+    if MODE.inference:
+        out._flags |= F.INFERENCE
+    return out
+
+
+def allocate_bytes(n: int) -> Any:
+    return allocate(layout((n,), uint8))
+
+
+def is_long(launch: Launch) -> int:
+    return int(launch.bytes / 10 + launch.flops / 8 > NANOSECONDS_LONG)
+
+
+def launch_now(address: int, launch: Launch, outs: Sequence[Any], operands: Sequence[Any], work: int) -> None:
+    """One launch with its words filled in by Python."""
+    tensors = [t for t in operands if isinstance(t, objects.Tensor)]
+    numbers = [n for n in operands if not isinstance(n, objects.Tensor)]
+    words = (ctypes.c_int64 * max(1, len(launch.words)))(*(word(w, outs, tensors, numbers, work) for w in launch.words))
+    parallel(address, ctypes.addressof(words), launch.total, launch.grain, is_long(launch))
+
+
+def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = ()) -> None:
+    """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on."""
+    work = allocate_bytes(schedule.workspace) if schedule.workspace else None
+    base = work._address if work is not None else 0
+    for launch in schedule.launches:
+        if launch.total > 0:
+            words = (ctypes.c_int64 * max(1, len(launch.words)))(*(word(w, outs, tensors, numbers, base) for w in launch.words))
+            parallel(compiler.address(launch.kernel), ctypes.addressof(words), launch.total, launch.grain, is_long(launch))

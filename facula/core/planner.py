@@ -1,0 +1,489 @@
+"""From a block and the arguments of a call to a plan: one small builder per kind of block."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..kernel.launch import Array, In, Launch, Out, Schedule, Work
+from ..kernel.pointwise import pointwise
+from ..kernel.scalar import Scalar, cast, const, input, number
+from ..kernel.scalar.simplify import simplify
+from ..spec.promotion import of_number, result_type, scalar_type_name
+from ..spec.registry import Op, ops
+from . import objects
+from .expression import Expression, broadcast, result_strides, title, wants
+from .layout import Layout, layout
+from .modes import MODE
+from .native import fields as F
+from .plan import KernelPlan, Plan, PythonPlan, ViewPlan
+from .result import Result, View
+from .tape import Rule
+
+
+@dataclass
+class Call:
+    """A call whose arguments are bound: its operands (tensors, flattened, then numbers), where they came from, and which want a gradient."""
+
+    op: Op
+    bound: Sequence[Any]
+    tensors: list[Any]
+    numbers: list[Any]
+    needs: tuple[bool, ...]
+
+    @property
+    def layouts(self) -> list[Layout]:
+        return [t._layout for t in self.tensors]
+
+
+def gather(op: Op, bound: Sequence[Any]) -> Call:
+    tensors: list[Any] = []
+    numbers: list[Any] = []
+    static = getattr(op.block, "static", ())
+    for p, value in zip(op.schema.params, bound):
+        if value is None:
+            continue
+        if p.is_tensor:
+            if p.is_list:
+                tensors += [t for t in value if t is not None]
+            elif isinstance(value, objects.Tensor):
+                tensors.append(value)
+            else:
+                numbers.append(value)
+        elif p.is_operand and p.name not in static and not isinstance(value, str):
+            numbers.append(value)
+    grad = MODE.grad
+    return Call(op, bound, tensors, numbers, tuple(grad and wants(t) for t in tensors))
+
+
+def key_of(call: Call) -> tuple[Any, ...]:
+    """What the plan depends on: layouts, types of numbers, values of everything else."""
+    static = getattr(call.op.block, "static", ())
+    parts: list[Any] = [call.op, call.needs]
+    for p, value in zip(call.op.schema.params, call.bound):
+        if isinstance(value, objects.Tensor):
+            parts.append(value._layout)
+        elif p.is_list and p.is_tensor and value is not None:
+            parts.append(tuple(None if t is None else t._layout for t in value))
+        elif p.is_operand and p.name not in static and value is not None:
+            # a complex number is part of the body
+            parts.append(value if isinstance(value, complex) else type(value))
+        else:
+            parts.append((type(value), value))
+    return tuple(parts)
+
+
+# -- derivative of everything but pointwise
+def rule_for(call: Call, outs: Sequence[Layout | None]) -> Rule | None:
+    """The rule from the block's written gradient; None when nothing wants one."""
+    op, block = call.op, call.op.block
+    edges = tuple(i for i, need in enumerate(call.needs) if need and _floats(call.tensors[i].dtype))
+    if not edges or block.gradient is None:
+        return None
+    if not any(o is not None and _floats(o.dtype) for o in outs):
+        return None
+    save, fill = _wanted(call, outs, edges)
+    gradient = block.gradient
+    places = _tensor_places(call)
+
+    def run(grads: Sequence[Any], values: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
+        got = gradient(**fill(grads, values, wanted))
+        rows = list(got) if isinstance(got, (tuple, list)) else [got]
+        flat = _by_operand(rows, places)
+        return [flat[i] if i < len(flat) else None for i in edges]
+
+    layouts = call.layouts
+    return Rule(title(op.block.public or op.name), op, run, save, edges, tuple(layouts[i] for i in edges), tuple(o for o in outs if o is not None))
+
+
+def _floats(t: DType) -> bool:
+    return t.is_floating_point or t.is_complex
+
+
+def _tensor_places(call: Call) -> list[int]:
+    """For each tensor argument of the schema: how many operands it has (0 when None, -n for a list of n)."""
+    counts = []
+    for p, value in zip(call.op.schema.params, call.bound):
+        if p.is_tensor:
+            if p.is_list:
+                counts.append(-sum(t is not None for t in value) if value is not None else 0)
+            else:
+                counts.append(1 if isinstance(value, objects.Tensor) else 0)
+    return counts
+
+
+def _by_operand(rows: list[Any], counts: list[int]) -> list[Any]:
+    """Gradients per schema argument -> per operand."""
+    flat: list[Any] = []
+    for row, n in zip(rows, counts):
+        if n < 0:
+            flat += list(row) if row is not None else [None] * -n
+        elif n:
+            flat.append(row)
+    return flat
+
+
+def _wanted(call: Call, outs: Sequence[Layout | None], edges: tuple[int, ...]) -> tuple[tuple[tuple[bool, int], ...], Callable[..., dict[str, Any]]]:
+    """What the gradient function's parameters stand for: (what to save, values -> keyword arguments)."""
+    save: list[tuple[bool, int]] = []
+    makers: dict[str, Callable[[Sequence[Any], Sequence[Any], Sequence[bool]], Any]] = {}
+
+    def saved(is_result: bool, i: int) -> Callable[..., Any]:
+        item = (is_result, i)
+        if item not in save:
+            save.append(item)
+        k = save.index(item)
+        return lambda grads, values, wanted: values[k]
+
+    places, n_tensors = {}, len(call.tensors)
+    t = n = 0
+    for p, value in zip(call.op.schema.params, call.bound):
+        if isinstance(value, objects.Tensor):
+            places[p.name] = t
+            t += 1
+        elif p.is_tensor and p.is_list and value is not None:
+            places[p.name] = list(range(t, t + sum(x is not None for x in value)))
+            t += len(places[p.name])
+        elif value is not None and any(value is x for x in call.numbers):
+            places[p.name] = n_tensors + n
+            n += 1
+    multiple = len(outs)
+    for name, parameter in inspect.signature(call.op.block.gradient).parameters.items():
+        if name == "g":
+            makers[name] = lambda grads, values, wanted: grads[0]
+        elif name[0] == "g" and name[1:].isdigit():
+            makers[name] = lambda grads, values, wanted, k=int(name[1:]): grads[k]
+        elif name == "gs":
+            makers[name] = lambda grads, values, wanted: grads
+        elif name == "out" or (name.startswith("out") and name[3:].isdigit() and int(name[3:]) < multiple):
+            makers[name] = saved(True, int(name[3:] or 0))
+        elif name == "needs":
+            table = _needs_table(call)
+            makers[name] = lambda grads, values, wanted: table
+        else:
+            makers[name] = _maker(call, name, parameter, places, saved)
+
+    def fill(grads: Sequence[Any], values: Sequence[Any], wanted: Sequence[bool]) -> dict[str, Any]:
+        return {name: make(grads, values, wanted) for name, make in makers.items()}
+
+    return tuple(save), fill
+
+
+def _needs_table(call: Call) -> tuple[Any, ...]:
+    """Per tensor argument of the schema: whether it wants a gradient (a tuple for a list)."""
+    table, t = [], 0
+    for count in _tensor_places(call):
+        if count < 0:
+            table.append(tuple(call.needs[t : t - count]))
+            t -= count
+        else:
+            table.append(bool(count) and call.needs[t])
+            t += count
+    return tuple(table)
+
+
+def _maker(call: Call, name: str, parameter: inspect.Parameter, places: dict[str, Any], saved: Callable[..., Any]) -> Callable[..., Any]:
+    index = call.op.schema.index.get(name)
+    if index is None:
+        raise TypeError(f"gradient of {call.op!r} wants {name!r}, which is neither an argument nor g, out, needs")
+    value = call.bound[index]
+    place = places.get(name)
+    if "Layout" in str(parameter.annotation):
+        fixed = [call.tensors[k]._layout for k in place] if isinstance(place, list) else call.tensors[place]._layout if isinstance(value, objects.Tensor) else value
+        return lambda grads, values, wanted: fixed
+    if isinstance(place, list):
+        makers = [saved(False, k) for k in place]
+        return lambda grads, values, wanted: [make(grads, values, wanted) for make in makers]
+    if place is not None:
+        return saved(False, place)
+    return lambda grads, values, wanted: value
+
+
+# -- pointwise
+def promotion_words(op: Op) -> dict[str, str]:
+    found = op.cache.get("promotion")
+    if found is None:
+        words = op.block.promotion.replace(";", " ").split()
+        found = op.cache["promotion"] = {w.partition("=")[0]: w.partition("=")[2] for w in words}
+    return found
+
+
+def common_dtype(call: Call) -> DType:
+    """The type that the operands are promoted to."""
+    words = promotion_words(call.op)
+    kept = words.get("keep", "").split(",")
+    named = [(p, v) for p, v in zip(call.op.schema.params, call.bound) if p.name not in kept and v is not None]
+    tensors = [v for p, v in named if isinstance(v, objects.Tensor)]
+    tensors += [t for p, v in named if p.is_tensor and p.is_list for t in v]
+    if "first" in words:
+        common = tensors[0].dtype
+    else:
+        numbers = [of_number(v) for p, v in named if p.type in ("Tensor|Scalar", "Scalar") and not isinstance(v, objects.Tensor)] if "promote_numbers" in words else [
+            of_number(v) for p, v in named if p.type == "Tensor|Scalar" and not isinstance(v, objects.Tensor)
+        ]
+        common = result_type([t.dtype for t in tensors if t._layout.ndim], [t.dtype for t in tensors if not t._layout.ndim], numbers)
+    if "float" in words and not _floats(common):
+        from ..base.settings import SETTINGS
+
+        common = SETTINGS.default_dtype
+    bad = {"no_complex": common.is_complex, "no_bool": common is d.bool_, "no_integral": common.is_integral, "no_floating": common.is_floating_point}
+    for word, hit in bad.items():
+        if word in words and hit:
+            name = words.get("kernel") or call.op.name
+            raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(common)}'", received=f"dtype {common.name}", expected=f"{word.replace('_', ' ')} dtype")
+    return common
+
+
+def expression_for(call: Call) -> Expression:
+    """The block's scalar body traced for these types."""
+    op, block = call.op, call.op.block
+    common = common_dtype(call)
+    words = promotion_words(op)
+    kept = words.get("keep", "").split(",")
+    static = getattr(block, "static", ())
+    arguments: list[Any] = []
+    kinds: list[DType] = []
+    signature: list[Any] = [common]
+    tensor = 0
+    for p, value in zip(op.schema.params, call.bound):
+        if isinstance(value, objects.Tensor):
+            kind = value.dtype.compute if p.name in kept else common.compute
+            arguments.append((input, tensor, kind, None))
+            signature.append(kind)
+            tensor += 1
+        elif value is not None and (p.is_operand or p.type == "Tensor|Scalar") and p.name not in static and not isinstance(value, str):
+            kind = _number_kind(value, common)
+            if isinstance(value, complex):
+                arguments.append((const, value, d.complex128 if common is d.complex128 else d.complex64, common.compute))
+                signature.append(value)
+            else:
+                arguments.append((number, len(kinds), kind, common.compute if p.type != "float" or common.is_complex else None))
+                signature.append(kind)
+            kinds.append(kind)
+        else:
+            arguments.append(value)
+            signature.append((type(value), value))
+    key = tuple(signature)
+    found = op.cache.get(key)
+    if found is None:
+        leaves = [_leaf(a) if isinstance(a, tuple) and len(a) == 4 and callable(a[0]) else a for a in arguments]
+        body = block.scalar(*leaves)
+        bodies = body if isinstance(body, (tuple, list)) else (body,)
+        result = d.bool_ if "bool" in words else common.real if "real" in words else common
+        typed = [_typed(b, common.compute) for b in bodies]
+        outputs = tuple(_memory_type(b, result, common) for b in typed)
+        typed = [b if b.dtype is t.compute else cast(b, t.compute) for b, t in zip(typed, outputs)]
+        found = op.cache[key] = Expression.of(block.public or op.name, tuple(simplify(typed)), tensor, tuple(kinds), outputs)
+    return found
+
+
+def _leaf(a: tuple[Any, ...]) -> Scalar:
+    make, value, kind, into = a
+    leaf = make(value, kind)
+    return cast(leaf, into) if into is not None and leaf.dtype is not into else leaf
+
+
+def _number_kind(value: Any, common: DType) -> DType:
+    if isinstance(value, (bool, int)) and not _floats(common):
+        return d.int64
+    if isinstance(value, int) and abs(value) > 1 << 53:
+        return d.int64
+    return d.float64 if common.compute.real is d.float64 or not _floats(common) else d.float32
+
+
+def _typed(b: Any, kind: DType) -> Scalar:
+    return b if isinstance(b, Scalar) else const(b, kind)
+
+
+def _memory_type(b: Scalar, result: DType, common: DType) -> DType:
+    """A body may answer in a type of its own (bool, int64); otherwise it is the promoted one."""
+    if b.dtype is common.compute:
+        return result
+    return b.dtype if b.dtype is not result.compute else result
+
+
+def plan_pointwise(call: Call) -> Plan:
+    return expression_for(call).plan(call.layouts, call.needs)
+
+
+# -- movement
+def plan_movement(call: Call) -> Plan:
+    block = call.op.block
+    source = call.tensors[0]._layout
+    arguments = [v._layout if isinstance(v, objects.Tensor) else v for v in call.bound]
+    got = block.view(*arguments)
+    if got is None:  # this layout cannot be viewed so: a copy, by ordinary ops
+        return PythonPlan(call.op, lambda operands: block.copy(operands[0], *call.bound[1:]))
+    if isinstance(got, View):
+        out = got.layout(source)
+        return ViewPlan(call.op, out, got.delta(source), rule_for(call, [out]))
+    views = [(v.layout(source), v.delta(source)) for v in got]
+    rule = rule_for(call, [v for v, _ in views])
+
+    def run(operands: Sequence[Any]) -> Any:
+        from .plan import view_of
+
+        return [view_of(operands[0], out, delta, None, operands) for out, delta in views]
+
+    return _Several(call.op, run, rule)
+
+
+class _Several(PythonPlan):
+    """Several views of one tensor under one node."""
+
+    __slots__ = ("several",)
+
+    def __init__(self, op: Op, body: Callable[..., Any], rule: Rule | None) -> None:
+        super().__init__(op, body, None)
+        self.several = rule
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        from . import tape
+
+        outs = self.body(operands)
+        if self.several is not None:
+            tape.attach(tape.record(self.several, operands, outs), outs)
+        return tuple(outs)
+
+
+# -- fused
+def plan_fused(call: Call) -> Plan:
+    block = call.op.block
+    wanted = block.contiguous
+    arguments: list[Any] = []
+    moved: dict[int, tuple[Layout, Layout]] = {}
+    t = 0
+    for p, value in zip(call.op.schema.params, call.bound):
+        if isinstance(value, objects.Tensor):
+            lay = value._layout
+            if (wanted is True or (wanted and p.name in wanted)) and not lay.contiguous:
+                flat = layout(lay.shape, lay.dtype, None, lay.device)
+                moved[t] = lay, flat
+                lay = flat
+            arguments.append(lay)
+            t += 1
+        elif p.is_tensor and p.is_list and value is not None:
+            arguments.append([None if x is None else x._layout for x in value])
+            t += sum(x is not None for x in value)
+        else:
+            arguments.append(value)
+    got: Result = block.kernel(*arguments)
+    schedule = _with_copies(got.schedule, moved) if moved else got.schedule
+    specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
+    wrap = named_result(call.op) if len(got.outputs) > 1 else None
+    plan = KernelPlan(call.op, specs, schedule, len(call.tensors), rule_for(call, got.outputs), wrap)
+    plan.keep.append(getattr(schedule, "keep", ()))
+    return plan
+
+
+def _with_copies(schedule: Schedule, moved: dict[int, tuple[Layout, Layout]]) -> Schedule:
+    """The schedule with operands made contiguous in workspace first."""
+    launches: list[Launch] = []
+    base: dict[int, int] = {}
+    used = -(-schedule.workspace // 64) * 64
+    for i, (source, flat) in moved.items():
+        base[i] = used
+        copy = pointwise([Array(flat.dtype, flat.shape, flat.strides)], [Array(source.dtype, source.shape, source.strides)], (input(0, source.dtype.compute),))
+        used += -(-(copy.workspace + flat.nbytes + 64) // 64) * 64
+        for launch in copy.launches:
+            words = tuple(Work(base[i] + w.offset) if isinstance(w, Out) else In(i, w.offset) if isinstance(w, In) else w for w in launch.words)
+            launches.append(Launch(launch.kernel, words, launch.total, launch.grain, launch.bytes, launch.flops))
+    for launch in schedule.launches:
+        words = tuple(Work(base[w.index] + w.offset) if isinstance(w, In) and w.index in base else w for w in launch.words)
+        launches.append(Launch(launch.kernel, words, launch.total, launch.grain, launch.bytes, launch.flops))
+    return Schedule(tuple(launches), used, (*schedule.notes, "operands copied to be contiguous"), getattr(schedule, "keep", ()))
+
+
+# -- library and procedure
+def plan_library(call: Call) -> Plan:
+    block = call.op.block
+
+    def run(operands: Sequence[Any]) -> Any:
+        arguments = [v.detach().numpy() if isinstance(v, objects.Tensor) else v for v in _rebound(call, operands)]
+        got = block.library(*arguments)
+        several = isinstance(got, (tuple, list))
+        made = [ops.from_numpy(x) for x in (got if several else [got])]
+        return tuple(made) if several else made[0]
+
+    return PythonPlan(call.op, run, _late_rule(call), named_result(call.op))
+
+
+def plan_procedure(call: Call) -> Plan:
+    block = call.op.block
+
+    def run(operands: Sequence[Any]) -> Any:
+        before = MODE.grad
+        MODE.grad = False
+        _sync()
+        try:
+            return block.run(*_rebound(call, operands))
+        finally:
+            MODE.grad = before
+            _sync()
+
+    return PythonPlan(call.op, run, _late_rule(call), named_result(call.op))
+
+
+def _sync() -> None:
+    from .modes import sync
+
+    sync()
+
+
+def _late_rule(call: Call) -> Callable[[Sequence[Any]], Rule | None] | None:
+    """The outputs' layouts are known only after the run."""
+    if not any(call.needs) or call.op.block.gradient is None:
+        return None
+    return lambda outs: rule_for(call, [o._layout if isinstance(o, objects.Tensor) else None for o in outs])
+
+
+def _rebound(call: Call, operands: Sequence[Any]) -> list[Any]:
+    """The call's arguments with this run's operands in the places of those it was planned with."""
+    out: list[Any] = []
+    t, n = 0, len(call.tensors)
+    static = getattr(call.op.block, "static", ())
+    for p, value in zip(call.op.schema.params, call.bound):
+        if isinstance(value, objects.Tensor):
+            out.append(operands[t])
+            t += 1
+        elif p.is_tensor and p.is_list and value is not None:
+            items = []
+            for x in value:
+                items.append(None if x is None else operands[t])
+                t += x is not None
+            out.append(items)
+        elif value is not None and (p.is_operand or p.type == "Tensor|Scalar") and p.name not in static and not isinstance(value, str):
+            out.append(operands[n])
+            n += 1
+        else:
+            out.append(value)
+    return out
+
+
+def named_result(op: Op) -> Any:
+    """The named tuple of an operator with named results: torch.return_types.max(values, indices)."""
+    names = op.schema.returns
+    if len(names) < 2 or not all(names):
+        return None
+    found = op.cache.get("named")
+    if found is None:
+        from .named import named_tuple
+
+        found = op.cache["named"] = named_tuple(op.block.public or op.name, names)
+    return found
+
+
+PLANNERS: dict[str, Callable[[Call], Plan]] = {
+    "pointwise": plan_pointwise,
+    "movement": plan_movement,
+    "fused": plan_fused,
+    "library": plan_library,
+    "procedure": plan_procedure,
+}
+
+__all__ = ["PLANNERS", "Call", "broadcast", "common_dtype", "expression_for", "gather", "key_of", "named_result", "result_strides", "rule_for"]

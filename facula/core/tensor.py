@@ -1,0 +1,343 @@
+"""`Tensor`: the object's methods that are not operators: what it is, its storage, its place on the tape, its Python values."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.device import contiguous_format
+from ..base.device import strided as STRIDED
+from ..base.device import channels_last
+from ..base.errors import refuse
+from ..spec.binder import BINDER
+from . import objects, overrides
+from .leaves import hooks_of, post_hooks
+from .modes import MODE
+from .native import fields as F
+from .tape import Handle, Node
+from .views import refresh
+
+NUMBERS = (
+    "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "power", "matrix_multiply", "and", "or", "xor", "lshift", "rshift",
+    "unary_negative", "unary_invert", "unary_absolute", "inplace_add", "inplace_subtract", "inplace_multiply", "inplace_true_divide",
+    "inplace_floor_divide", "inplace_remainder", "inplace_power", "inplace_and", "inplace_or", "inplace_xor", "inplace_lshift", "inplace_rshift",
+    "subscript", "compare_lt", "compare_le", "compare_eq", "compare_ne", "compare_gt", "compare_ge",
+)  # fmt: skip
+objects.install(Node, NUMBERS)
+Tensor: Any = objects.Tensor
+BINDER.tensor = Tensor
+
+
+class Methods:
+    """Copied onto `Tensor` below; `self` is a tensor."""
+
+    # -- what it is
+    shape = property(lambda self: self._layout.shape, doc="Extents, one per dim.")
+    dtype = property(lambda self: self._layout.dtype, doc="Element type.")
+    device = property(lambda self: self._layout.device, doc="Where it lives.")
+    ndim = property(lambda self: self._layout.ndim, doc="Number of dims.")
+    layout = property(lambda self: STRIDED)
+    itemsize = property(lambda self: self._layout.dtype.itemsize, doc="Bytes of one element.")
+    nbytes = property(lambda self: self._layout.numel * self._layout.dtype.itemsize, doc="Bytes of all elements.")
+    is_cuda = is_sparse = is_quantized = is_mkldnn = is_nested = is_mps = is_xpu = is_xla = is_vulkan = is_ipu = is_mtia = is_maia = is_sparse_csr = property(lambda self: False)
+    is_cpu = property(lambda self: self._layout.device.type == "cpu")
+    is_meta = property(lambda self: self._layout.device.type == "meta")
+    names = property(lambda self: (None,) * self._layout.ndim)
+    name = property(lambda self: None)
+    _output_nr = property(lambda self: self._flags >> F.OUTPUT_SHIFT)
+    output_nr = _output_nr
+    _version = property(lambda self: objects.version(self), doc="How often the storage was written to.")
+
+    def size(self, dim: int | None = None) -> Any:
+        """All extents, or one."""
+        return self._layout.shape if dim is None else self._layout.shape[wrap_dim(dim, self._layout.ndim)]
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Strides in elements, or one."""
+        return self._layout.strides if dim is None else self._layout.strides[wrap_dim(dim, self._layout.ndim)]
+
+    def dim(self) -> int:
+        return self._layout.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """Number of elements."""
+        return self._layout.numel
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self._layout.dtype.itemsize
+
+    def is_floating_point(self) -> bool:
+        return self._layout.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return self._layout.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        return self._layout.dtype.is_signed
+
+    def is_conj(self) -> bool:
+        return False
+
+    is_neg = is_inference_ = is_conj
+
+    def is_inference(self) -> bool:
+        return bool(self._flags & F.INFERENCE)
+
+    def is_pinned(self, device: Any = None) -> bool:
+        return False
+
+    def is_shared(self) -> bool:
+        return False
+
+    def has_names(self) -> bool:
+        return False
+
+    def get_device(self) -> int:
+        return -1
+
+    def is_contiguous(self, memory_format: Any = contiguous_format) -> bool:
+        """Whether the elements lie in this order without gaps."""
+        lay = self._layout
+        if memory_format is contiguous_format:
+            return lay.contiguous
+        ndim = 4 if memory_format is channels_last else 5
+        from .layout import channels_last_strides
+
+        return lay.ndim == ndim and all(n == 1 or s == c for n, s, c in zip(lay.shape, lay.strides, channels_last_strides(lay.shape)))
+
+    def dim_order(self) -> tuple[int, ...]:
+        return tuple(sorted(range(self._layout.ndim), key=lambda i: -self._layout.strides[i]))
+
+    def __len__(self) -> int:
+        if not self._layout.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._layout.shape[0]
+
+    # -- storage
+    def data_ptr(self) -> int:
+        """Address of the first element, 0 when there is none."""
+        return self._address if self._layout.numel else 0
+
+    def storage_offset(self) -> int:
+        """Elements before the first one."""
+        return (self._address - objects.memory(self)[1]) // self._layout.dtype.itemsize
+
+    def is_set_to(self, other: Any) -> bool:
+        return self._address == other._address and self._block == other._block and self._layout is other._layout
+
+    # -- the tape
+    @property
+    def requires_grad(self) -> bool:
+        refresh(self)
+        return self._node is not None or bool(self._flags & F.REQUIRES_GRAD)
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        refresh(self)
+        if self._node is not None:
+            if value:
+                return
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require "
+                "differentiation use var_no_grad = var.detach()."
+            )
+        if value and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if value and self._flags & F.INFERENCE and not MODE.inference:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        self._flags = self._flags | F.REQUIRES_GRAD if value else self._flags & ~F.REQUIRES_GRAD
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """Sets `requires_grad`, returns self."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing recorded made it."""
+        refresh(self)
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The node that made it."""
+        refresh(self)
+        return self._node
+
+    @property
+    def grad(self) -> Any:
+        """The accumulated gradient."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if tuple(value.shape) != tuple(self.shape):
+                raise RuntimeError("assigned grad has data of a different size")
+            if value.dtype is not self.dtype:
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with dtype '{self.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype"
+                )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def detach(self) -> Any:
+        """The same storage, without history."""
+        if type(self) is not Tensor and overridden_type(self):
+            return type(self).__torch_function__(Tensor.detach, (type(self),), (self,), {})
+        out = objects.alias(Tensor, self, self._layout, 0)
+        out._flags |= self._flags & (F.INFERENCE | F.UNTRACKED)
+        return out
+
+    def detach_(self) -> Any:
+        self._node, self._flags = None, self._flags & ~(F.REQUIRES_GRAD | ~0 << F.OUTPUT_SHIFT)
+        return self
+
+    @property
+    def data(self) -> Any:
+        """The same storage without history; writes to it are not counted as versions."""
+        out = objects.alias(type(self) if type(self) is not Tensor and not overridden_type(self) and type(self).__init__ is object.__init__ else Tensor, self, self._layout, 0)
+        out._flags |= F.UNTRACKED
+        return out
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if value.dtype.category != self.dtype.category and (self._node is not None or self._flags & F.REQUIRES_GRAD):
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        objects.rebind(self, value, value._layout, 0)
+
+    @property
+    def _base(self) -> Any:
+        return self._root
+
+    def _is_view(self) -> bool:
+        return self._root is not None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf in `.grad`."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if self._node is not None:
+            self._flags |= F.RETAINS_GRAD
+            self._node.more.setdefault("retain", {})[self._output_nr] = self
+
+    @property
+    def retains_grad(self) -> bool:
+        return bool(self._flags & F.RETAINS_GRAD)
+
+    def register_hook(self, hook: Any) -> Handle:
+        """`hook(grad)` sees the gradient of this tensor and may return another."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._node is None:
+            return Handle(hooks_of(self).setdefault("grad", {}), hook)
+        return Handle(self._node.more.setdefault("tensor hooks", {}).setdefault(self._output_nr, {}), hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Handle:
+        """`hook(tensor)` runs after a gradient was accumulated into this leaf."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._node is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        return Handle(post_hooks(self), hook)
+
+    # -- Python values
+    def item(self) -> Any:
+        """The value of the one element."""
+        if self._layout.numel != 1:
+            raise refuse(RuntimeError, f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar", received=f"shape {tuple(self.shape)}", expected="one element")
+        return read(self._layout.dtype, self._address)
+
+    def __bool__(self) -> bool:
+        if self._layout.numel != 1:
+            raise RuntimeError(
+                "Boolean value of Tensor with no values is ambiguous" if not self._layout.numel else "Boolean value of Tensor with more than one value is ambiguous"
+            )
+        return bool(read(self._layout.dtype, self._address))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.is_floating_point or self.dtype.is_complex or self._layout.numel != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __iter__(self) -> Any:
+        if not self._layout.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element: Any) -> bool:
+        if isinstance(element, (Tensor, int, float, bool, complex)):
+            return bool((self == element).any())
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(type(self)), *getattr(self, "__dict__", {})})
+
+    __torch_function__ = classmethod(overrides.default)
+
+
+def overridden_type(t: Any) -> bool:
+    return type(t).__torch_function__ is not Tensor.__torch_function__ and type(t).__torch_function__ is not overrides.disabled_method
+
+
+_CTYPES = {
+    "float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int16": ctypes.c_int16, "int8": ctypes.c_int8,
+    "uint8": ctypes.c_uint8, "uint16": ctypes.c_uint16, "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64, "bool": ctypes.c_bool,
+}  # fmt: skip
+
+
+def read(kind: d.dtype, address: int) -> Any:
+    """The Python number at an address."""
+    import struct
+
+    c = _CTYPES.get(kind.name)
+    if c is not None:
+        return c.from_address(address).value
+    raw = ctypes.string_at(address, kind.itemsize)
+    if kind is d.float16:
+        return struct.unpack("<e", raw)[0]
+    if kind is d.bfloat16:
+        return struct.unpack("<f", b"\0\0" + raw)[0]
+    return complex(*struct.unpack({"complex32": "<2e", "complex64": "<2f", "complex128": "<2d"}[kind.name], raw))
+
+
+def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
+    """A dim counted from the front. IndexError with PyTorch's sentence when out of range."""
+    n = max(ndim, 1)
+    if not -n <= dim < n:
+        raise refuse(IndexError, f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})", received=f"dim={dim} for {ndim} dims")
+    return dim % n
+
+
+for _name, _value in list(vars(Methods).items()):
+    if _name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__static_attributes__", "__firstlineno__"):
+        setattr(Tensor, _name, _value)
+Tensor.__module__ = "torch"
+Tensor.__doc__ = "A multi-dimensional array of one element type, with history for differentiation."
+BINDER.item = lambda t: t.item()
+
+__all__ = ["Tensor", "read", "wrap_dim"]

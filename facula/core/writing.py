@@ -1,0 +1,255 @@
+"""Results written into tensors that exist: in-place variants and out=."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import Op, ops
+from . import objects, tape
+from .expression import PLANS, broadcast, wants
+from .layout import Layout
+from .modes import MODE
+from .native import fields as F
+from .planner import expression_for, gather, key_of
+
+OVERLAP = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before "
+    "performing the operation."
+)
+
+
+def overlaps_itself(x: Layout) -> bool:
+    """Whether two elements share an address (surely so for expanded dims; other strange strides are checked by extent)."""
+    if x.dense or x.numel <= 1:
+        return False
+    reach = 1
+    for s, n in sorted((s, n) for n, s in zip(x.shape, x.strides) if n > 1):
+        if s < reach:
+            return True
+        reach = s * (n - 1) + reach if s else reach
+    return False
+
+
+def span(t: Any) -> tuple[int, int]:
+    """First and past-the-last byte."""
+    return t._address, t._address + t._layout.nbytes
+
+
+def partly_overlap(a: Any, b: Any) -> bool:
+    """Whether b shares memory with a other than element by element."""
+    if a._block != b._block:
+        return False
+    if a._address == b._address and a._layout is b._layout:
+        return False
+    (s, e), (s2, e2) = span(a), span(b)
+    return s < e2 and s2 < e
+
+
+def check_target(target: Any, title: str) -> None:
+    """What nobody may write to."""
+    if overlaps_itself(target._layout):
+        raise refuse(RuntimeError, OVERLAP, received=f"{title} on strides {target._layout.strides}", expected="one address per element", hint="x.clone()")
+    if target._flags & F.INFERENCE and not MODE.inference:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
+            "See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+
+
+def check_leaf(target: Any) -> None:
+    """A leaf that wants a gradient is not overwritten while recording."""
+    if not MODE.grad:
+        return
+    if target._flags & F.REQUIRES_GRAD:
+        raise refuse(
+            RuntimeError,
+            "a leaf Variable that requires grad is being used in an in-place operation.",
+            received="a leaf with requires_grad=True",
+            expected="a result, a detached tensor, or torch.no_grad()",
+            hint="with torch.no_grad(): ... or use the out-of-place form",
+        )
+    root = target._root
+    if root is not None and root._flags & F.REQUIRES_GRAD and root._node is None:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def can_cast(source: DType, target: DType) -> bool:
+    return source.category <= target.category
+
+
+def refuse_cast(source: DType, target: DType) -> RuntimeError:
+    return refuse(
+        RuntimeError,
+        f"result type {_pretty(source)} can't be cast to the desired output type {_pretty(target)}",
+        received=f"a result of {source.name}",
+        expected=f"{target.name} or less",
+        hint="use the out-of-place form, or convert the tensor first",
+    )
+
+
+def _pretty(t: DType) -> str:
+    return {"bool": "Bool", "complex64": "ComplexFloat"}.get(t.name, scalar_type_name(t))
+
+
+def in_place(op: Op, bound: Sequence[Any], title: str) -> Any:
+    """`x.op_(...)`: the result goes where argument 0 is, and into its history."""
+    target = bound[0]
+    if not isinstance(target, objects.Tensor):
+        raise TypeError(f"{title}(): argument 'self' must be Tensor, not {type(target).__name__}")
+    call = gather(op, bound)
+    recording = MODE.grad and any(call.needs)
+    check_target(target, title)
+    if recording or MODE.grad:
+        check_leaf(target)
+    direct = op.kind == "pointwise" and not recording and not MODE.slow and not any(partly_overlap(target, t) for t in call.tensors[1:])
+    if direct and target._root is None or direct and not MODE.grad:
+        got = _write_direct(op, call, target, title)
+        if got is not None:
+            return got
+    result = _recorded(op, bound, target, title)
+    return assign(target, result, title)
+
+
+def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
+    from .function import call
+
+    # history sees the old value: the target's own node moves to an alias first, so that writing to the target does not change it
+    result = call(op, *bound)
+    if isinstance(result, (tuple, list)):
+        result = result[0]
+    if tuple(result.shape) != tuple(target.shape):
+        raise refuse(
+            RuntimeError,
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(result.shape)}",
+            received=f"{title} on shape {tuple(target.shape)}",
+            expected="a result of the same shape",
+        )
+    if not can_cast(result.dtype, target.dtype):
+        raise refuse_cast(result.dtype, target.dtype)
+    return result
+
+
+def _write_direct(op: Op, call: Any, target: Any, title: str) -> Any:
+    """One kernel that reads and writes the target; None when types differ."""
+    key = (*key_of(call), "in place")
+    plan = PLANS.get(key)
+    if plan is None:
+        expression = expression_for(call)
+        shape = broadcast([x.shape for x in call.layouts])
+        if tuple(shape) != tuple(target.shape):
+            raise refuse(RuntimeError, f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}", received=f"{title}")
+        if len(expression.outputs) != 1:
+            return None
+        if expression.outputs[0] is not target.dtype:
+            if not can_cast(expression.outputs[0], target.dtype):
+                raise refuse_cast(expression.outputs[0], target.dtype)
+            return None
+        plan = PLANS[key] = expression.plan(call.layouts, (False,) * len(call.tensors), tuple(shape), into=target._layout)
+    return plan.run([*call.tensors, *call.numbers])
+
+
+def assign(target: Any, result: Any, title: str) -> Any:
+    """Write `result` into `target` and move its history there (through the base, when the target is a view)."""
+    recording = MODE.grad and (result._node is not None or wants(target))
+    plain = result.detach() if result._node is not None else result
+    write(target, plain)
+    if recording:
+        if result.dtype is not target.dtype:
+            result = result.to(target.dtype)
+        rebase(target, result)
+    return target
+
+
+def write(target: Any, source: Any) -> None:
+    """Copy values; the version counter moves, the history does not."""
+    before = MODE.grad
+    MODE.grad = False
+    try:
+        copy_values(target, source)
+    finally:
+        MODE.grad = before
+    objects.bump(target)
+    target._viewed = objects.version(target)
+
+
+def copy_values(target: Any, source: Any) -> None:
+    """target[...] = source, with conversion and broadcasting, nothing else."""
+    from .copying import copy_into
+
+    copy_into(target, source)
+
+
+def rebase(target: Any, result: Any) -> None:
+    """The target's value now comes from `result`'s node; a view tells its base."""
+    from .views import scatter_node
+
+    root = target._root
+    if root is None:
+        node = result._node
+        if node is not None and (result._layout is target._layout):
+            target._node, target._flags = node, (target._flags & 0xFE) | result._output_nr << F.OUTPUT_SHIFT
+        elif node is not None:
+            restrided(target, result)
+        target._viewed = objects.version(target)
+        return
+    scatter_node(root, target, result)
+
+
+def restrided(target: Any, result: Any) -> None:
+    """The same values in another layout: history by an identity node."""
+    twin = objects.alias(objects.Tensor, target, target._layout, 0)
+    rule = tape.Rule("CopyBackwards", None, lambda g, v, n: [g[0]], (), (0,), (result._layout,), (target._layout,))
+    tape.attach(tape.record(rule, [result], [twin]), [twin])
+    target._node, target._flags = twin._node, target._flags & 0xFE
+
+
+def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
+    """`f(..., out=y)`: y is resized if needed, and returned."""
+    from .function import call
+
+    outs = out if isinstance(out, (tuple, list)) else (out,)
+    for o in outs:
+        if not isinstance(o, objects.Tensor):
+            raise TypeError(f"{title}(): argument 'out' must be Tensor, not {type(o).__name__}")
+    tensors = gather(op, bound).tensors
+    if MODE.grad and (any(wants(t) for t in tensors) or any(o._flags & F.REQUIRES_GRAD or o._node is not None for o in outs)):
+        raise refuse(RuntimeError, f"{title}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    for o in outs:
+        check_target(o, title)
+    before = MODE.grad
+    MODE.grad = False
+    try:
+        got = call(op, *bound)
+        results = list(got) if isinstance(got, (tuple, list)) else [got]
+        if len(results) != len(outs):
+            raise TypeError(f"{title}(): argument 'out' must be tuple of {len(results)} Tensors")
+        for o, r in zip(outs, results):
+            if not can_cast(r.dtype, o.dtype):
+                raise refuse_cast(r.dtype, o.dtype)
+        for o, r in zip(outs, results):
+            fit(o, r, title)
+            write(o, r)
+    finally:
+        MODE.grad = before
+    return out if not isinstance(got, (tuple, list)) else type(got)(*outs) if hasattr(got, "_fields") else tuple(outs)
+
+
+def fit(out: Any, result: Any, title: str) -> None:
+    """Give `out` the result's shape; a warning when it held something of another shape."""
+    if tuple(out.shape) == tuple(result.shape):
+        return
+    if out._layout.numel:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match the required output shape "
+            f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. "
+            "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+            stacklevel=4,
+        )
+    ops.resize_(out, tuple(result.shape))
+
+

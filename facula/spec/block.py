@@ -1,0 +1,128 @@
+"""Kinds of operator blocks. A block is a class below a kind; what it must hold is checked when it is defined, all at once.
+
+| kind | body | what the plan does |
+|---|---|---|
+| Pointwise | `scalar(x, ...)` over Scalars | broadcast, promote, one fused loop nest |
+| Movement | `view(layout, ...) -> View` or a list | a tensor on the same storage |
+| Fused | `kernel(layouts, ...) -> Result(outputs, schedule)` and `compose` | kernels of our own, one native call |
+| Library | `library(arrays, ...)` | NumPy or SciPy, shown as such by explain |
+| Procedure | `run(tensors, ...)` | Python that allocates, checks and calls other ops, outside the tape |
+| Composite | `compose(...)` | other ops; has no derivative of its own |
+
+`gradient` is "from scalar" (derived), None (not differentiable) or a function. Its parameters are chosen by name: `g` (or `g0`, `g1` for
+several results), `out` (or `out0`, ...), any argument of the schema (annotated `Layout` when only its shape and dtype are needed, so that
+the values are not kept), `needs` (which tensors want one). It returns one gradient, or a tuple with one per tensor argument (None: no
+gradient; for a `Tensor[]` argument a list).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from .registry import Op, enter
+from .samples import Refusal, Sample
+from .schema import parse
+
+
+class Block:
+    """What every operator declares."""
+
+    kind: ClassVar[str] = ""
+    body: ClassVar[str] = ""
+    schema: ClassVar[str] = ""
+    dims: ClassVar[str] = ""  # the shapes of tensors and result, in words of one letter: "*b m k, *b k n -> *b m n"
+    paths: ClassVar[str] = "torch Tensor"  # where the public function appears: torch, Tensor, nn.functional, special, ...; "" for internal ops
+    public: ClassVar[str] = ""  # name when it is not the schema's
+    in_place: ClassVar[bool] = False  # has a variant with a trailing underscore
+    out: ClassVar[bool] = True  # takes out=
+    gradient: Any = None
+    samples: Any = None
+    refusals: Any = None
+    op: ClassVar[Op]
+
+    def __init_subclass__(cls, kind: str = "", body: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if kind:
+            cls.kind, cls.body = kind, body
+            return
+        lacking = [name for name in ("schema", cls.body) if not getattr(cls, name, None)]
+        if not cls.__doc__:
+            lacking.append("a docstring")
+        if cls.paths and not cls.samples:
+            lacking.append("samples")
+        if lacking:
+            raise TypeError(f"op block {cls.__name__} in {cls.__module__} lacks: {', '.join(lacking)}")
+        schema = parse(cls.schema)
+        cls.op = Op(schema, cls, cls.kind, tuple(i for i, p in enumerate(schema.params) if p.is_tensor))
+        enter(cls.op)
+
+    @classmethod
+    def all_samples(cls) -> list[Sample]:
+        got = cls.samples() if callable(cls.samples) else cls.samples
+        return list(got or ())
+
+    @classmethod
+    def all_refusals(cls) -> list[Refusal]:
+        got = cls.refusals() if callable(cls.refusals) else cls.refusals
+        return list(got or ())
+
+
+class Pointwise(Block, kind="pointwise", body="scalar"):
+    """Element by element with broadcasting.
+
+    `promotion`: words, in any order: `promote` (default) or `first` (the first tensor's type); `float` (integers become the default floating
+    type); `bool` or `real` (type of the result); `no_complex`, `no_bool`, `no_integral`, `no_floating` refuse a category of the computed
+    type with PyTorch's sentence; `kernel=NAME` is the name in that sentence.
+    """
+
+    promotion: ClassVar[str] = "promote"
+    in_place: ClassVar[bool] = True
+    gradient: Any = "from scalar"
+
+    @staticmethod
+    def scalar(*args: Any, **kwargs: Any) -> Any: ...
+
+
+class Movement(Block, kind="movement", body="view"):
+    """The same elements seen another way."""
+
+    out: ClassVar[bool] = False
+
+    @staticmethod
+    def view(*args: Any, **kwargs: Any) -> Any: ...
+
+
+class Fused(Block, kind="fused", body="kernel"):
+    """Kernels of our own. `contiguous` names the tensors that the kernel wants contiguous (they are copied into workspace otherwise)."""
+
+    contiguous: ClassVar[tuple[str, ...] | bool] = ()
+
+    @staticmethod
+    def kernel(*args: Any, **kwargs: Any) -> Any: ...
+
+    @staticmethod
+    def compose(*args: Any, **kwargs: Any) -> Any: ...
+
+
+class Library(Block, kind="library", body="library"):
+    """A function of a well-kept library over NumPy arrays."""
+
+    @staticmethod
+    def library(*args: Any, **kwargs: Any) -> Any: ...
+
+
+class Procedure(Block, kind="procedure", body="run"):
+    """Python around other ops and kernels, run outside the tape; the derivative is written."""
+
+    @staticmethod
+    def run(*args: Any, **kwargs: Any) -> Any: ...
+
+
+class Composite(Block, kind="composite", body="compose"):
+    """A name for a composition of other ops; `compose` has the public signature itself and is called directly."""
+
+    @staticmethod
+    def compose(*args: Any, **kwargs: Any) -> Any: ...
+
+
+Block.gradient = None

@@ -1,0 +1,78 @@
+"""Type promotion: the type in which mixed arguments are computed (PyTorch's rules, tensor_attributes page of its documentation).
+
+Arguments come in three ranks: tensors with dims, 0-dim tensors, Python numbers. A lower rank decides only where its category
+(bool < integral < floating < complex) is above every higher rank's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..base import dtypes as d
+from ..base.dtypes import dtype
+from ..base.settings import SETTINGS
+
+
+def join(a: dtype, b: dtype) -> dtype:
+    """The smallest type that both convert to."""
+    if a is b:
+        return a
+    if a.rank > b.rank:
+        a, b = b, a
+    if b.is_complex:
+        if a.is_complex or a.category < 2:
+            return b
+        return d.complex128 if a is d.float64 else b if b is not d.complex32 or a is d.float16 else d.complex64
+    if b.is_floating_point:
+        return d.float32 if a is d.float16 and b is d.bfloat16 else b
+    if a is d.bool_:
+        return b
+    if not a.is_signed and not b.is_signed:
+        return b
+    if a.is_signed and b.is_signed:
+        return b
+    unsigned, signed = (a, b) if not a.is_signed else (b, a)
+    if unsigned.itemsize < signed.itemsize:
+        return signed
+    if unsigned is d.uint8:
+        return d.int16
+    raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {_title(a)} and {_title(b)}")
+
+
+def _title(t: dtype) -> str:
+    return {"uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}.get(t.name, scalar_type_name(t))
+
+
+def scalar_type_name(t: dtype) -> str:
+    """PyTorch's internal name of a type, as its error messages print it."""
+    names = {"bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half", "bfloat16": "BFloat16",
+             "float32": "Float", "float64": "Double", "complex32": "ComplexHalf", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
+             "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}  # fmt: skip
+    return names[t.name]
+
+
+def of_number(x: complex) -> dtype:
+    """The type a Python number would have as a tensor."""
+    if isinstance(x, bool):
+        return d.bool_
+    if isinstance(x, int):
+        return d.int64
+    return SETTINGS.default_dtype if isinstance(x, float) else SETTINGS.default_dtype.to_complex()
+
+
+def result_type(with_dims: Iterable[dtype], without: Iterable[dtype] = (), numbers: Iterable[dtype] = ()) -> dtype:
+    """The promoted type of arguments sorted by rank; at least one must be given."""
+    result: dtype | None = None
+    for rank in (with_dims, without, numbers):
+        best: dtype | None = None
+        for t in rank:
+            best = t if best is None else join(best, t)
+        if best is None:
+            continue
+        if result is None:
+            result = best
+        elif best.category > result.category:
+            # a complex number beside float tensors keeps their precision
+            result = join(result, best) if rank is without else (result.to_complex() if best.is_complex and result.is_floating_point else best)
+    assert result is not None
+    return result
