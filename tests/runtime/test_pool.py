@@ -185,10 +185,12 @@ def test_fork_while_another_thread_computes() -> None:
 
 
 LONG = """
-import sys, time
-sys.path[:0] = {path!r}
+import importlib.util, sys, time
 from facula.runtime import native
-from {module} import mark, ITEMS
+spec = importlib.util.spec_from_file_location("kernels_of_a_test", {file!r})
+kernels = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(kernels)
+mark, ITEMS = kernels.mark, kernels.ITEMS
 native.set_num_threads({n})
 mark()
 print("running", flush=True)
@@ -201,7 +203,7 @@ except KeyboardInterrupt:
 
 
 def source(n: int) -> str:
-    return LONG.format(path=[os.path.dirname(__file__), *sys.path], module=__name__.rpartition(".")[2], n=n)
+    return LONG.format(file=__file__, n=n)
 
 
 def script(n: int) -> subprocess.Popen[str]:
