@@ -1,13 +1,20 @@
-"""Convolutions of one to three spatial dims: forward, gradient of the input (also transposed convolution), gradient of the weight."""
+"""Convolutions of one to three spatial dims: forward, gradient of the input (also transposed convolution), gradient of the weight.
+
+Operands are float32, float64, or half precision that computes in float32 and is rounded once. Planes are contiguous; images and channels of
+float32 and float64 operands may lie at any stride. Every function returns a Schedule; `target` is the instruction set, this machine's by default.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from ...base.dtypes import dtype
 from ...base.target import Target
-from ..launch import In, Operand, Out, Schedule
+from ..launch import In, Kernel, Operand, Out, Schedule, Word, Work
+from . import halves
 from .geometry import backward_grids, forward_grid
-from .plan import Builder, Side, Weights, dense, problem, product
+from .plan import Builder, Problem, Side, Weights, dense, problem, product, weight_gradient
 
 
 def forward(
@@ -17,21 +24,93 @@ def forward(
     """out (N, O, *R) = convolution of x (N, C, *S) with w (O, C / groups, *K). In 0 x, 1 w, 2 bias (O,) of out's dtype."""
     p = problem(out, x, w, stride, padding, dilation, groups)
     b = Builder(target)
+    xs, ys = _Half.side(b, In(0), x, "x"), _Half.result(b, out, "out")
+    weights = _weights(b, p, In(1), w, False)
     grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
-    weights = Weights(In(1), p.outputs * w.strides[0], w.strides[0], w.strides[1])
-    product(b, p, grid, p.outputs, p.channels, Side(In(0), *dense(x, "x")), Side(Out(0), *dense(out, "out")), weights, In(2) if bias else None)
-    return b.schedule()
+    product(b, p, grid, p.outputs, p.channels, xs, ys, weights, _bias(b, out) if bias else None)
+    return _finish(b, ys, out)
 
 
 def backward_input(
     gx: Operand, g: Operand, w: Operand, *, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int = 1,
     bias: bool = False, target: Target | None = None,
 ) -> Schedule:  # fmt: skip
-    """gx (N, C, *S) from g (N, O, *R): the convolution's transpose. In 0 g, 1 w, 2 bias (C,) of a transposed convolution."""
+    """gx (N, C, *S) from g (N, O, *R): the convolution's transpose. In 0 g, 1 w (O, C / groups, *K), 2 bias (C,) of a transposed convolution."""
     p = problem(g, gx, w, stride, padding, dilation, groups)
     b = Builder(target)
-    weights = Weights(In(1), p.outputs * w.strides[0], w.strides[1], w.strides[0])
-    source, result = Side(In(0), *dense(g, "g")), Side(Out(0), *dense(gx, "gx"))
+    gs, xs = _Half.side(b, In(0), g, "g"), _Half.result(b, gx, "gx")
+    weights = _weights(b, p, In(1), w, True)
+    given = _bias(b, gx) if bias else None
     for grid in backward_grids(p.result, p.kernel, p.stride, p.padding, p.dilation, p.source):
-        product(b, p, grid, p.channels, p.outputs, source, result, weights, In(2) if bias else None)
+        product(b, p, grid, p.channels, p.outputs, gs, xs, weights, given)
+    return _finish(b, xs, gx)
+
+
+def backward_weight(
+    gw: Operand, g: Operand, x: Operand, *, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int = 1,
+    target: Target | None = None,
+) -> Schedule:  # fmt: skip
+    """gw (O, C / groups, *K) from g (N, O, *R) and x (N, C, *S). In 0 g, 1 x. The bias' gradient is a plain sum of g."""
+    p = problem(g, x, gw, stride, padding, dilation, groups)
+    b = Builder(target)
+    gs, xs, ws = _Half.side(b, In(0), g, "g"), _Half.side(b, In(1), x, "x"), _Half.result(b, gw, "gw")
+    grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
+    weight_gradient(b, p, grid, xs, gs, ws.at, ws.image, ws.plane)
+    return _finish(b, ws, gw)
+
+
+class _Half:
+    """Where an operand lies for the kernels: itself, or widened in workspace."""
+
+    @staticmethod
+    def side(b: Builder, at: Word, operand: Operand, what: str) -> Side:
+        if operand.dtype.itemsize != 2:
+            return Side(at, *dense(operand, what))
+        return Side(_convert(b, at, operand.dtype, _whole(operand, what), True), *_strides(operand))
+
+    @staticmethod
+    def result(b: Builder, operand: Operand, what: str) -> Side:
+        if operand.dtype.itemsize != 2:
+            return Side(Out(0), *dense(operand, what))
+        return Side(b.room(4 * _whole(operand, what)), *_strides(operand))
+
+
+def _strides(operand: Operand) -> tuple[int, int]:
+    plane = math.prod(operand.shape[2:])
+    return operand.shape[1] * plane, plane
+
+
+def _whole(operand: Operand, what: str) -> int:
+    """Elements of a contiguous operand. NotImplementedError for another."""
+    if (operand.shape[1] != 1 and dense(operand, what)[1] != _strides(operand)[1]) or (
+        operand.shape[0] != 1 and dense(operand, what)[0] != _strides(operand)[0]
+    ):
+        raise NotImplementedError(f"convolution in half precision takes contiguous operands; {what} has strides {operand.strides}")
+    return math.prod(operand.shape)
+
+
+def _convert(b: Builder, at: Word, d: dtype, count: int, up: bool, to: Word | None = None) -> Work:
+    where = b.room(4 * count) if to is None else to
+    kernel = Kernel(halves.emit_convert, (d.name, up))
+    b.launch(kernel, halves.WORDS, {"source": at, "to": where, "count": count}, -(-count // halves.CHUNK), 1, 6 * count)
+    return where  # type: ignore[return-value]
+
+
+def _weights(b: Builder, p: Problem, at: Word, w: Operand, backward: bool) -> Weights:
+    if w.dtype.itemsize == 2:
+        at = _convert(b, at, w.dtype, _whole(w, "w"), True)
+        output, channel = _strides(w)
+    else:
+        output, channel = dense(w, "w")
+    rows = (channel, output) if backward else (output, channel)
+    return Weights(at, p.outputs * output, *rows)
+
+
+def _bias(b: Builder, out: Operand) -> Word:
+    return _convert(b, In(2), out.dtype, out.shape[1], True) if out.dtype.itemsize == 2 else In(2)
+
+
+def _finish(b: Builder, result: Side, operand: Operand) -> Schedule:
+    if operand.dtype.itemsize == 2:
+        _convert(b, result.at, operand.dtype, math.prod(operand.shape), False, Out(0))
     return b.schedule()

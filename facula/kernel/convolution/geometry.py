@@ -70,14 +70,18 @@ class Table:
     """A grid for vectors of `lanes` pixels, `images` planes at a time; the arrays belong to the schedules that use them."""
 
     entries: np.ndarray
-    taps: np.ndarray  # [tap][4] of int64: offset in the source, shifts along D, H, W
+    taps: np.ndarray  # [tap][4] of int64: offset in the source, places of the shifts along D, H, W in `shifts`
+    shifts: np.ndarray  # distinct shifts of the taps along W, then H, then D; int64
+    shift_counts: Three  # of them, in this order
     images: int
     period: int  # pixels after which entries repeat
     source_step: int  # what a period adds to offsets in the source, to the row, and to offsets in the result
     row_step: int
     result_step: int
     read: int  # distance of neighbours in the source: 1, 2, or 0 when there are too many pieces
-    write: int  # the same in the result
+    read_pieces: int  # of a vector at most, rounded up to 1, 2 or PIECES
+    write: int  # distance of neighbours in the result
+    write_pieces: int
     order: np.ndarray = field(repr=False)  # index of each tap in the weight
 
 
@@ -152,32 +156,35 @@ def table(grid: Grid, lanes: int, width: int, images: int, source_image: int, re
     for slot, dim in ((W, 2), (H, 1), (D, 0)):
         view[:, slot] = np.where(inside, begin[dim], OUTSIDE).reshape(shape)
     view[:, SOURCE], view[:, RESULT] = read_at.reshape(shape), write_at.reshape(shape)
-    read = _pieces(entries, read_pieces(lanes), read_at.reshape(shape), inside.reshape(shape), grid.step[2])
-    write = _pieces(entries, written_pieces(lanes), write_at.reshape(shape), inside.reshape(shape), grid.spread[2])
-    taps = np.array([[int(plane @ np.array(s)), *s] for _, s in grid.taps], np.int64).reshape(-1, 4)
-    order = np.array([i for i, _ in grid.taps], np.int64)
+    read, most = _pieces(entries, read_pieces(lanes), read_at.reshape(shape), inside.reshape(shape), grid.step[2])
+    write, parts = _pieces(entries, written_pieces(lanes), write_at.reshape(shape), inside.reshape(shape), grid.spread[2])
+    distinct = [sorted({s[dim] for _, s in grid.taps}) for dim in (2, 1, 0)]
+    w, h, d = distinct
+    taps = [[int(plane @ np.array(s)), len(w) + len(h) + d.index(s[0]), len(w) + h.index(s[1]), w.index(s[2])] for _, s in grid.taps]
     return Table(
-        entries, taps, together, period, rows * grid.step[1] * grid.source[2], rows * grid.step[1],
-        rows * grid.spread[1] * grid.result[2], read, write, order,
+        entries, np.array(taps, np.int64).reshape(-1, 4), np.array([*w, *h, *d], np.int64), _three(map(len, distinct)), together, period,
+        rows * grid.step[1] * grid.source[2], rows * grid.step[1], rows * grid.spread[1] * grid.result[2], read, most, write, parts,
+        np.array([i for i, _ in grid.taps], np.int64),
     )  # fmt: skip
 
 
-def _pieces(entries: np.ndarray, at: int, where: np.ndarray, inside: np.ndarray, pace: int) -> int:
-    """Fill in the pieces of each vector -> the pace, 0 when some vector has too many pieces or the pace is not 1 or 2."""
+def _pieces(entries: np.ndarray, at: int, where: np.ndarray, inside: np.ndarray, pace: int) -> tuple[int, int]:
+    """Fill in the pieces of each vector -> (pace, pieces at most); pace 0 when some vector has too many pieces or neither 1 nor 2 fits."""
     import numpy as np
 
     if pace not in (1, 2):
-        return 0
+        return 0, 1
     lane = np.arange(where.shape[1])
     base = where - pace * lane
     new = (base[:, 1:] != base[:, :-1]) & inside[:, 1:]
     piece = np.concatenate([np.zeros((len(where), 1), np.int64), np.cumsum(new, 1)], 1)
     count = piece[:, -1] + 1
-    if count.max() > PIECES:
-        return 0
+    most = int(count.max())
+    if most > PIECES:
+        return 0, 1
     entries[:, at] = count
     for s in range(PIECES):
         mine = (piece == s) & inside
         entries[:, at + 1 + s] = np.take_along_axis(base, mine.argmax(1)[:, None], 1)[:, 0]
         entries[:, at + 1 + PIECES + s] = (mine << lane).sum(1)
-    return pace
+    return pace, min(n for n in (1, 2, PIECES) if n >= most)

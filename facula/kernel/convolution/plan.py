@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from ...base.target import Target
 from ...runtime import host
 from ..launch import Kernel, Launch, Operand, Out, Schedule, Word, Work
-from .geometry import Grid, Table, Three, backward_grids, forward_grid, table
-from .product import DEPTH, PANEL_WORDS, WORDS, Form, emit_panels, emit_product
+from . import weight_gradient as wg
+from .geometry import Grid, Table, Three, table
+from .product import DEPTH, MASKS, PANEL_WORDS, WORDS, Form, emit_panels, emit_product
 from .tile import Shape, height, shape_for
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 448  # pixels of an item
 ITEMS = 8  # items at least, where the outputs can be divided
+PARTS = 8 << 20  # bytes of partial sums of a weight's gradient
 BUFFER = 1 << 20  # bytes of results that wait in scratch memory for being written in pieces
 
 
@@ -54,6 +56,8 @@ def problem(out: Operand, x: Operand, w: Operand, stride: Sequence[int], padding
         raise ValueError(f"convolution takes 1 to 3 spatial dims, not x {x.shape}, w {w.shape}, out {out.shape}")
     if x.shape[1] != w.shape[1] * groups or out.shape[1] != w.shape[0] or w.shape[0] % groups or x.shape[0] != out.shape[0]:
         raise ValueError(f"channels do not fit: x {x.shape}, w {w.shape}, out {out.shape}, groups {groups}")
+    if len({x.dtype, w.dtype, out.dtype}) > 1 or x.dtype.compute.name not in ("float32", "float64"):
+        raise NotImplementedError(f"convolution in {x.dtype}, {w.dtype} to {out.dtype}; it takes one of float32, float64, float16, bfloat16")
     ones, zeros = (1,) * (3 - n), (0,) * (3 - n)
 
     def three(fill: tuple[int, ...], xs: Sequence[int]) -> Three:
@@ -149,6 +153,8 @@ def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights
 
 def product(b: Builder, p: Problem, grid: Grid, outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:
     """One matrix product over the pixels of a grid."""
+    if sum(p.kernel) > MASKS:
+        raise NotImplementedError(f"convolution kernels with {p.kernel} taps")
     shape = shape_for(p.element, b.target)
     if not grid.count or not outputs or not p.images:
         return
@@ -171,14 +177,61 @@ def product(b: Builder, p: Problem, grid: Grid, outputs: int, channels: int, x: 
     channel_block, tap_block = depth_blocks(channels, len(t.order))
     words: dict[str, Word] = {
         "x": x.at, "panels": at, "y": y.at, "bias": 0 if bias is None else bias, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
-        "items": items, "channels": channels, "outputs": outputs, "groups": p.groups, "tap_count": len(t.order), "images": p.images,
+        "shifts": b.constant(t.shifts), "w_shifts": t.shift_counts[0], "h_shifts": t.shift_counts[1], "d_shifts": t.shift_counts[2],
+        "channels": channels, "outputs": outputs, "groups": p.groups, "tap_count": len(t.order), "images": p.images,
         "together": t.images, "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane,
         "depth": grid.source[0], "height": grid.source[1], "width": grid.source[2], "pixels": grid.count, "period": t.period,
         "source_step": t.source_step, "row_step": t.row_step, "result_step": t.result_step, "columns": columns, "column_blocks": blocks,
         "output_block": output_block, "output_blocks": output_blocks, "channel_block": channel_block, "tap_block": tap_block,
     }  # fmt: skip
-    form = Form(p.element, rows, t.read, -1 if direct else t.write, grid.source[0] > 1 or p.kernel[0] > 1, bias is not None)
+    form = Form(p.element, rows, t.read, t.read_pieces, -1 if direct else t.write, grid.source[0] > 1 or p.kernel[0] > 1, bias is not None)
     flops = 2 * p.images * p.groups * outputs * channels * grid.count * len(t.order)
     nbytes = shape.size * p.images * p.groups * (channels * math.prod(grid.source) + outputs * grid.count)
     b.launch(Kernel(emit_product, (form,)), WORDS, words, items * output_blocks, 1, nbytes, flops)
     b.notes.append(f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {t.read or 'any'}, {t.images} image(s) together")
+
+
+def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Word, output_stride: int, channel_stride: int) -> None:
+    """Gradient of the weight: partial sums over blocks of images, then their sum."""
+    shape = shape_for(p.element, b.target)
+    size = p.taps * p.channels * p.outputs * shape.size * p.groups  # of a partial sum, bytes
+    blocks = max(1, min(p.images, ITEMS, PARTS // max(1, size)))
+    t: Table = table(grid, shape.lanes, shape.lanes, -(-p.images // blocks), x.image, g.image)
+    image_block = -(-(-(-p.images // t.images)) // blocks) * t.images
+    blocks = -(-p.images // image_block)
+    if p.channels <= wg.ROWS:
+        most = max(1, wg.ROWS // p.channels)
+        tap_block, channel_block = -(-p.taps // -(-p.taps // most)), p.channels
+    else:
+        tap_block, channel_block = 1, -(-p.channels // -(-p.channels // wg.ROWS))
+    channel_blocks = -(-p.channels // channel_block)
+    units = -(-p.taps // tap_block) * channel_blocks
+    output_blocks = -(-p.outputs // wg.OUTPUTS)
+    output_block = -(-(-(-p.outputs // output_blocks)) // shape.width) * shape.width
+    output_blocks = -(-p.outputs // output_block)
+    items = blocks * p.groups * output_blocks
+    unit_block = -(-units // min(units, max(1, -(-ITEMS // items))))
+    unit_blocks = -(-units // unit_block)
+    part = b.room(size * blocks)
+    words: dict[str, Word] = {
+        "x": x.at, "g": g.at, "part": part, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
+        "shifts": b.constant(t.shifts), "w_shifts": t.shift_counts[0], "h_shifts": t.shift_counts[1], "d_shifts": t.shift_counts[2],
+        "channels": p.channels, "outputs": p.outputs, "groups": p.groups, "tap_count": p.taps, "images": p.images,
+        "together": t.images, "image_block": image_block, "x_image": x.image, "x_plane": x.plane, "g_image": g.image, "g_plane": g.plane,
+        "depth": grid.source[0], "height": grid.source[1], "width": grid.source[2], "pixels": grid.count, "period": t.period,
+        "source_step": t.source_step, "row_step": t.row_step, "result_step": t.result_step,
+        "channel_block": channel_block, "channel_blocks": channel_blocks, "tap_block": tap_block, "units": units,
+        "unit_block": unit_block, "unit_blocks": unit_blocks, "output_block": output_block, "output_blocks": output_blocks,
+    }  # fmt: skip
+    deep = grid.source[0] > 1 or p.kernel[0] > 1
+    rows = height(min(tap_block * channel_block, p.taps * p.channels), shape.rows)
+    form = wg.Form(p.element, rows, t.read, t.read_pieces, t.write, t.write_pieces, deep)
+    nbytes = shape.size * p.images * p.groups * (p.channels * math.prod(p.source) + p.outputs * grid.count)
+    b.launch(Kernel(wg.emit_weight_gradient, (form,)), wg.WORDS, words, items * unit_blocks, 1, nbytes, p.flops)
+    vectors, parts = -(-p.outputs // shape.lanes), -(-p.channels // wg.CHANNELS)
+    words = {
+        "to": gw, "part": part, "blocks": blocks, "block_stride": size // shape.size, "outputs": p.outputs, "channels": p.channels,
+        "tap_count": p.taps, "output_vectors": vectors, "channel_parts": parts, "output_stride": output_stride, "channel_stride": channel_stride,
+    }  # fmt: skip
+    b.launch(Kernel(wg.emit_sum, (p.element,)), wg.SUM_WORDS, words, p.groups * vectors * parts, 1, size * (blocks + 1))
+    b.notes.append(f"weight gradient over {blocks} block(s) of images, {rows} x {shape.width} tile")

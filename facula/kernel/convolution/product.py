@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from ...runtime.ir import Function, Module, Value
 from ...runtime.pool_code import scratch
 from .geometry import entry_words
-from .reader import Window, write_rows
+from .reader import Pieces, emit_shift_masks, window, write_rows
 from .tile import Shape, emit_tile, shape_for
 
 DEPTH = 1024  # k of one pass: deep, because every pass reads and writes the results again
+MASKS = 1024  # distinct shifts of a kernel's taps at most, all dims together
 
 WORDS = {
-    "x": "ptr", "panels": "ptr", "y": "ptr", "bias": "ptr", "entries": "ptr", "taps": "ptr", "items": "i64",
+    "x": "ptr", "panels": "ptr", "y": "ptr", "bias": "ptr", "entries": "ptr", "taps": "ptr", "shifts": "ptr",
+    "w_shifts": "i64", "h_shifts": "i64", "d_shifts": "i64",
     "channels": "i64", "outputs": "i64", "groups": "i64", "tap_count": "i64", "images": "i64", "together": "i64",
     "x_image": "i64", "x_plane": "i64", "y_image": "i64", "y_plane": "i64", "depth": "i64", "height": "i64", "width": "i64",
     "pixels": "i64", "period": "i64", "source_step": "i64", "row_step": "i64", "result_step": "i64",
@@ -35,6 +37,7 @@ class Form:
     element: str
     rows: int
     read: int
+    pieces: int
     write: int
     deep: bool
     bias: bool
@@ -58,7 +61,8 @@ def emit_product(m: Module, name: str, form: Form) -> None:
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
         w = Names(f, words, WORDS)
         panel = scratch(f, worker)
-        buffer = f.at(panel, DEPTH * shape.width, form.element)
+        masks = f.at(panel, DEPTH * shape.width, form.element)
+        buffer = f.bytes(masks, MASKS * 4 * shape.vectors)
         with f.range(lo, hi) as item:
             rest = item.udiv(w.output_blocks)
             first = (item - rest * w.output_blocks) * w.output_block
@@ -74,15 +78,17 @@ def emit_product(m: Module, name: str, form: Form) -> None:
             panels = f.at(w.panels, (group * ceil_div(w.outputs, form.rows) + first.udiv(form.rows)) * form.rows * w.channels * w.tap_count, form.element)
             bias = f.at(w.bias, rows_before, form.element)
             with f.range(start, end, shape.width) as q:
-                view = _View(f, shape, w, q, f.smin(end - q, shape.width))
+                view = View(f, shape, w, q, f.smin(end - q, shape.width))
+                for v in range(shape.vectors):
+                    view.mask(v, form.deep, f.at(masks, v * MASKS, "i32"))
                 out, ld = (buffer, f.i64(shape.width)) if form.write >= 0 else (f.at(y, q, form.element), w.y_plane)
                 with f.range(0, w.channels, w.channel_block) as c0, f.range(0, f.smax(w.tap_count, 1), w.tap_block) as t0:
                     channels, taps = f.smin(w.channel_block, w.channels - c0), f.smin(w.tap_block, w.tap_count - t0)
                     with f.range(0, taps) as t:
                         for v in range(shape.vectors):
-                            window = view.window(v, form, f.at(w.taps, (t0 + t) * 4, "i64"))
+                            source = view.window(v, form.read, form.pieces, form.deep, f.at(w.taps, (t0 + t) * 4, "i64"), f.at(masks, v * MASKS, "i32"))
                             to = f.at(panel, t * channels * shape.width + v * shape.lanes, form.element)
-                            window.planes(f.at(x, c0 * w.x_plane, form.element), w.x_plane, channels, to, shape.width)
+                            source.planes(f.at(x, c0 * w.x_plane, form.element), w.x_plane, channels, to, shape.width)
                     a = f.at(panels, (c0 * w.tap_count + t0 * channels) * form.rows, form.element)
                     add = f.cast("zext", (c0 | t0).ne(0), "i64")
                     with f.range(0, last - first, form.rows) as o:
@@ -98,7 +104,7 @@ def emit_product(m: Module, name: str, form: Form) -> None:
                             write_rows(f, shape, form.write, view.entry(v), view.result, limit, left, source, last - first, y, w.y_plane)
 
 
-class _View:
+class View:
     """A panel of pixels: its table entries, and what the period adds to them."""
 
     def __init__(self, f: Function, shape: Shape, w: Names, q: Value, left: Value) -> None:
@@ -111,9 +117,13 @@ class _View:
     def entry(self, v: int) -> Value:
         return self.f.at(self.first, v * entry_words(self.shape.lanes), "i32")
 
-    def window(self, v: int, form: Form, tap: Value) -> Window:
-        w, sizes = self.w, (self.w.depth, self.w.height, self.w.width)
-        return Window(self.f, self.shape, form.read, form.deep, self.entry(v), tap, sizes, self.source, self.row, self.limits[v])
+    def mask(self, v: int, deep: bool, to: Value) -> None:
+        w = self.w
+        counts, sizes = (w.w_shifts, w.h_shifts, w.d_shifts), (w.depth, w.height, w.width)
+        emit_shift_masks(self.f, self.shape, to, self.entry(v), w.shifts, counts, sizes, self.row, self.limits[v], deep)
+
+    def window(self, v: int, read: int, pieces: int, deep: bool, tap: Value, masks: Value) -> Pieces:
+        return window(self.f, self.shape, read, pieces, deep, self.entry(v), tap, masks, self.source)
 
 
 def ceil_div(a: Value, b: int) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ...runtime.ir import Function, Value
 from .geometry import PIECES, RESULT, SOURCE, D, H, W, read_pieces, written_pieces
@@ -16,80 +16,118 @@ def bits_mask(f: Function, bits: Value, lanes: int) -> Value:
     return f.cast("bitcast", f.cast("trunc", bits, f"i{lanes}"), f"<{lanes} x i1>")
 
 
-def spread(f: Function, mask: Value, lanes: int) -> tuple[Value, Value]:
-    """A mask for every second lane of two vectors."""
-    zero = f.const(mask.type, 0)
-    low, high = ([h + i // 2 if i % 2 == 0 else lanes for i in range(lanes)] for h in (0, lanes // 2))
-    return f.shuffle(mask, zero, low), f.shuffle(mask, zero, high)
+def mask_bits(f: Function, mask: Value, lanes: int) -> Value:
+    return f.cast("zext", f.cast("bitcast", mask, f"i{lanes}"), "i32")
 
 
-class Window:
-    """One vector of pixels under one tap: which lanes lie inside the source, and where. Made once, used for every channel."""
+def spread(f: Function, bits: Value, lanes: int) -> list[Value]:
+    """Masks of two vectors whose every second lane belongs to a bit."""
+    if f.module.target.name.startswith("x86"):
+        wide = f.call("i32", "llvm.x86.bmi.pdep.32", bits, f.const("i32", 0x55555555))
+    else:
+        wide = bits
+        for shift, keep in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+            wide = (wide | (wide << shift)) & keep
+    return [bits_mask(f, wide, lanes), bits_mask(f, wide >> lanes, lanes)]
 
-    def __init__(
-        self, f: Function, shape: Shape, read: int, deep: bool, entry: Value, tap: Value, sizes: Sizes, offset: Value, row: Value, limit: Value
-    ) -> None:
-        """`tap`: its four words; `offset` and `row`: what the period adds; `limit`: lanes that hold a pixel."""
-        self.f, self.shape, self.read, self.entry = f, shape, read, entry
-        lanes = shape.lanes
-        ints = f"<{lanes} x i32>"
-        shift = [f.load("i64", tap, i) for i in range(4)]
-        self.offset = shift[0] + offset
-        inside = limit
-        for slot, extra, size in ((W, shift[3], sizes[2]), (H, shift[2] + row, sizes[1]), (D, shift[1], sizes[0])):
-            if slot == D and not deep:
-                continue
-            at = f.load(ints, entry, slot * lanes) + f.splat(f.cast("trunc", extra, "i32"), lanes)
-            inside = inside & at.ult(f.splat(f.cast("trunc", size, "i32"), lanes))
-        self.inside = inside
-        self.count = f.load("i32", entry, read_pieces(lanes))
 
-    def pieces(self, n: int) -> list[tuple[Value, list[Value]]]:
+def emit_shift_masks(
+    f: Function, shape: Shape, to: Value, entry: Value, shifts: Value, counts: Sizes, sizes: Sizes, row: Value, limit: Value, deep: bool
+) -> None:
+    """Which lanes lie inside the source along W (and hold a pixel: `limit`), H and D: one i32 for each distinct shift. Three or six compares
+    a vector instead of some for each tap."""
+    lanes = shape.lanes
+    ints = f"<{lanes} x i32>"
+    start = f.i64(0)
+    for slot, n, size in zip((W, H, D), counts, reversed(sizes)):
+        stop = start + n
+        if slot == D and not deep:
+            continue
+        at = f.load(ints, entry, slot * lanes)
+        if slot == H:
+            at = at + f.splat(f.cast("trunc", row, "i32"), lanes)
+        edge = f.splat(f.cast("trunc", size, "i32"), lanes)
+        with f.range(start, stop) as i:
+            shift = f.splat(f.cast("trunc", f.load("i64", shifts, i), "i32"), lanes)
+            inside = (at + shift).ult(edge)
+            f.store(mask_bits(f, inside & limit if slot == W else inside, lanes), to, i)
+        start = stop
+
+
+class Pieces:
+    """One vector of pixels in the planes of an operand: which lanes, and where. Made once, used for every plane."""
+
+    def __init__(self, f: Function, shape: Shape, pace: int, most: int, entry: Value, first: int, lane_slot: int, inside: Value, offset: Value) -> None:
+        """`first`: the entry's word that counts the pieces; `lane_slot`: its field of lane offsets; `inside`: lanes, as bits."""
+        self.f, self.shape, self.pace, self.most, self.entry = f, shape, pace, most, entry
+        self.first, self.lane_slot, self.inside, self.offset = first, lane_slot, inside, offset
+
+    def _pieces(self, n: int) -> list[tuple[Value, list[Value]]]:
         """(offset, masks of the one or two vectors at the offset) of the first n pieces."""
         f, lanes = self.f, self.shape.lanes
         out = []
         for s in range(n):
-            at = f.cast("sext", f.load("i32", self.entry, read_pieces(lanes) + 1 + s), "i64") + self.offset
-            mask = self.inside & bits_mask(f, f.load("i32", self.entry, read_pieces(lanes) + 1 + PIECES + s), lanes)
-            out.append((at, [mask] if self.read == 1 else list(spread(f, mask, lanes))))
+            at = f.cast("sext", f.load("i32", self.entry, self.first + 1 + s), "i64") + self.offset
+            bits = self.inside & f.load("i32", self.entry, self.first + 1 + PIECES + s) if self.most > 1 else self.inside
+            out.append((at, [bits_mask(f, bits, lanes)] if self.pace == 1 else spread(f, bits, lanes)))
         return out
 
-    def take(self, plane: Value, pieces: list[tuple[Value, list[Value]]]) -> Value:
+    def _take(self, plane: Value, pieces: list[tuple[Value, list[Value]]]) -> Value:
         """The pixels' values in one plane; zeros outside."""
         f, shape = self.f, self.shape
-        halves = [f.const(shape.vec, 0.0) for _ in range(self.read)]
+        halves = [f.const(shape.vec, 0.0) for _ in range(self.pace)]
         for at, masks in pieces:
             here = f.at(plane, at, shape.element)
             halves = [f.load(shape.vec, here, h * shape.lanes, mask, old) for h, (mask, old) in enumerate(zip(masks, halves))]
-        return halves[0] if self.read == 1 else f.shuffle(halves[0], halves[1], range(0, 2 * shape.lanes, 2))
+        return halves[0] if self.pace == 1 else f.shuffle(halves[0], halves[1], range(0, 2 * shape.lanes, 2))
 
-    def index(self) -> Value:
+    def _index(self) -> Value:
         """Lane by lane: the element each lane reads."""
         f, lanes = self.f, self.shape.lanes
-        return f.load(f"<{lanes} x i32>", self.entry, SOURCE * lanes) + f.splat(f.cast("trunc", self.offset, "i32"), lanes)
+        return f.load(f"<{lanes} x i32>", self.entry, self.lane_slot * lanes) + f.splat(f.cast("trunc", self.offset, "i32"), lanes)
 
-    def gather(self, plane: Value, index: Value) -> Value:
+    def _gather(self, plane: Value, index: Value) -> Value:
         f, shape = self.f, self.shape
         at = f.op(f"<{shape.lanes} x ptr>", f"getelementptr {shape.element}, ptr {plane.text}, {index}")
         name = f"llvm.masked.gather.v{shape.lanes}{'f32' if shape.element == 'float' else 'f64'}.v{shape.lanes}p0"
-        return f.call(shape.vec, name, at, Value(f, "i32", str(shape.size)), self.inside, f.const(shape.vec, 0.0))
+        return f.call(shape.vec, name, at, Value(f, "i32", str(shape.size)), bits_mask(f, self.inside, shape.lanes), f.const(shape.vec, 0.0))
 
     def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: object) -> None:
         """Copy the pixels of `count` planes, `distance` elements apart, to vectors at `to`, `step` elements apart."""
         f, shape = self.f, self.shape
 
-        def each(take: object) -> None:
+        def each(take: Callable[[Value], Value]) -> None:
             with f.range(0, count) as i:
-                f.store(take(f.at(plane, i * distance, shape.element)), f.at(to, i * step, shape.element))  # type: ignore[operator]
+                f.store(take(f.at(plane, i * distance, shape.element)), f.at(to, i * step, shape.element))
 
-        if self.read == 0:
-            index = self.index()
-            each(lambda p: self.gather(p, index))
+        if self.pace == 0:
+            index = self._index()
+            each(lambda p: self._gather(p, index))
             return
-        for n, condition in ((1, self.count.eq(1)), (2, self.count.eq(2)), (PIECES, self.count > 2)):
+        if self.most == 1:
+            pieces = self._pieces(1)
+            each(lambda p: self._take(p, pieces))
+            return
+        parts = f.load("i32", self.entry, self.first)
+        ways = [(1, parts.eq(1)), (2, parts > 1)] if self.most == 2 else [(1, parts.eq(1)), (2, parts.eq(2)), (PIECES, parts > 2)]
+        for n, condition in ways:
             with f.when(condition):
-                pieces = self.pieces(n)
-                each(lambda p, pieces=pieces: self.take(p, pieces))
+                pieces = self._pieces(n)
+                each(lambda p, pieces=pieces: self._take(p, pieces))
+
+
+def window(f: Function, shape: Shape, pace: int, most: int, deep: bool, entry: Value, tap: Value, masks: Value, offset: Value) -> Pieces:
+    """A vector of pixels under one tap. `tap`: its four words; `masks`: what emit_shift_masks wrote; `offset`: what the period adds."""
+    place = [f.load("i64", tap, i) for i in range(4)]
+    inside = f.load("i32", masks, place[3]) & f.load("i32", masks, place[2])
+    if deep:
+        inside = inside & f.load("i32", masks, place[1])
+    return Pieces(f, shape, pace, most, entry, read_pieces(shape.lanes), SOURCE, inside, place[0] + offset)
+
+
+def pixels(f: Function, shape: Shape, pace: int, most: int, entry: Value, limit: Value, offset: Value) -> Pieces:
+    """A vector of pixels in the result's planes."""
+    return Pieces(f, shape, pace, most, entry, written_pieces(shape.lanes), RESULT, mask_bits(f, limit, shape.lanes), offset)
 
 
 def write_rows(
@@ -109,9 +147,9 @@ def write_rows(
     for s in range(PIECES):
         with f.when(count > s):
             at = f.cast("sext", f.load("i32", entry, written_pieces(lanes) + 1 + s), "i64") + offset
-            mask = limit & bits_mask(f, f.load("i32", entry, written_pieces(lanes) + 1 + PIECES + s), lanes)
+            bits = mask_bits(f, limit, lanes) & f.load("i32", entry, written_pieces(lanes) + 1 + PIECES + s)
             place = f.at(to, at, shape.element)
-            halves = spread(f, mask, lanes) if write == 2 else (mask,)
+            halves = spread(f, bits, lanes) if write == 2 else [bits_mask(f, bits, lanes)]
             with f.range(0, rows) as r:
                 x, row = f.load(vec, source, r * shape.width), f.at(place, r * ld, shape.element)
                 for h, part in enumerate(halves):
