@@ -1,0 +1,318 @@
+"""Expressions to LLVM, for any number of lanes: complex values become pairs, mathematical functions their expansions, and each distinct
+node one instruction or a few. Nothing here asks the host what it is; the target comes with the module that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...base.dtypes import bfloat16, bool_, dtype, float16, float32
+from ...runtime.ir import Function, Value, count, like, vector
+from .. import vector_math
+from .complex import split
+from .memory import from_memory, to_memory
+from .node import Scalar, order
+from .simplify import simplify
+
+Result = Value | tuple[Value, Value]
+
+_LLVM = {"bool": "i1", "float16": "half", "bfloat16": "i16", "float32": "float", "float64": "double"}
+
+
+def llvm_type(d: dtype) -> str:
+    """LLVM's element type of a value while it is computed with (bool is i1; a complex value is two of its parts)."""
+    return _LLVM.get(d.real.name) or f"i{8 * d.itemsize}"
+
+
+def emit(exprs: Sequence[Scalar], f: Function, inputs: Sequence[Result], numbers: Sequence[Result] = (), index: Value | None = None) -> list[Result]:
+    """The values of the expressions. `inputs` are vectors (or all scalars) of the compute types, `numbers` scalars or vectors, `index` the
+    int64 index of each lane's element; complex ones are (real, imaginary). A result that depends on no lane comes out as a scalar."""
+    parts = split(exprs)
+    flat = [p for o in parts for p in (o if isinstance(o, tuple) else (o,))]
+    flat = vector_math.expand(simplify(flat), f.module.target)
+    values = iter(_Writer(f, inputs, numbers, index).write(flat))
+    return [(next(values), next(values)) if isinstance(o, tuple) else next(values) for o in parts]
+
+
+class _Writer:
+    """One emission: what each node became. Blocks of `rare` work on a copy, since what they compute is not known outside."""
+
+    def __init__(self, f: Function, inputs: Sequence[Result], numbers: Sequence[Result], index: Value | None) -> None:
+        self.f, self.inputs, self.numbers, self.index = f, inputs, numbers, index
+        every = [v for x in (*inputs, *numbers, *(() if index is None else (index,))) for v in (x if isinstance(x, tuple) else (x,))]
+        self.lanes = max((count(v.type) for v in every), default=0)
+        self.known: dict[Scalar, Value] = {}
+        self.wide: dict[Scalar, Value] = {}
+
+    def write(self, outputs: Sequence[Scalar]) -> list[Value]:
+        self.extend(outputs)
+        return [self.known[o] for o in outputs]
+
+    def extend(self, outputs: Sequence[Scalar]) -> None:
+        """Every node below the outputs, in order; what only the slow side of a `rare` needs waits for its block."""
+        stack = list(reversed(outputs))
+        while stack:
+            n = stack[-1]
+            if n in self.known:
+                stack.pop()
+                continue
+            needed = (n.args[0], n.args[2]) if n.op == "rare" else () if n.op in ("real", "imag") else n.args
+            missing = [a for a in needed if a not in self.known]
+            if missing:
+                stack += reversed(missing)
+                continue
+            stack.pop()
+            self.known[n] = self.rare(n) if n.op == "rare" else self.node(n)
+
+    def get(self, n: Scalar, lanes: int) -> Value:
+        """A node's value with that many lanes."""
+        v = self.known[n]
+        if not lanes or count(v.type):
+            return v
+        if n.op == "const":
+            return self.f.const(vector(lanes, v.type), n.attr)
+        if n not in self.wide:
+            self.wide[n] = self.f.splat(v, lanes)
+        return self.wide[n]
+
+    def node(self, n: Scalar) -> Value:
+        f = self.f
+        if n.op == "const":
+            return f.const(llvm_type(n.dtype), n.attr)
+        if n.op in ("input", "number"):
+            x = (self.inputs if n.op == "input" else self.numbers)[n.attr]  # type: ignore[index]
+            assert isinstance(x, Value), "a complex leaf is read through real and imag"
+            return x
+        if n.op in ("real", "imag"):
+            leaf = n.args[0]
+            z = (self.inputs if leaf.op == "input" else self.numbers)[leaf.attr]  # type: ignore[index]
+            return z[n.op == "imag"]  # type: ignore[index]
+        if n.op == "index":
+            if self.index is None:
+                raise ValueError("this expression reads index(): emit wants the index of each lane")
+            return self.index
+        lanes = max(count(self.known[a].type) for a in n.args)
+        return _WRITE[n.op](f, n, *[self.get(a, lanes) for a in n.args])
+
+    def rare(self, n: Scalar) -> Value:
+        """The fast value; where the condition holds for any lane, a block computes the slow one for all lanes and selects."""
+        f = self.f
+        condition, slow, fast = n.args
+        lanes = max(self.lanes, *(count(self.known[a].type) for a in (condition, fast)))
+        c, quick = self.get(condition, lanes), self.get(fast, lanes)
+        result = f.var(quick.type, quick)
+        outside, self.known = self.known, dict(self.known)
+        outside_wide, self.wide = self.wide, dict(self.wide)
+        with f.when(anywhere(f, c)):
+            self.extend([slow])
+            result.v = f.select(c, self.get(slow, lanes), quick)
+        self.known, self.wide = outside, outside_wide
+        return result.v
+
+
+def anywhere(f: Function, c: Value) -> Value:
+    """Whether any lane of a condition holds."""
+    lanes = count(c.type)
+    return f.cast("bitcast", c, f"i{lanes}").ne(0) if lanes else c
+
+
+# -- instructions
+Writer = Callable[..., Value]
+
+
+def _signed(d: dtype) -> bool:
+    return d.is_signed and d is not bool_
+
+
+def _two(integer: str, floating: str = "") -> Writer:
+    def write(f: Function, n: Scalar, a: Value, b: Value) -> Value:
+        name = floating if n.args[0].dtype.is_floating_point else integer
+        return f.op(a.type, f"{name} {a}, {b.text}")
+
+    return write
+
+
+def _compare(name: str) -> Writer:
+    floating = "une" if name == "ne" else "o" + name
+
+    def write(f: Function, n: Scalar, a: Value, b: Value) -> Value:
+        d = n.args[0].dtype
+        if d.is_floating_point:
+            return f.op(like(a.type, "i1"), f"fcmp {floating} {a}, {b.text}")
+        sign = "" if name in ("eq", "ne") else "s" if _signed(d) else "u"
+        return f.op(like(a.type, "i1"), f"icmp {sign}{name} {a}, {b.text}")
+
+    return write
+
+
+def _select(f: Function, condition: str, a: Value, b: Value) -> Value:
+    return f.select(f.op(like(a.type, "i1"), f"{condition} {a}, {b.text}"), a, b)
+
+
+def _extreme(largest: bool, numbers_win: bool) -> Writer:
+    """x86's min and max give the second operand when either is NaN; one selection more makes NaN travel, or give way."""
+
+    def write(f: Function, n: Scalar, a: Value, b: Value) -> Value:
+        d = n.dtype
+        if not d.is_floating_point:
+            return _select(f, f"icmp {'s' if _signed(d) else 'u'}{'gt' if largest else 'lt'}", a, b)
+        best = _select(f, f"fcmp {'ogt' if largest else 'olt'}", a, b)  # b where either is NaN
+        return f.select(b.isnan(), a, best) if numbers_win else f.select(a.isnan(), a, best)
+
+    return write
+
+
+def _abs(f: Function, n: Scalar, a: Value) -> Value:
+    return f.math("fabs", a) if n.dtype.is_floating_point else f.select(a < 0, -a, a)
+
+
+def _sign(f: Function, n: Scalar, a: Value) -> Value:
+    one, zero = f.const(a.type, 1), f.const(a.type, 0)
+    if n.dtype.is_floating_point:
+        return f.select(f.op(like(a.type, "i1"), f"fcmp une {f.math('fabs', a)}, {zero.text}"), f.select(a.isnan(), a, f.math("copysign", one, a)), zero)
+    if not n.dtype.is_signed:
+        return f.select(a.ne(0), one, zero)
+    return f.select(a > 0, one, f.select(a < 0, f.const(a.type, -1), zero))
+
+
+def _relu(f: Function, n: Scalar, a: Value) -> Value:
+    zero = f.const(a.type, 0)
+    if not n.dtype.is_floating_point:
+        return a if not n.dtype.is_signed else f.select(a < 0, zero, a)
+    return f.select(f.op(like(a.type, "i1"), f"fcmp ogt {zero}, {a.text}"), zero, a)  # one maxps: NaN, being second, passes
+
+
+def _math(name: str) -> Writer:
+    return lambda f, n, *args: f.math(name, *args)
+
+
+def _shift(left: bool) -> Writer:
+    """A shift by a constant inside the word is one instruction; otherwise what lies beyond the word is 0, or the sign."""
+
+    def write(f: Function, n: Scalar, a: Value, b: Value) -> Value:
+        bits = 8 * n.dtype.itemsize
+        name = "shl" if left else "ashr" if n.dtype.is_signed else "lshr"
+        by = n.args[1]
+        if by.op == "const" and 0 <= by.attr < bits:  # type: ignore[operator]
+            return f.op(a.type, f"{name} {a}, {b.text}")
+        inside = f.op(like(a.type, "i1"), f"icmp ult {b}, {f.const(a.type, bits).text}")
+        if name == "ashr":
+            return f.op(a.type, f"ashr {a}, {f.select(inside, b, bits - 1).text}")
+        return f.select(inside, f.op(a.type, f"{name} {a}, {f.select(inside, b, 0).text}"), 0)
+
+    return write
+
+
+def _quotient(remainder: bool) -> Writer:
+    """C's integer division without its traps: x / 0 and x % 0 are 0, the smallest number over -1 wraps."""
+
+    def write(f: Function, n: Scalar, a: Value, b: Value) -> Value:
+        zero = b.eq(0)
+        if not n.dtype.is_signed:
+            safe = f.select(zero, 1, b)
+            out = a.urem(safe) if remainder else a.udiv(safe)
+            return f.select(zero, 0, out)
+        minus = b.eq(-1)
+        safe = f.select(f.op(zero.type, f"or {zero}, {minus.text}"), 1, b)
+        out = a % safe if remainder else a // safe
+        return f.select(zero, 0, f.select(minus, f.const(a.type, 0) if remainder else -a, out))
+
+    return write
+
+
+def _cast(f: Function, n: Scalar, a: Value) -> Value:
+    return convert(f, a, n.args[0].dtype, n.dtype)
+
+
+def convert(f: Function, a: Value, source: dtype, target: dtype) -> Value:
+    """A value of one type as another; halves go through float32."""
+    kind = like(a.type, llvm_type(target))
+    if source in (float16, bfloat16):
+        return convert(f, from_memory(f, a, source), float32, target)
+    if target in (float16, bfloat16):
+        return to_memory(f, convert(f, a, source, float32), target)
+    if source is target:
+        return a
+    if target is bool_:
+        return a.ne(0)
+    if source.is_floating_point:
+        if target.is_floating_point:
+            return f.cast("fpext" if target.itemsize > source.itemsize else "fptrunc", a, kind)
+        return _to_integer(f, a, target, kind)
+    if target.is_floating_point:
+        return f.cast("sitofp" if _signed(source) else "uitofp", a, kind)
+    if target.itemsize == source.itemsize and source is not bool_:
+        return a
+    return f.cast("trunc" if target.itemsize < source.itemsize else "sext" if _signed(source) else "zext", a, kind)
+
+
+def _to_integer(f: Function, a: Value, target: dtype, kind: str) -> Value:
+    """Truncation. What does not fit takes the low bits of x86's conversion to 32 or 64 bits, on every width of vector alike."""
+    if target.name == "uint64":
+        big = f.const(a.type, 2.0**63)
+        low, high = f.cast("fptosi", a, kind), f.cast("fptosi", a - big, kind) ^ f.const(kind, -(2**63))
+        return f.select(f.op(like(kind, "i1"), f"fcmp oge {a}, {big.text}"), high, low)
+    step = like(kind, "i64" if target.name in ("int64", "uint32") else "i32")
+    return f.cast("trunc", f.cast("fptosi", a, step), kind)
+
+
+_WRITE: dict[str, Writer] = {
+    "add": _two("add", "fadd"),
+    "sub": _two("sub", "fsub"),
+    "mul": _two("mul", "fmul"),
+    "div": _two("", "fdiv"),
+    "and": _two("and"),
+    "or": _two("or"),
+    "xor": _two("xor"),
+    "neg": lambda f, n, a: -a,
+    "not": lambda f, n, a: ~a,
+    "abs": _abs,
+    "sign": _sign,
+    "relu": _relu,
+    "fma": _math("fma"),
+    "sqrt": _math("sqrt"),
+    "floor": _math("floor"),
+    "ceil": _math("ceil"),
+    "trunc": _math("trunc"),
+    "round": _math("roundeven"),
+    "copysign": _math("copysign"),
+    **{name: _compare(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    "minimum": _extreme(False, False),
+    "maximum": _extreme(True, False),
+    "fmin": _extreme(False, True),
+    "fmax": _extreme(True, True),
+    "shl": _shift(True),
+    "shr": _shift(False),
+    "trunc_divide": _quotient(False),
+    "fmod": _quotient(True),
+    "where": lambda f, n, c, a, b: f.select(c, a, b),
+    "cast": _cast,
+    "bitcast": lambda f, n, a: f.cast("bitcast", a, like(a.type, llvm_type(n.dtype))),
+    "scale": lambda f, n, a, k: _scale(f, a, k),
+    "count_leading": lambda f, n, a: f.call(a.type, f"llvm.ctlz.{_mangled(a.type)}", a, f.const("i1", False)),
+}
+
+
+def _mangled(kind: str) -> str:
+    return f"v{count(kind)}{kind.split()[-1][:-1]}" if kind[0] == "<" else kind
+
+
+def _scale(f: Function, a: Value, k: Value) -> Value:
+    """a * 2**k (k a whole float of the same type), rounded once at either end: one AVX-512 instruction where the vector is that wide."""
+    letter, elem = ("s", "float") if k.type.rstrip(">").endswith("float") else ("d", "double")
+    lanes, full = count(a.type), 16 if elem == "float" else 8
+    if lanes == full:
+        mask = Value(f, f"i{full}" if full >= 8 else "i8", "-1")
+        return f.call(a.type, f"llvm.x86.avx512.mask.scalef.p{letter}.512", a, k, a, mask, Value(f, "i32", "4"))
+    if lanes > full:
+        parts = [_scale(f, f.shuffle(a, None, range(i, i + full)), f.shuffle(k, None, range(i, i + full))) for i in range(0, lanes, full)]
+        return _joined(f, parts)
+    wide = [f.op(vector(full, elem), f"insertelement {vector(full, elem)} poison, {x}, i32 0") if not lanes else f.shuffle(x, None, [min(i, lanes - 1) for i in range(full)]) for x in (a, k)]
+    out = _scale(f, *wide)
+    return f.extract(out, 0) if not lanes else f.shuffle(out, None, range(lanes))
+
+
+def _joined(f: Function, parts: list[Value]) -> Value:
+    while len(parts) > 1:
+        n = count(parts[0].type)
+        parts = [f.shuffle(a, b, range(2 * n)) for a, b in zip(parts[::2], parts[1::2])]
+    return parts[0]
