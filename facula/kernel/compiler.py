@@ -1,7 +1,7 @@
 """From a kernel to its address: memory, then the cache on disk, then emission and LLVM. A warm start never imports LLVM.
 
-    at = address(kernel)                              # for this machine
-    run(schedule, outs=[y], ins=[x], numbers=(2.0,))  # on NumPy arrays, for tests and benchmarks
+at = address(kernel)                              # for this machine
+run(schedule, outs=[y], ins=[x], numbers=(2.0,))  # on NumPy arrays, for tests and benchmarks
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import importlib.util
 import json
 import os
 import struct
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -179,7 +178,9 @@ class _Symbols(Mapping[str, int]):
 
 
 # -- running
-def run(schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), long: bool = False) -> None:
+def run(
+    schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), long: bool = False
+) -> None:
     """Run a schedule on NumPy arrays (their addresses are taken as they are; nothing is checked). For tests and benchmarks."""
     work = ctypes.create_string_buffer(schedule.workspace + 64)
     base = -(-ctypes.addressof(work) // 64) * 64
@@ -244,6 +245,8 @@ def _keep(known: str, emitted: str, target: Target) -> None:
 
 def _feed(jobs: Iterator[Kernel], lock: threading.Lock, target: Target, failures: list[str]) -> None:
     """Start one compiling process and hand it kernels until none is left."""
+    import subprocess  # 5 ms that a warm start does not need
+
     paths = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-c", "from facula.kernel.compiler import serve; serve()"]
     environment = {**os.environ, "PYTHONPATH": paths, "FACULA_CACHE": str(cache.default_folder())}
@@ -274,7 +277,7 @@ def serve() -> None:
         job, answer = json.loads(line), ""
         try:
             _keep(job["identity"], job["text"], TARGETS[job["target"]])
-        except Exception as error:  # noqa: BLE001  reported to the process that asked
+        except Exception as error:
             answer = f"{type(error).__name__}: {error}"
         print(json.dumps(answer), flush=True)
 

@@ -57,8 +57,6 @@ def _optimised(text: str, target: Target, level: Level, jit: bool = False) -> ll
     return module
 
 
-
-
 def object_code(text: str, target: Target, level: Level = "light") -> bytes:
     """A relocatable object file. RuntimeError when the text is not valid."""
     with _lock:
@@ -89,4 +87,3 @@ def load(text: str, target: Target, level: Level = "light", symbols: Mapping[str
         engine.finalize_object()
         _engines.append(engine)
         return {name: engine.get_function_address(name) for name in names}
-

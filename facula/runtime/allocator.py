@@ -33,8 +33,16 @@ def _word(offset: int) -> ctypes.c_int64:
 
 
 @functools.cache
-def _native(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    return ctypes.PYFUNCTYPE(result, *arguments)(state.exports()[name])
+def _native() -> tuple[Callable[..., Any], ...]:
+    """(allocate, free, external, trim)"""
+    word, pointer = ctypes.c_int64, ctypes.c_void_p
+    kinds = {
+        "allocate": (pointer, word),
+        "free": (None, pointer),
+        "external": (pointer, pointer, word, ctypes.py_object),
+        "trim": (None, word),
+    }
+    return tuple(ctypes.PYFUNCTYPE(*kind)(state.exports()[f"facula_{name}"]) for name, kind in kinds.items())
 
 
 def out_of_memory(nbytes: int) -> OutOfMemoryError:
@@ -52,7 +60,7 @@ def allocate(nbytes: int) -> int:
     """Address of a new block with one reference; its contents are undefined. OutOfMemoryError when the system refuses."""
     if nbytes < 0:
         raise refuse(RuntimeError, f"a block cannot have {nbytes} bytes", expected="0 or more")
-    block = _native("facula_allocate", ctypes.c_void_p, ctypes.c_int64)(nbytes) if nbytes <= GREATEST else None
+    block = _native()[0](nbytes) if nbytes <= GREATEST else None
     if not block:
         raise out_of_memory(nbytes)
     return block
@@ -62,7 +70,7 @@ def external(address: int, nbytes: int, owner: object) -> int:
     """Address of a block for memory that `owner` keeps alive; the owner is let go when the last reference is released."""
     if nbytes < 0 or nbytes > GREATEST:
         raise refuse(RuntimeError, f"a block cannot have {nbytes} bytes", expected=f"0 to {GREATEST}")
-    block = _native("facula_external", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.py_object)(address, nbytes, owner)
+    block = _native()[2](address, nbytes, owner)
     if not block:
         raise out_of_memory(64)
     return block
@@ -70,7 +78,7 @@ def external(address: int, nbytes: int, owner: object) -> int:
 
 def release(block: int) -> None:
     """Give up one reference; with the last one the block waits for its next use."""
-    _native("facula_free", None, ctypes.c_void_p)(block)
+    _native()[1](block)
 
 
 def data(block: int) -> int:
@@ -80,7 +88,7 @@ def data(block: int) -> int:
 
 def empty_cache() -> None:
     """Give all memory that waits for reuse back to the system."""
-    _native("facula_trim", None, ctypes.c_int64)(0)
+    _native()[3](0)
 
 
 def set_cache_limit(nbytes: int) -> None:
@@ -89,7 +97,7 @@ def set_cache_limit(nbytes: int) -> None:
         raise refuse(ValueError, f"a cache cannot hold {nbytes} bytes", expected="0 or more")
     setup()
     _word(LIMIT).value = nbytes
-    _native("facula_trim", None, ctypes.c_int64)(nbytes)
+    _native()[3](nbytes)
 
 
 def memory_stats() -> dict[str, int]:

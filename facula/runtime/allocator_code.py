@@ -184,7 +184,11 @@ def _dress(f: Function, m: _Memory, block: Value, cls: Value, capacity: Value, f
 
 def _emit_carve(module: Module) -> None:
     """ptr facula_carve(i64 class, i64 capacity): a small block from the current arena; what is left of a full arena goes to the lists."""
-    with module.function("facula_carve", "i64 cls, i64 capacity", "ptr", internal=True, attributes="nounwind noinline") as (f, cls, capacity):
+    with module.function("facula_carve", "i64 cls, i64 capacity", "ptr", internal=True, attributes="nounwind noinline") as (
+        f,
+        cls,
+        capacity,
+    ):
         m = _Memory(f)
         need = capacity + HEADER
         with f.when(m.get(ARENA_END) - m.get(ARENA_NEXT) < need):
@@ -328,9 +332,6 @@ def _emit_doors(module: Module) -> None:
             m.set(FLAGS, 0, block)
             m.add(FOREIGN, nbytes)
         f.ret(block)
-    with module.function("facula_churn", "i64 nbytes, i64 times") as (f, nbytes, times):  # for the benchmark
-        with f.range(0, times):
-            f.call("void", "facula_release", f.call("ptr", "facula_alloc", nbytes))
 
 
 def emit_allocator(module: Module) -> None:

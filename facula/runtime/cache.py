@@ -6,6 +6,7 @@ blake2b digest of all of that under a key that only this user can read. What doe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -107,10 +108,8 @@ def _digest(body: bytes, key: bytes) -> bytes:
 def _private(folder: Path) -> None:
     """Make the folder, or check it: a real folder of this user that nobody else can enter. OSError otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode):
         raise PermissionError(f"{folder} is not a folder (a symbolic link is not followed)")

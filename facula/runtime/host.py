@@ -10,9 +10,11 @@ from pathlib import Path
 
 from ..base.target import AARCH64, TARGETS, X86_64_V3, X86_64_V4, X86_64_V4_BF16, Target
 
-V3_FLAGS = frozenset("avx avx2 bmi1 bmi2 f16c fma abm movbe xsave cx16 popcnt sse4_1 sse4_2 ssse3 lahf_lm".split())
-V4_FLAGS = frozenset("avx512f avx512bw avx512cd avx512dq avx512vl".split())
-BF16_FLAGS = frozenset("avx512_bf16 avx512_vnni".split())
+V3_FLAGS = frozenset(
+    ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave", "cx16", "popcnt", "sse4_1", "sse4_2", "ssse3", "lahf_lm"]
+)
+V4_FLAGS = frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
+BF16_FLAGS = frozenset(["avx512_bf16", "avx512_vnni"])
 
 PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096  # bytes
 HUGE_PAGE = 2 << 20  # bytes; x86-64 and aarch64 with 4 KiB pages
@@ -45,11 +47,11 @@ def target() -> Target:
         return AARCH64
     flags = cpu_flags()
     if machine in ("x86_64", "amd64"):
-        if not V3_FLAGS <= flags:
+        if not flags >= V3_FLAGS:
             raise RuntimeError(f"this processor lacks {', '.join(sorted(V3_FLAGS - flags))}; facula needs x86-64-v3 (AVX2 and FMA)")
-        if not V4_FLAGS <= flags:
+        if not flags >= V4_FLAGS:
             return X86_64_V3
-        return X86_64_V4_BF16 if BF16_FLAGS <= flags else X86_64_V4
+        return X86_64_V4_BF16 if flags >= BF16_FLAGS else X86_64_V4
     raise RuntimeError(f"no code is generated for {machine} on {sys.platform}")
 
 

@@ -1,12 +1,13 @@
 """The runtime's front door for native code: addresses of its functions, and of the state that images reach by name.
 
-    native.address("facula_parallel")   i32 (ptr kernel, ptr words, i64 total, i64 grain, i64 long)
-    native.symbol("facula_scratch")     what a loader needs: state blocks at once, functions once the compiler is there
+native.address("facula_parallel")   i32 (ptr kernel, ptr words, i64 total, i64 grain, i64 long)
+native.symbol("facula_scratch")     what a loader needs: state blocks at once, functions once the compiler is there
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable
 
 from . import allocator, pool, state
@@ -22,7 +23,6 @@ FUNCTIONS = (
     "facula_allocate",
     "facula_free",
     "facula_external",
-    "facula_churn",
 )
 SYMBOLS = frozenset((*state.SIZES, *FUNCTIONS))
 
@@ -44,5 +44,10 @@ def address(name: str) -> int:
 def parallel(kernel: int, words: int, total: int, grain: int, long: bool = False) -> None:
     """Run a kernel over work items 0..total-1 in runs of `grain`, on the pool. `long` lets other Python threads run and looks at signals
     every 20 ms: KeyboardInterrupt then leaves items undone."""
-    run = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)(state.exports()["facula_parallel"])
-    run(kernel, words, total, grain, int(long))
+    _parallel()(kernel, words, total, grain, int(long))
+
+
+@functools.cache
+def _parallel() -> Callable[[int, int, int, int, int], int]:
+    kind = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)
+    return kind(state.exports()["facula_parallel"])

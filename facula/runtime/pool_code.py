@@ -105,7 +105,9 @@ def _spin(f: Function, p: _Pool, room: Value, ready: Callable[[], Value]) -> Non
         f.leave(done, _now(f, room) > end)
 
 
-def _runs(f: Function, p: _Pool, worker: Value, shared: bool, words: Value, job: tuple[Value, Value, Value], after: Callable[[], None]) -> None:
+def _runs(
+    f: Function, p: _Pool, worker: Value, shared: bool, words: Value, job: tuple[Value, Value, Value], after: Callable[[], None]
+) -> None:
     """Call the kernel for one run after the other: taken from the shared counter, or all of them. One call is exactly one run."""
     kernel, total, grain = job
     mine = f.var("i64", 0)
@@ -234,6 +236,7 @@ class _Region:
     def alone(self, words: Value, job: tuple[Value, Value, Value], slot: Value) -> None:
         f, p = self.f, self.p
         with f.loop() as stop:
+
             def after() -> None:
                 self.signals(lambda: None)
                 f.leave(stop, self.failed.v.ne(0))
@@ -277,7 +280,14 @@ def _emit_parallel(module: Module) -> None:
             f.call_pointer("void", kernel, words, f.i64(0), total, f.i64(0))
             f.ret(0)
         f.ret(f.call("i32", "facula_region", kernel, words, total, f.smax(grain, 1), long))
-    with module.function("facula_region", parameters, "i32", internal=True, attributes="nounwind noinline") as (f, kernel, words, total, grain, long):
+    with module.function("facula_region", parameters, "i32", internal=True, attributes="nounwind noinline") as (
+        f,
+        kernel,
+        words,
+        total,
+        grain,
+        long,
+    ):
         r, job = _Region(f, long), (kernel, total, grain)
         p = r.p
         lead, slot = f.var("i1", 0), f.var("i64", 0)

@@ -147,9 +147,13 @@ def test_code_for_another_machine_is_not_run(monkeypatch: pytest.MonkeyPatch) ->
 def test_target_from_the_environment() -> None:
     code = "from facula.runtime import host; print(host.target().name)"
     for name, want in (("x86-64-v3", "x86-64-v3\n"), ("", host.target().name + "\n")):
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "FACULA_TARGET": name}, timeout=60)
+        out = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "FACULA_TARGET": name}, timeout=60
+        )
         assert out.stdout == want
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "FACULA_TARGET": "vax"}, timeout=60)
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "FACULA_TARGET": "vax"}, timeout=60
+    )
     assert "FACULA_TARGET='vax' is not one of x86-64-v3" in out.stderr
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import facula.kernel.compiler  # noqa: F401  hands the compiler to the runtime
 from facula.base.errors import OutOfMemoryError
-from facula.runtime import allocator
+from facula.kernel.compiler import functions
+from facula.kernel.launch import Kernel
+from facula.runtime import allocator, native
 from facula.runtime.allocator_code import (
     CAPACITY,
     CLASS,
@@ -32,10 +34,32 @@ from facula.runtime.allocator_code import (
     OWNER,
     REFCOUNT,
     VERSION,
+    emit_memory,
     size_class,
 )
+from facula.runtime.ir import Module
 
-SIZES = [0, 1, 63, 64, 65, 1000, 1024, 1025, 1280, 1281, 4096, 65535, 65536, 65537, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5_000_000, 40 << 20]
+SIZES = [
+    0,
+    1,
+    63,
+    64,
+    65,
+    1000,
+    1024,
+    1025,
+    1280,
+    1281,
+    4096,
+    65535,
+    65536,
+    65537,
+    (2 << 20) - 1,
+    2 << 20,
+    (2 << 20) + 1,
+    5_000_000,
+    40 << 20,
+]
 
 
 def field(block: int, at: int) -> int:
@@ -75,7 +99,11 @@ def test_classes_waste_less_than_a_quarter(nbytes: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.sampled_from([*SIZES[:-2], 100, 200_000, 700_000, 3_000_000]), st.integers(0, 1 << 30)), max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.sampled_from([*SIZES[:-2], 100, 200_000, 700_000, 3_000_000]), st.integers(0, 1 << 30)), max_size=60
+    )
+)
 def test_blocks_never_overlap(steps: list[tuple[bool, int, int]]) -> None:
     """Random takes and gives; every live block keeps the pattern written over all of it."""
     live: dict[int, tuple[int, int]] = {}
@@ -91,7 +119,7 @@ def test_blocks_never_overlap(steps: list[tuple[bool, int, int]]) -> None:
             check(block, *live.pop(block))
             allocator.release(block)
     spans = sorted((b, b + HEADER + field(b, CAPACITY)) for b in live)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     for block, (nbytes, pattern) in live.items():
         check(block, nbytes, pattern)
         allocator.release(block)
@@ -180,7 +208,9 @@ def test_many_waiting_blocks_of_one_class() -> None:
 
 @pytest.mark.parametrize("nbytes", [1 << 45, 1 << 50, (1 << 63) - 1, 1 << 70])
 def test_absurd_sizes(nbytes: int) -> None:
-    with pytest.raises(OutOfMemoryError, match=rf"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes\. Error code 12"):
+    with pytest.raises(
+        OutOfMemoryError, match=rf"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes\. Error code 12"
+    ):
         allocator.allocate(nbytes)
 
 
@@ -206,7 +236,7 @@ LIMITED = """
 import resource
 import facula.kernel.compiler
 from facula.base.errors import OutOfMemoryError
-from facula.runtime import allocator
+from facula.runtime import allocator, native
 allocator.release(allocator.allocate(1))
 used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + (200 << 20),) * 2)
@@ -233,6 +263,29 @@ except OutOfMemoryError:
 def test_a_full_machine_is_an_error_and_nothing_more() -> None:
     out = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, timeout=60)
     assert out.stdout == "refused 1\nfull True\n", out.stderr
+
+
+def test_native_code_with_its_own_copy_shares_the_lists() -> None:
+    def emit(m: Module, name: str) -> None:
+        emit_memory(m)
+        with m.function(name, "i64 nbytes", "ptr") as (f, nbytes):
+            f.call("void", "facula_release", f.call("ptr", "facula_alloc", nbytes))
+            f.ret(f.call("ptr", "facula_alloc", nbytes))
+
+    (at,) = functions(Kernel(emit), level="full").values()
+    take = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(at)
+    for nbytes in (50, 300_000, 8 << 20):
+        block = take(nbytes)
+        assert field(block, NBYTES) == nbytes
+        allocator.release(block)
+        again = allocator.allocate(nbytes)
+        assert again == block
+        allocator.release(again)
+
+
+def test_native_code_gets_null_for_sizes_that_cannot_be() -> None:
+    take = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(native.address("facula_allocate"))
+    assert [take(n) for n in (-1, -(1 << 63), (1 << 46) + 1, 1 << 62, 1 << 45)] == [None] * 5
 
 
 def test_blocks_survive_fork() -> None:

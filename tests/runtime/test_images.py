@@ -154,5 +154,10 @@ def test_aarch64_addresses_and_calls() -> None:
 def test_code_for_an_older_processor_runs() -> None:
     if not host.runs(X86_64_V3):
         pytest.skip("not an x86-64 machine")
-    at = images.load(linked("define i64 @f(i64 %x) {\n %y = call i64 @llvm.ctlz.i64(i64 %x, i1 false)\n ret i64 %y\n}\ndeclare i64 @llvm.ctlz.i64(i64, i1)", X86_64_V3))
+    at = images.load(
+        linked(
+            "define i64 @f(i64 %x) {\n %y = call i64 @llvm.ctlz.i64(i64 %x, i1 false)\n ret i64 %y\n}\ndeclare i64 @llvm.ctlz.i64(i64, i1)",
+            X86_64_V3,
+        )
+    )
     assert ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(at["f"])(1) == 63
