@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Module
+from .. import lanes
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Work
-from ..rows import lanes
 from . import stream
 from .uniform import STATE
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value
+from .. import elementary
 from ..launch import Kernel, Number, Operand, Schedule
-from . import functions, stream
+from . import stream
 from .uniform import one_thread
 
 Inverse = Callable[[Function, Value, Sequence[Value]], Value]
@@ -23,12 +24,12 @@ def _emit(m: Module, name: str, d: dtype, parameters: int, inverse: Inverse) -> 
 
 
 def emit_exponential(m: Module, name: str, d: dtype) -> None:
-    _emit(m, name, d, 1, lambda f, u, p: functions.log(f, 1.0 - u) * (-1.0 / p[0]))  # 1 - u is exact, so no log1p
+    _emit(m, name, d, 1, lambda f, u, p: elementary.log(f, 1.0 - u) * (-1.0 / p[0]))  # 1 - u is exact, so no log1p
 
 
 def emit_cauchy(m: Module, name: str, d: dtype) -> None:
     def inverse(f: Function, u: Value, p: Sequence[Value]) -> Value:
-        sin, cos = functions.sincos_turns(f, (u - 0.5) * 0.5)
+        sin, cos = elementary.sincos_turns(f, (u - 0.5) * 0.5)
         return f.fma(sin / cos, p[1], p[0])
 
     _emit(m, name, d, 2, inverse)
@@ -36,8 +37,8 @@ def emit_cauchy(m: Module, name: str, d: dtype) -> None:
 
 def emit_geometric(m: Module, name: str, d: dtype) -> None:
     def inverse(f: Function, u: Value, p: Sequence[Value]) -> Value:
-        drawn = functions.log(f, f.select(u > 0.0, u, 2.0**-1074))
-        return f.math("ceil", drawn / functions.log(f, 1.0 - p[0]))
+        drawn = elementary.log(f, f.select(u > 0.0, u, 2.0**-1074))
+        return f.math("ceil", drawn / elementary.log(f, 1.0 - p[0]))
 
     _emit(m, name, d, 1, inverse)
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
+from .. import elementary, lanes
 from ..launch import Kernel, Number, Operand, Schedule
-from ..rows import lanes
-from . import functions, stream
+from . import stream
 from .mt19937 import HAS_NORMAL, NORMAL
 from .uniform import one_thread
 
@@ -23,8 +23,8 @@ BLOCK = 16
 
 def _box_muller(f: Function, u1: Value, u2: Value) -> tuple[Value, Value]:
     """(cos part, sin part) of two uniforms in [0, 1)."""
-    radius = f.math("sqrt", functions.log(f, 1.0 - u1) * -2.0)
-    sin, cos = functions.sincos_turns(f, u2)
+    radius = f.math("sqrt", elementary.log(f, 1.0 - u1) * -2.0)
+    sin, cos = elementary.sincos_turns(f, u2)
     return cos * radius, sin * radius
 
 
@@ -122,7 +122,7 @@ def emit_pairs(m: Module, name: str, d: dtype, change: Callable[[Function, Value
 
 
 def emit_log_normal(m: Module, name: str, d: dtype) -> None:
-    emit_pairs(m, name, d, functions.exp)
+    emit_pairs(m, name, d, elementary.exp)
 
 
 def normal(out: Operand, blocks: bool | None = None) -> Schedule:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, count, element, vector
-from ..rows import lanes
+from .. import lanes
 from .mt19937 import LEFT, NEXT, TABLE, WORDS
 
 CHUNK = 2048  # words drawn at once; they stay in the first-level cache

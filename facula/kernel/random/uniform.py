@@ -11,8 +11,8 @@ from math import prod
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
+from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word
-from ..rows import lanes
 from . import stream
 
 STATE = Number(0, "i64")

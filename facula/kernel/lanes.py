@@ -6,8 +6,8 @@ special case for the end of a row: the lanes outside are given the neutral eleme
 
 from __future__ import annotations
 
-from ...base.dtypes import dtype
-from ...runtime.ir import SIZE, Function, Value, count, element, vector
+from ..base.dtypes import dtype
+from ..runtime.ir import SIZE, Function, Value, count, element, vector
 
 CARRIER = {"half": "i16"}  # halves move as integers: not every target has masked moves of them
 
