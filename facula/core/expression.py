@@ -9,8 +9,9 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..kernel.launch import Array, Schedule
 from ..kernel.pointwise import pointwise
-from ..kernel.scalar import Scalar, cast, input, number, text
+from ..kernel.scalar import Scalar, cast, number, real, text
 from ..kernel.scalar.derive import derive_saving
+from ..kernel.scalar.simplify import leaves, simplify, substitute
 from ..spec.registry import ops
 from . import objects
 from .layout import Layout, dense_like, layout
@@ -145,9 +146,35 @@ class Expression:
         return found
 
     def _derive(self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]) -> tuple[Any, tuple[tuple[bool, int], ...]]:
-        which = [k for k, t in enumerate(self.outputs) if t.is_floating_point or t.is_complex]
-        got = derive_saving([self.body[k] for k in which])
-        raise NotImplementedError(got)
+        found = derive_saving(self.body, edges)
+        live = [k for k, e in enumerate(found.exprs) if e is not None]
+        bodies = [_fit(found.exprs[k], types[k]) for k in live]  # type: ignore[arg-type]
+        used = sorted({n.attr for n in leaves(bodies, "number")})
+        bodies = list(substitute(bodies, {n: number(used.index(n.attr), n.dtype) for n in leaves(bodies, "number")}))
+        kinds = tuple(self.numbers[j] for j in used)
+        save = [(kind == "output", i) for kind, i in found.leaves if kind != "grad"] + [(False, self.inputs + j) for j in used]
+        if not live:
+            return (lambda grads, values: [None] * len(edges)), tuple(save)
+        backward = Expression.of(self.name + "_backward", tuple(simplify(bodies)), len(found.leaves), kinds, tuple(types[k] for k in live))
+
+        def run(grads: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+            rest = iter(values)
+            operands = [grads[i] if kind == "grad" else next(rest) for kind, i in found.leaves]
+            got = backward(*operands, *rest)
+            if len(live) == len(edges):
+                return [got] if len(live) == 1 else list(got)
+            out: list[Any] = [None] * len(edges)
+            for k, g in zip(live, [got] if len(live) == 1 else got):
+                out[k] = g
+            return out
+
+        return run, tuple(save)
+
+
+def _fit(body: Scalar, kind: DType) -> Scalar:
+    if body.dtype.is_complex and not kind.is_complex:
+        body = real(body)
+    return body if body.dtype is kind.compute else cast(body, kind.compute)
 
 
 def title(name: str) -> str:
@@ -159,4 +186,3 @@ def wants(t: Any) -> bool:
     return t._node is not None or bool(t._flags & F.REQUIRES_GRAD)
 
 
-__all__ = ["Expression", "broadcast", "cast", "expanded", "input", "number", "result_strides", "title", "wants"]

@@ -254,7 +254,7 @@ def expression_for(call: Call) -> Expression:
         if isinstance(value, objects.Tensor):
             kind = value.dtype.compute if p.name in kept else common.compute
             arguments.append((input, tensor, kind, None))
-            signature.append(kind)
+            signature.append(("tensor", kind))
             tensor += 1
         elif value is not None and (p.is_operand or p.type == "Tensor|Scalar") and p.name not in static and not isinstance(value, str):
             kind = _number_kind(value, common)
@@ -263,7 +263,7 @@ def expression_for(call: Call) -> Expression:
                 signature.append(value)
             else:
                 arguments.append((number, len(kinds), kind, common.compute if p.type != "float" or common.is_complex else None))
-                signature.append(kind)
+                signature.append(("number", kind))
             kinds.append(kind)
         else:
             arguments.append(value)

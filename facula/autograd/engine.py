@@ -1,0 +1,260 @@
+"""The engine: walks the tape from results to leaves, newest node first, without recursion."""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.errors import refuse
+from ..core import objects, tape
+from ..core.layout import Layout
+from ..core.modes import MODE, sync
+from ..core.plan import allocate
+from ..core.tape import FREED, Node
+from ..spec.registry import ops
+
+Key = tuple[Any, int]  # a node and the number of its result, or (leaf, -1)
+
+
+def run(
+    roots: Sequence[tuple[Any, int, Any]], retain_graph: bool, create_graph: bool, inputs: Sequence[Key] | None = None, accumulate: bool = True
+) -> dict[Key, Any]:
+    """Backward from `roots` (node or leaf, result number, gradient). With `inputs`, only what leads to them runs, and what arrives there is
+    returned (and, if `accumulate`, added to `.grad` of leaves among them)."""
+    before = MODE.grad
+    MODE.grad = create_graph
+    sync()
+    try:
+        return _Walk(retain_graph, create_graph, inputs, accumulate).go(roots)
+    finally:
+        MODE.grad = before
+        sync()
+
+
+class _Walk:
+    """One backward pass."""
+
+    def __init__(self, retain_graph: bool, create_graph: bool, inputs: Sequence[Key] | None, accumulate: bool) -> None:
+        self.retain_graph, self.create_graph, self.accumulate = retain_graph, create_graph, accumulate
+        self.wanted = None if inputs is None else set(inputs)
+        self.captured: dict[Key, Any] = {}
+        self.buffers: dict[Any, list[Any]] = {}
+        self.dependencies: dict[Any, int] = {}
+        self.needed: set[Any] | None = None
+        self.heap: list[tuple[int, int, Any]] = []
+
+    def go(self, roots: Sequence[tuple[Any, int, Any]]) -> dict[Key, Any]:
+        starts = [node for node, _, _ in roots if isinstance(node, Node)]
+        self._count(starts)
+        for node, nr, g in roots:
+            self._arrive(node, nr, g)
+        for node in dict.fromkeys(starts):
+            if not self.dependencies[node]:
+                heapq.heappush(self.heap, (-node.seq, id(node), node))
+        while self.heap:
+            node = heapq.heappop(self.heap)[2]
+            self._visit(node)
+        return self.captured
+
+    def _count(self, starts: Sequence[Any]) -> None:
+        """How many edges lead to each node, and which nodes lead to a wanted input."""
+        dependencies = self.dependencies
+        order: list[Any] = []
+        stack = list(dict.fromkeys(starts))
+        for node in stack:
+            dependencies[node] = 0
+        while stack:
+            node = stack.pop()
+            order.append(node)
+            edges = node.edges
+            for i in range(0, len(edges), 2):
+                child = edges[i]
+                if type(child) is Node:
+                    if child in dependencies:
+                        dependencies[child] += 1
+                    else:
+                        dependencies[child] = 1
+                        stack.append(child)
+        if self.wanted is None:
+            return
+        order.sort(key=lambda n: n.seq)  # what a node came from is older than it
+        needed: set[Any] = {key[0] for key in self.wanted}
+        for node in order:
+            if node in needed:
+                continue
+            edges = node.edges
+            for i in range(0, len(edges), 2):
+                child = edges[i]
+                if child is not None and child in needed:
+                    needed.add(node)
+                    break
+        self.needed = needed
+
+    def _arrive(self, place: Any, nr: int, g: Any) -> None:
+        """A gradient for a node's result, or for a leaf."""
+        if type(place) is not Node:
+            return self._leaf(place, g)
+        buffer = self.buffers.get(place)
+        if buffer is None:
+            buffer = self.buffers[place] = [None] * len(place.rule.outputs)
+        buffer[nr] = g if buffer[nr] is None else buffer[nr] + g
+        return None
+
+    def _visit(self, node: Any) -> None:
+        grads = self.buffers.pop(node, None)
+        if self.needed is not None and node not in self.needed:
+            return
+        edges = node.edges
+        if grads is None:
+            self._release(edges, ())
+            return
+        extra = getattr(node, "extra", None)
+        if extra:
+            grads = _before(node, extra, grads)
+        if self.wanted is not None:
+            for nr, g in enumerate(grads):
+                if (node, nr) in self.wanted:
+                    self.captured[(node, nr)] = g
+        got = self._derivative(node, grads, edges)
+        if extra and "hooks" in extra:
+            got = _after(extra, got, grads)
+        self._release(edges, got)
+
+    def _derivative(self, node: Any, grads: list[Any], edges: tuple[Any, ...]) -> Sequence[Any]:
+        """One gradient per edge."""
+        rule = node.rule
+        n = len(edges) // 2
+        needed = self.needed
+        wanted = [edges[2 * i] is not None and (needed is None or edges[2 * i] in needed) for i in range(n)]
+        if not any(wanted):
+            return [None] * n
+        if node.saved is None:
+            raise refuse(RuntimeError, FREED, received=f"{node.name()}, whose saved tensors were freed", expected="retain_graph=True in the first backward")
+        values = tape.unpack(node)
+        if len(grads) > 1:
+            grads = [zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g for g, lay in zip(grads, rule.outputs)]
+        got = rule.backward(grads, values, wanted) if grads[0] is not None or len(grads) > 1 else [None] * n
+        if not self.retain_graph:
+            node.saved = None
+        if len(got) != n:
+            raise RuntimeError(f"Function {node.name()} returned an incorrect number of gradients (expected {n}, got {len(got)})")
+        checked = [None if g is None or not w else _checked(g, lay, node, i) for i, (g, w, lay) in enumerate(zip(got, wanted, rule.inputs))]
+        if MODE.anomaly:
+            for i, g in enumerate(checked):
+                if g is not None and bool((g != g).any()):
+                    raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+        return checked
+
+    def _release(self, edges: tuple[Any, ...], got: Sequence[Any]) -> None:
+        """Hand gradients on; nodes that have all of theirs become ready."""
+        dependencies = self.dependencies
+        for i in range(0, len(edges), 2):
+            child = edges[i]
+            if child is None:
+                continue
+            g = got[i // 2] if got else None
+            if g is not None:
+                self._arrive(child, edges[i + 1], g)
+            if type(child) is Node:
+                left = dependencies[child] - 1
+                dependencies[child] = left
+                if not left:
+                    heapq.heappush(self.heap, (-child.seq, id(child), child))
+
+    def _leaf(self, leaf: Any, g: Any) -> None:
+        if not isinstance(leaf, objects.Tensor):  # a tape of somebody's own: an object with `accumulate`
+            leaf.accumulate(g)
+            return
+        hooks = leaf._hooks
+        if hooks and "grad" in hooks:
+            for hook in list(hooks["grad"].values()):
+                got = hook(g)
+                if got is not None:
+                    g = got
+        key = (leaf, -1)
+        if self.wanted is not None:
+            if key not in self.wanted:
+                return
+            have = self.captured.get(key)
+            if not self.accumulate:
+                self.captured[key] = g if have is None else have + g
+                return
+            self.captured[key] = g
+        accumulate(leaf, g, self.create_graph)
+        if hooks and "post" in hooks:
+            for hook in list(hooks["post"].values()):
+                hook(leaf)
+
+
+def accumulate(leaf: Any, g: Any, create_graph: bool) -> None:
+    """Adds into `leaf.grad`; the first gradient is kept as it is when nobody else holds its memory."""
+    have = leaf._grad
+    if have is not None:
+        leaf._grad = have + g if create_graph or have.requires_grad else have.add_(g)
+        return
+    want: Layout = leaf._layout
+    if create_graph:
+        leaf._grad = g
+    elif g._layout is want and sys.getrefcount(g) <= 6 and not g._flags and g._root is None:
+        leaf._grad = g
+    else:
+        leaf._grad = owned(g, want)
+
+
+def owned(g: Any, want: Layout) -> Any:
+    """A copy with the leaf's strides."""
+    from ..core.copying import fresh_copy
+
+    return fresh_copy(g, want.strides if want.dense else None)
+
+
+def zeros(lay: Layout) -> Any:
+    """Zeros of a layout."""
+    import ctypes
+
+    out = allocate(lay)
+    ctypes.memset(out._address, 0, lay.nbytes)
+    return out
+
+
+def _checked(g: Any, lay: Layout, node: Any, i: int) -> Any:
+    """A gradient of the right shape and type for its input."""
+    if g._layout.shape != lay.shape:
+        try:
+            return ops.sum_to_size(g, lay.shape)
+        except RuntimeError:
+            raise RuntimeError(
+                f"Function {node.name()} returned an invalid gradient at index {i} - got {list(g.shape)} but expected shape compatible with {list(lay.shape)}"
+            ) from None
+    if g._layout.dtype is not lay.dtype:
+        return ops.real(g).to(lay.dtype) if g.dtype.is_complex and not lay.dtype.is_complex else g.to(lay.dtype)
+    return g
+
+
+def _before(node: Any, extra: dict[str, Any], grads: list[Any]) -> list[Any]:
+    """Tensor hooks, retained gradients and pre-hooks of a node."""
+    for nr, hooks in extra.get("tensor hooks", {}).items():
+        for hook in list(hooks.values()):
+            if grads[nr] is not None:
+                got = hook(grads[nr])
+                if got is not None:
+                    grads[nr] = got
+    for nr, t in extra.get("retain", {}).items():
+        if grads[nr] is not None:
+            have = t._grad
+            t._grad = grads[nr] if have is None else have + grads[nr]
+    for hook in list(extra.get("prehooks", {}).values()):
+        got = hook(tuple(grads))
+        if got is not None:
+            grads = list(got) if isinstance(got, (tuple, list)) else [got]
+    return grads
+
+
+def _after(extra: dict[str, Any], got: Sequence[Any], grads: Sequence[Any]) -> Sequence[Any]:
+    for hook in list(extra["hooks"].values()):
+        changed = hook(tuple(got), tuple(grads))
+        if changed is not None:
+            got = list(changed) if isinstance(changed, (tuple, list)) else [changed]
+    return got

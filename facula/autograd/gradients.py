@@ -1,0 +1,117 @@
+"""`backward` and `grad`: PyTorch's front doors of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.errors import refuse
+from ..core import objects
+from ..core.tensor import Tensor
+from ..core.views import refresh
+from ..spec.registry import ops
+from . import engine
+
+
+def _root(t: Any) -> tuple[Any, int]:
+    refresh(t)
+    return (t._node, t._output_nr) if t._node is not None else (t, -1)
+
+
+def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> list[tuple[Any, int, Any]]:
+    seeds = []
+    for i, (t, g) in enumerate(zip(tensors, grads)):
+        if not t.requires_grad:
+            raise refuse(
+                RuntimeError,
+                f"element {i} of tensors does not require grad and does not have a grad_fn",
+                received=f"a tensor of shape {tuple(t.shape)} with no history",
+                expected="the result of a computation with requires_grad=True tensors",
+                hint="was it computed under no_grad(), detached, or made from integers?",
+            )
+        if g is None:
+            if t._layout.numel != 1:
+                raise refuse(RuntimeError, "grad can be implicitly created only for scalar outputs", received=f"shape {tuple(t.shape)}", expected="one element, or a gradient argument", hint="loss.sum().backward()")
+            if not t.dtype.is_floating_point:
+                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {t.dtype}")
+            g = ops.ones_like(t)
+        else:
+            if not isinstance(g, Tensor):
+                raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+            if tuple(g.shape) != tuple(t.shape):
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
+                )
+            if g.dtype.is_complex and not t.dtype.is_complex:
+                raise RuntimeError(f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}.")
+        seeds.append((*_root(t), g if g.dtype is t.dtype else g.to(t.dtype)))
+    return seeds
+
+
+def _list(x: Any) -> list[Any]:
+    return list(x) if isinstance(x, (tuple, list)) else [x]
+
+
+def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None) -> None:
+    """Adds the gradient of `tensors` (weighted by `grad_tensors`) to `.grad` of the leaves, or of `inputs` only."""
+    ts = _list(tensors)
+    gs = [None] * len(ts) if grad_tensors is None else _list(grad_tensors)
+    if len(gs) != len(ts):
+        raise RuntimeError(f"got {len(ts)} tensors and {len(gs)} gradients")
+    retain = create_graph if retain_graph is None else retain_graph
+    if inputs is None:
+        engine.run(_seeds(ts, gs, create_graph), retain, create_graph)
+        return
+    wanted = _list(inputs)
+    if not wanted:
+        raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+    keys = [_root(t) for t in wanted]
+    found = engine.run(_seeds(ts, gs, create_graph), retain, create_graph, keys)
+    for t, key in zip(wanted, keys):
+        if key[1] >= 0 and key in found and found[key] is not None:  # a result of a node: kept as PyTorch does
+            t._grad = found[key] if t._grad is None else t._grad + found[key]
+
+
+def grad(
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False, only_inputs: bool = True,
+    allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
+    """Gradients of `outputs` with respect to `inputs`; `.grad` stays as it is."""
+    ts, wanted = _list(outputs), _list(inputs)
+    gs = [None] * len(ts) if grad_outputs is None else _list(grad_outputs)
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
+    retain = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        rows = [grad(ts, wanted, [g[k] for g in gs], True, create_graph, only_inputs, allow_unused) for k in range(gs[0].shape[0])]
+        return tuple(None if any(r is None for r in col) else ops.stack(list(col)) for col in zip(*rows))
+    for i, t in enumerate(wanted):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"inputs argument must be a Tensor or sequence of Tensors, but got {type(t).__name__}")
+        if not t.requires_grad:
+            raise refuse(RuntimeError, "One of the differentiated Tensors does not require grad", received=f"inputs[{i}] of shape {tuple(t.shape)}", hint="x.requires_grad_()")
+    keys = [_root(t) for t in wanted]
+    found = engine.run(_seeds(ts, gs, create_graph), retain, create_graph, keys, accumulate=False)
+    result = []
+    for t, key in zip(wanted, keys):
+        g = found.get(key)
+        if g is None:
+            if not allow_unused:
+                raise refuse(
+                    RuntimeError,
+                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.",
+                    received=f"an input of shape {tuple(t.shape)} that no output depends on",
+                )
+            if materialize_grads:
+                g = ops.zeros_like(t)
+        result.append(g)
+    return tuple(result)
+
+
+def _tensor_backward(self: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    """The gradient of this tensor is added to `.grad` of the leaves it came from."""
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+objects.Tensor.backward = _tensor_backward

@@ -1,0 +1,598 @@
+"""Views: the same storage seen with another shape, other strides, another start. Nothing is computed or copied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..core.layout import Layout, extent, layout, row_major
+from ..core import objects
+from ..core.result import View
+from ..core.tensor import Tensor, wrap_dim
+from ..spec.block import Composite, Movement, Procedure
+from ..spec.registry import ops
+from ..spec.samples import each, grid, normal, refused, sample
+
+
+def infer_size(size: Sequence[int], numel: int) -> tuple[int, ...]:
+    """A shape in which -1 is replaced by what is left."""
+    known, hole = 1, -1
+    for i, n in enumerate(size):
+        if n == -1:
+            if hole >= 0:
+                raise refuse(RuntimeError, "only one dimension can be inferred", received=f"shape {list(size)}")
+            hole = i
+        elif n < 0:
+            raise refuse(RuntimeError, f"invalid shape dimension {n} at index {i} of shape {list(size)}")
+        else:
+            known *= n
+    if hole >= 0:
+        if known == 0 and numel == 0:
+            raise refuse(RuntimeError, f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1 can be any value and is ambiguous")
+        if known == 0 or numel % known:
+            raise _invalid(size, numel)
+        return tuple(numel // known if i == hole else n for i, n in enumerate(size))
+    if known != numel:
+        raise _invalid(size, numel)
+    return tuple(size)
+
+
+def _invalid(size: Sequence[int], numel: int) -> RuntimeError:
+    return refuse(RuntimeError, f"shape '{list(size)}' is invalid for input of size {numel}", received=f"{numel} elements", expected=f"{list(size)}: a shape with as many elements")
+
+
+def view_strides(shape: Sequence[int], strides: Sequence[int], size: Sequence[int]) -> tuple[int, ...] | None:
+    """Strides of the same elements in shape `size`, None when they cannot be addressed so."""
+    if 0 in shape:
+        return row_major(size)
+    out = [0] * len(size)
+    at = len(size) - 1
+    chunk_stride = strides[-1] if shape else 1
+    elements = seen = 1
+    for d in range(len(shape) - 1, -1, -1):
+        elements *= shape[d]
+        if d == 0 or (shape[d - 1] != 1 and strides[d - 1] != elements * chunk_stride):
+            while at >= 0 and (seen < elements or size[at] == 1):
+                out[at] = seen * chunk_stride
+                seen *= size[at]
+                at -= 1
+            if seen != elements:
+                return None
+            if d > 0:
+                chunk_stride = strides[d - 1]
+                elements = seen = 1
+    if not shape:
+        return tuple(1 for _ in size)
+    return tuple(out) if at < 0 else None
+
+
+class ViewOp(Movement):
+    """The same elements in another shape, without a copy."""
+
+    schema = "view(Tensor input, int[] size) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def view(x: Layout, size: tuple[int, ...]) -> View:
+        size = infer_size(size, x.numel)
+        strides = view_strides(x.shape, x.strides, size)
+        if strides is None:
+            raise refuse(
+                RuntimeError,
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead.",
+                received=f"shape {tuple(x.shape)}, strides {x.strides}",
+                expected=f"elements that lie in the order of {size}",
+                hint="x.reshape(...) copies when it must",
+            )
+        return View(size, strides)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout) -> Tensor:
+        return g.reshape(input.shape)
+
+    samples = [sample(normal(2, 3), (3, 2)), sample(normal(2, 3), (-1,)), sample(normal(0, 3), (3, 0))]
+    refusals = each(refused(normal(2, 3), (4,), raises=RuntimeError, match="shape '\\[4\\]' is invalid for input of size 6"))
+
+
+class ViewDtype(Movement):
+    """The same bytes read as another type."""
+
+    schema = "view.dtype(Tensor input, ScalarType dtype) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def view(x: Layout, dtype: DType) -> View:
+        a, b = x.dtype.itemsize, dtype.itemsize
+        if a == b:
+            return View(x.shape, x.strides, 0, dtype)
+        if not x.ndim:
+            raise refuse(RuntimeError, f"self.dim() cannot be 0 to view {_named(x.dtype)} as {_named(dtype)} (different element sizes)")
+        if x.strides[-1] != 1:
+            raise refuse(RuntimeError, f"self.stride(-1) must be 1 to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.strides[-1]}")
+        if a > b:
+            k = a // b
+            return View((*x.shape[:-1], x.shape[-1] * k), (*(s * k for s in x.strides[:-1]), 1), 0, dtype)
+        k = b // a
+        if x.shape[-1] % k:
+            raise refuse(RuntimeError, f"self.size(-1) must be divisible by {k} to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.shape[-1]}")
+        return View((*x.shape[:-1], x.shape[-1] // k), (*(s // k for s in x.strides[:-1]), 1), 0, dtype)
+
+    samples: Any = [sample(normal(4))]
+
+
+def _named(t: DType) -> str:
+    from ..spec.promotion import scalar_type_name
+
+    return scalar_type_name(t)
+
+
+class Expand(Movement):
+    """Dims of extent 1 repeated without copying; -1 keeps an extent."""
+
+    schema = "expand(Tensor input, int[] size, *, bool implicit=False) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def view(x: Layout, size: tuple[int, ...], implicit: bool) -> View:
+        lead = len(size) - x.ndim
+        if lead < 0:
+            raise refuse(
+                RuntimeError,
+                f"expand(torch.{_legacy(x.dtype)}{{{list(x.shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor ({x.ndim})",
+            )
+        shape, strides = [], []
+        for i, n in enumerate(size):
+            have = x.shape[i - lead] if i >= lead else 1
+            stride = x.strides[i - lead] if i >= lead else 0
+            if n == -1:
+                if i < lead:
+                    raise refuse(RuntimeError, f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
+                n = have
+            if n != have and have != 1:
+                raise refuse(
+                    RuntimeError,
+                    f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton dimension {i}.  Target sizes: {list(size)}.  Tensor sizes: {list(x.shape)}",
+                )
+            shape.append(n)
+            strides.append(stride if n == have and i >= lead else 0)
+        return View(tuple(shape), tuple(strides))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout) -> Tensor:
+        return ops.sum_to_size(g, input.shape)
+
+    samples = [sample(normal(3, 1), (3, 4)), sample(normal(3), (2, -1)), sample(normal(), (2,))]
+
+
+def _legacy(t: DType) -> str:
+    return f"{_named(t)}Tensor"
+
+
+class Permute(Movement):
+    """The dims in another order."""
+
+    schema = "permute(Tensor input, int[] dims) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout, dims: tuple[int, ...]) -> View:
+        if len(dims) != x.ndim:
+            raise refuse(
+                RuntimeError,
+                f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = {x.ndim} is not equal to len(dims) = {len(dims)}",
+            )
+        order = [wrap_dim(d, x.ndim) for d in dims]
+        if len(set(order)) != len(order):
+            raise refuse(RuntimeError, "permute(): duplicate dims are not allowed.", received=f"dims={dims}")
+        return View(tuple(x.shape[d] for d in order), tuple(x.strides[d] for d in order))
+
+    @staticmethod
+    def gradient(g: Tensor, dims: tuple[int, ...]) -> Tensor:
+        n = len(dims)
+        back = [0] * n
+        for i, d in enumerate(dims):
+            back[d % n] = i
+        return g.permute(tuple(back))
+
+    samples = [sample(normal(2, 3, 4), (2, 0, 1)), sample(normal(), ())]
+
+
+class Transpose(Movement):
+    """Two dims exchanged."""
+
+    schema = "transpose(Tensor input, int dim0, int dim1) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout, dim0: int, dim1: int) -> View:
+        a, b = wrap_dim(dim0, x.ndim), wrap_dim(dim1, x.ndim)
+        shape, strides = list(x.shape), list(x.strides)
+        if x.ndim:
+            shape[a], shape[b], strides[a], strides[b] = shape[b], shape[a], strides[b], strides[a]
+        return View(tuple(shape), tuple(strides))
+
+    @staticmethod
+    def gradient(g: Tensor, dim0: int, dim1: int) -> Tensor:
+        return g.transpose(dim0, dim1)
+
+    samples = grid(input=[normal(2, 3, 4)], dim0=[0, -1], dim1=[1, 2])
+
+
+class T_(Movement):
+    """The transpose of a matrix; vectors and scalars stay."""
+
+    schema = "t(Tensor input) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout) -> View:
+        if x.ndim > 2:
+            raise refuse(RuntimeError, f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D", hint="x.mT or x.transpose(a, b)")
+        return View(tuple(reversed(x.shape)), tuple(reversed(x.strides)))
+
+    @staticmethod
+    def gradient(g: Tensor) -> Tensor:
+        return g.t()
+
+    samples = grid(input=[normal(2, 3), normal(3), normal()])
+
+
+class Unsqueeze(Movement):
+    """A dim of extent 1 inserted."""
+
+    schema = "unsqueeze(Tensor input, int dim) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout, dim: int) -> View:
+        d = wrap_dim(dim, x.ndim + 1)
+        stride = x.shape[d] * x.strides[d] if d < x.ndim else 1
+        return View((*x.shape[:d], 1, *x.shape[d:]), (*x.strides[:d], stride, *x.strides[d:]))
+
+    @staticmethod
+    def gradient(g: Tensor, dim: int) -> Tensor:
+        return g.squeeze(dim)
+
+    samples = grid(input=[normal(2, 3)], dim=[0, 1, -1])
+
+
+class Squeeze(Movement):
+    """All dims of extent 1 removed."""
+
+    schema = "squeeze(Tensor input) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout) -> View:
+        kept = [d for d in range(x.ndim) if x.shape[d] != 1]
+        return View(tuple(x.shape[d] for d in kept), tuple(x.strides[d] for d in kept))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout) -> Tensor:
+        return g.reshape(input.shape)
+
+    samples = grid(input=[normal(2, 1, 3), normal(1)])
+
+
+class SqueezeDim(Movement):
+    """The named dims removed where their extent is 1."""
+
+    schema = "squeeze.dim(Tensor input, int[1] dim) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout, dim: tuple[int, ...]) -> View:
+        gone = {wrap_dim(d, x.ndim) for d in dim}
+        kept = [d for d in range(x.ndim) if x.shape[d] != 1 or d not in gone]
+        return View(tuple(x.shape[d] for d in kept), tuple(x.strides[d] for d in kept))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout) -> Tensor:
+        return g.reshape(input.shape)
+
+    samples = [sample(normal(2, 1, 3), 1), sample(normal(2, 1, 3), 0)]
+
+
+class Select(Movement):
+    """One index of a dim; the dim goes."""
+
+    schema = "select(Tensor input, int dim, int index) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout, dim: int, index: int) -> View:
+        if not x.ndim:
+            raise refuse(IndexError, "select() cannot be applied to a 0-dim tensor.")
+        d = wrap_dim(dim, x.ndim)
+        n = x.shape[d]
+        if not -n <= index < n:
+            raise refuse(IndexError, f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}", received=f"index {index}", expected=f"{-n} to {n - 1}")
+        return View((*x.shape[:d], *x.shape[d + 1 :]), (*x.strides[:d], *x.strides[d + 1 :]), (index % n) * x.strides[d])
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, dim: int, index: int) -> Tensor:
+        return ops.select_backward(g, tuple(input.shape), dim, index)
+
+    samples = [sample(normal(3, 4), 0, 1), sample(normal(3, 4), -1, -1)]
+
+
+class Slice(Movement):
+    """start:end:step of a dim."""
+
+    schema = "slice(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def view(x: Layout, dim: int, start: int | None, end: int | None, step: int) -> View:
+        d = wrap_dim(dim, x.ndim)
+        if step <= 0:
+            raise refuse(ValueError, "step must be greater than zero", received=f"step {step}")
+        first, last, _ = slice(start, end, 1).indices(x.shape[d])
+        n = max(0, -(-(last - first) // step))
+        shape = (*x.shape[:d], n, *x.shape[d + 1 :])
+        return View(shape, (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1 :]), first * x.strides[d])
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
+        return ops.slice_backward(g, tuple(input.shape), dim, start, end, step)
+
+    samples = [sample(normal(5, 4), 0, 1, 4, 2), sample(normal(5, 4), 1, None, -1)]
+
+
+class Diagonal(Movement):
+    """The diagonal of two dims, as the last dim."""
+
+    schema = "diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1) -> Tensor"
+
+    @staticmethod
+    def view(x: Layout, offset: int, dim1: int, dim2: int) -> View:
+        a, b = wrap_dim(dim1, x.ndim), wrap_dim(dim2, x.ndim)
+        if a == b:
+            raise refuse(RuntimeError, f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        n = max(0, min(x.shape[a] + min(offset, 0), x.shape[b] - max(offset, 0)))
+        start = (offset * x.strides[b] if offset >= 0 else -offset * x.strides[a]) if n else 0
+        kept = [d for d in range(x.ndim) if d not in (a, b)]
+        return View((*(x.shape[d] for d in kept), n), (*(x.strides[d] for d in kept), x.strides[a] + x.strides[b]), start)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, offset: int, dim1: int, dim2: int) -> Tensor:
+        return ops.diagonal_backward(g, tuple(input.shape), offset, dim1, dim2)
+
+    samples = [sample(normal(3, 4)), sample(normal(3, 4), 1), sample(normal(2, 3, 4), -1, 1, 2)]
+
+
+class Unfold(Movement):
+    """Windows of `size` along a dim, `step` apart, as a new last dim."""
+
+    schema = "unfold(Tensor input, int dimension, int size, int step) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def view(x: Layout, dimension: int, size: int, step: int) -> View:
+        d = wrap_dim(dimension, x.ndim)
+        n = x.shape[d] if x.ndim else 1
+        if size < 0:
+            raise refuse(RuntimeError, f"size is {size} but must be >= 0")
+        if size > n:
+            raise refuse(RuntimeError, f"maximum size for tensor at dimension {d} is {n} but size is {size}")
+        if step <= 0:
+            raise refuse(RuntimeError, f"step is {step} but must be > 0")
+        if not x.ndim:
+            return View((size,), (1,))
+        count = (n - size) // step + 1
+        return View((*x.shape[:d], count, *x.shape[d + 1 :], size), (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1 :], x.strides[d]))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, dimension: int, size: int, step: int) -> Tensor:
+        return ops.unfold_backward(g, tuple(input.shape), dimension, size, step)
+
+    samples = [sample(normal(7), 0, 3, 2), sample(normal(2, 5), 1, 2, 1)]
+
+
+class AsStridedFrom(Movement):
+    """Any shape and strides, from `offset` elements after the tensor's first one."""
+
+    schema = "as_strided_from(Tensor input, int[] size, int[] stride, int offset) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def view(x: Layout, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> View:
+        return View(size, stride, offset)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        return ops.as_strided_backward(g, input, size, stride, offset)
+
+
+class AsStrided(Composite):
+    """Any shape and strides on the storage; `storage_offset` counts elements from the storage's beginning."""
+
+    schema = "as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
+        size, stride = tuple(int(n) for n in size), tuple(int(n) for n in stride)
+        if len(size) != len(stride):
+            raise refuse(RuntimeError, "mismatch in length of strides and shape", received=f"size {size}, stride {stride}")
+        if any(s < 0 for s in stride):
+            raise refuse(RuntimeError, f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+        here = input.storage_offset()
+        offset = here if storage_offset is None else int(storage_offset)
+        if offset < 0:
+            raise refuse(RuntimeError, f"Tensor: invalid storage offset {offset}")
+        held = objects.memory(input)[2]
+        need = (offset + extent(size, stride)) * input.dtype.itemsize if 0 not in size else 0
+        if need > held:
+            raise refuse(
+                RuntimeError,
+                f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {input.dtype.itemsize} requiring a storage size of {need} are out of bounds for storage of size {held}",
+            )
+        return ops.as_strided_from(input, size, stride, offset - here)
+
+    samples = [sample(normal(6), (2, 2), (2, 1))]
+
+
+# -- gradients of views that leave parts out: zeros with the gradient put in its place
+def _zeros(shape: Sequence[int], like: Tensor) -> Tensor:
+    return ops.zeros(tuple(shape), dtype=like.dtype)
+
+
+class SelectBackward(Procedure):
+    """Zeros with `g` at one index of a dim."""
+
+    schema = "select_backward(Tensor g, int[] sizes, int dim, int index) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(g: Tensor, sizes: tuple[int, ...], dim: int, index: int) -> Tensor:
+        out = _zeros(sizes, g)
+        out.select(dim, index).copy_(g)
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, dim: int, index: int) -> Tensor:
+        return g.select(dim, index)
+
+
+class SliceBackward(Procedure):
+    """Zeros with `g` at start:end:step of a dim."""
+
+    schema = "slice_backward(Tensor grad, int[] sizes, int dim, int? start, int? end, int step) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, sizes: tuple[int, ...], dim: int, start: int | None, end: int | None, step: int) -> Tensor:
+        out = _zeros(sizes, grad)
+        ops.slice(out, dim, start, end, step).copy_(grad)
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, dim: int, start: int | None, end: int | None, step: int) -> Tensor:
+        return ops.slice(g, dim, start, end, step)
+
+
+class DiagonalBackward(Procedure):
+    """Zeros with `grad` on a diagonal."""
+
+    schema = "diagonal_backward(Tensor grad, int[] sizes, int offset, int dim1, int dim2) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, sizes: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Tensor:
+        out = _zeros(sizes, grad)
+        out.diagonal(offset, dim1, dim2).copy_(grad)
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, offset: int, dim1: int, dim2: int) -> Tensor:
+        return g.diagonal(offset, dim1, dim2)
+
+
+class UnfoldBackward(Procedure):
+    """Windows added back to where they came from."""
+
+    schema = "unfold_backward(Tensor grad, int[] sizes, int dim, int size, int step) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, sizes: tuple[int, ...], dim: int, size: int, step: int) -> Tensor:
+        out = _zeros(sizes, grad)
+        if not sizes:
+            return grad.sum().reshape(())
+        d = wrap_dim(dim, len(sizes))
+        count = grad.shape[d]
+        for k in range(size):  # one slice per place in the window
+            ops.slice(out, d, k, k + (count - 1) * step + 1, step).add_(grad.select(-1, k))
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, dim: int, size: int, step: int) -> Tensor:
+        return g.unfold(dim, size, step)
+
+
+def _strided(t: Tensor, shape: Sequence[int], strides: Sequence[int], offset: int) -> Tensor:
+    """A view of a contiguous buffer that stands for a storage."""
+    from ..core.plan import view_of
+
+    return view_of(t, layout(tuple(shape), t.dtype, tuple(strides)), offset * t.dtype.itemsize, None, [t])
+
+
+class AsStridedBackward(Procedure):
+    """The gradient of a strided view of a tensor with geometry `base`: elements seen several times add up."""
+
+    schema = "as_strided_backward(Tensor grad, any base, int[] size, int[] stride, int offset) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, base: Layout, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        start, reach = _reach(base, size, stride, offset)
+        buffer = _zeros((reach,), grad)
+        places = _strided(ops.arange(reach), size, stride, offset - start)
+        buffer.index_add_(0, places.reshape(-1), grad.reshape(-1))
+        return _strided(buffer, base.shape, base.strides, -start).clone()
+
+    @staticmethod
+    def gradient(g: Tensor, base: Any, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        return ops.as_strided_gather(g, base, size, stride, offset)
+
+
+def _reach(base: Layout, size: Sequence[int], stride: Sequence[int], offset: int) -> tuple[int, int]:
+    """First element and number of elements that cover both the base and the view."""
+    last = offset + (0 if 0 in size else sum((n - 1) * s for n, s in zip(size, stride)))
+    start = min(0, offset)
+    return start, max(base.extent, last + 1) - start
+
+
+def _as_base(g: Tensor, base: Layout, start: int, reach: int) -> Tensor:
+    """`g` (any strides) in a buffer laid out as the base."""
+    buffer = _zeros((reach,), g)
+    _strided(buffer, base.shape, base.strides, -start).copy_(g)
+    return buffer
+
+
+class AsStridedGather(Procedure):
+    """What a strided view of a tensor with geometry `base` and values `grad` sees."""
+
+    schema = "as_strided_gather(Tensor grad, any base, int[] size, int[] stride, int offset) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, base: Layout, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        start, reach = _reach(base, size, stride, offset)
+        return _strided(_as_base(grad, base, start, reach), size, stride, offset - start).clone()
+
+    @staticmethod
+    def gradient(g: Tensor, base: Any, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        return ops.as_strided_backward(g, base, size, stride, offset)
+
+
+class AsStridedZeroed(Procedure):
+    """`grad` with zeros where a strided view lies."""
+
+    schema = "as_strided_zeroed(Tensor grad, any base, int[] size, int[] stride, int offset) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, base: Layout, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        start, reach = _reach(base, size, stride, offset)
+        buffer = _as_base(grad, base, start, reach)
+        _strided(buffer, size, stride, offset - start).zero_()
+        return _strided(buffer, base.shape, base.strides, -start)
+
+    @staticmethod
+    def gradient(g: Tensor, base: Any, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
+        return ops.as_strided_zeroed(g, base, size, stride, offset)
+
+
+# -- compositions
+class Reshape(Composite):
+    """The same elements in another shape: a view where possible, else a copy."""
+
+    schema = "reshape(Tensor input, int[] shape) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, *shape: Any) -> Tensor:
+        size = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) and hasattr(shape[0], "__iter__") else shape
+        size = infer_size([int(n) for n in size], input._layout.numel)
+        if view_strides(input._layout.shape, input._layout.strides, size) is not None:
+            return input.view(size)
+        return input.clone(memory_format=ops.contiguous_format).view(size)
+
+    samples = [sample(normal(2, 3), (3, 2)), sample(normal(2, 3), (-1,))]
+
+
