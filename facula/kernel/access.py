@@ -1,7 +1,7 @@
 """How vectors of elements come from memory and go back: contiguous, broadcast or with a stride, whole or only their first lanes.
 
 A memory value is a Value of `n` lanes of the dtype's memory type, or a pair (real parts, imaginary parts) of them for a complex dtype;
-`scalar.from_memory` and `to_memory` convert between it and the type that arithmetic is done in. Lanes that lie outside repeat a lane
+`widened` and `narrowed` convert between it and the type that arithmetic is done in. Lanes that lie outside repeat a lane
 that lies inside, so arithmetic on them can neither trap nor be slow. Nothing outside the given elements is touched.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from ..base.dtypes import dtype
 from ..runtime.ir import SIZE, Function, Value, count, vector
+from .scalar.memory import from_memory, to_memory
 
 Memory = Value | tuple[Value, Value]
 
@@ -30,6 +31,16 @@ def element_at(f: Function, d: dtype, pointer: Value, index: object) -> Value:
 
 def _map(value: Memory, change: Callable[[Value], Value]) -> Memory:
     return (change(value[0]), change(value[1])) if isinstance(value, tuple) else change(value)
+
+
+def widened(f: Function, value: Memory, d: dtype) -> Memory:
+    """A memory value in the type that arithmetic is done in."""
+    return _map(value, lambda v: from_memory(f, v, d))
+
+
+def narrowed(f: Function, value: Memory, d: dtype) -> Memory:
+    """A computed value as it lies in memory."""
+    return _map(value, lambda v: to_memory(f, v, d))
 
 
 def load_one(f: Function, d: dtype, pointer: Value) -> Memory:

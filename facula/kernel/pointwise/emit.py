@@ -15,17 +15,17 @@ from typing import Any
 
 from ...base.dtypes import DTYPES, dtype
 from ...runtime.ir import SIZE, Function, Module, Value, Var, vector
-from ..access import BROADCAST, INDEX, STRIDED, TURNED, Memory, bits_type, load, load_part, store, store_part
-from ..scalar import Scalar, emit, from_memory, parse, to_memory
+from ..access import BROADCAST, INDEX, STRIDED, TURNED, Memory, bits_type, load, load_part, narrowed, store, store_part, widened
+from ..scalar import Scalar, emit, parse
 from .cost import lanes_of, unroll_of, used_inputs
 
 Port = tuple[str, str]  # (dtype, class of the inner loop): what is static about an operand
 
 
-def tile_of(ports: Sequence[Port]) -> int:
-    """Side of a square tile in elements: the buffers of all turned inputs stay within half of a first-level cache."""
+def tile_of(ports: Sequence[Port]) -> tuple[int, int]:
+    """Rows and columns of a tile: the buffers of all turned inputs stay within half of a first-level cache."""
     turned = [DTYPES[d].itemsize for d, kind in ports if kind == TURNED]
-    return 64 if max(turned) <= 4 and len(turned) == 1 else 32
+    return (64, 64) if max(turned) <= 4 and len(turned) == 1 else (32, 32)
 
 
 @dataclass
@@ -84,12 +84,12 @@ class Row:
         here = self._at(port, pointers[k], steps[k], at)
         stride = steps[k].udiv(d.itemsize) if kind == STRIDED else None
         raw = load(f, d, n, here, kind, stride) if left is None else load_part(f, d, n, here, kind, left, stride)
-        return from_memory(f, raw, d)
+        return widened(f, raw, d)
 
     def _results(self, fixed: dict[int, Any], loaded: dict[int, Any]) -> list[Memory]:
         values = [fixed.get(i, loaded.get(i)) for i in range(len(self.ins))]
         results = emit(self.body, self.f, values, self.numbers)
-        return [to_memory(self.f, self._wide(r), DTYPES[d]) for r, (d, _) in zip(results, self.outs)]
+        return [narrowed(self.f, self._wide(r), DTYPES[d]) for r, (d, _) in zip(results, self.outs)]
 
     def _wide(self, value: Any) -> Any:
         """A result that depends on no tensor may be a single value."""
@@ -222,29 +222,29 @@ def _rows(row: Row, base: list[Value], sizes: list[Value], steps: list[list[Valu
 
 def _tiles(row: Row, base: list[Value], sizes: list[Value], steps: list[list[Value]], lo: Value, hi: Value) -> None:
     f, ports = row.f, (*row.outs, *row.ins)
-    side = tile_of(ports)
+    high, wide = tile_of(ports)
     down, across = sizes[-2:]
-    outer = [*sizes[:-2], (down + side - 1).udiv(side), (across + side - 1).udiv(side)]
-    meter = Odometer(f, outer, [[*s[:-2], s[-2] * side, s[-1] * side] for s in steps], lo)
-    buffers = {k: f.array(bits_type(DTYPES[d]), side * side) for k, (d, kind) in enumerate(ports) if kind == TURNED}
+    outer = [*sizes[:-2], (down + high - 1).udiv(high), (across + wide - 1).udiv(wide)]
+    meter = Odometer(f, outer, [[*s[:-2], s[-2] * high, s[-1] * wide] for s in steps], lo)
+    buffers = {k: f.array(bits_type(DTYPES[d]), high * wide) for k, (d, kind) in enumerate(ports) if kind == TURNED}
     with f.range(lo, hi):
-        rows = f.smin(down - meter.counts[-2].v * side, side)
-        columns = f.smin(across - meter.counts[-1].v * side, side)
+        rows = f.smin(down - meter.counts[-2].v * high, high)
+        columns = f.smin(across - meter.counts[-1].v * wide, wide)
         here = _moved(f, base, [o.v for o in meter.offsets], ports)
         for k, buffer in buffers.items():
-            turn(f, DTYPES[ports[k][0]], here[k], steps[k][-1], buffer, side, rows, columns)
+            turn(f, DTYPES[ports[k][0]], here[k], steps[k][-1], buffer, wide, rows, columns)
         with f.range(0, rows) as r:
-            offsets = [r * (side * DTYPES[d].itemsize) if k in buffers else r * steps[k][-2] for k, (d, _) in enumerate(ports)]
+            offsets = [r * (wide * DTYPES[d].itemsize) if k in buffers else r * steps[k][-2] for k, (d, _) in enumerate(ports)]
             starts = [buffers.get(k, p) for k, p in enumerate(here)]
             row.run(_moved(f, starts, offsets, ports), [s[-1] for s in steps], f.i64(0), columns)
         meter.advance()
 
 
-def turn(f: Function, d: dtype, source: Value, step: Value, buffer: Value, side: int, rows: Value, columns: Value) -> None:
-    """buffer[r, c] = source[c * step bytes + r], for r < rows and c < columns of a side x side buffer, by n x n register transposes."""
+def turn(f: Function, d: dtype, source: Value, step: Value, buffer: Value, wide: int, rows: Value, columns: Value) -> None:
+    """buffer[r, c] = source[c * step bytes + r], for r < rows and c < columns of a buffer with `wide` columns, by n x n register transposes."""
     elem = bits_type(d)
     size = SIZE[elem]
-    n = min(side, f.module.target.lanes * 4 // max(size, 4))
+    n = min(wide, f.module.target.lanes * 4 // max(size, 4))
     masked = f.module.target.masked
     whole_rows, whole_columns = (rows, columns) if masked else (rows.udiv(n) * n, columns.udiv(n) * n)
     last = columns - 1
@@ -256,8 +256,8 @@ def turn(f: Function, d: dtype, source: Value, step: Value, buffer: Value, side:
                 at = f.bytes(source, (f.smin(c + k, last) if masked and k else c + k) * step + r * size)
                 lines.append(f.load(vector(n, elem), at, 0, mask))
             for k, line in enumerate(f.transpose(lines)):
-                f.store(line, buffer, (r + k) * side + c)
+                f.store(line, buffer, (r + k) * wide + c)
     if masked:
         return
     with f.range(0, rows) as r, f.range(f.select(r < whole_rows, whole_columns, 0), columns) as c:
-        f.store(f.load(elem, f.bytes(source, c * step + r * size)), buffer, r * side + c)
+        f.store(f.load(elem, f.bytes(source, c * step + r * size)), buffer, r * wide + c)

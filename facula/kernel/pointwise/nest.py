@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ...base.dtypes import int64
+from ...base.dtypes import complex64, complex128, float32, float64, int64
 from ..access import BROADCAST, CONTIGUOUS, INDEX, STRIDED, TURNED, kind_of
 from ..coalesce import Geometry, coalesce, contiguous
 from ..launch import Array, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
-from ..scalar import Scalar, cast, input, interpret, simplify, substitute, text
+from ..scalar import Scalar, cast, input, interpret, number, simplify, substitute, text
 from ..scalar.node import order
 from .cost import run_of, used_inputs, weight
 from .emit import Port, emit_pointwise, tile_of
@@ -39,10 +39,10 @@ def pointwise(
         raise ValueError(f"pointwise wants operands of one shape, not {[tuple(o.shape) for o in (*outputs, *inputs)]}")
     if 0 in shape:
         return Schedule(())
-    roots, operands = fitted(outputs, inputs, body)
+    kinds = tuple(numbers) or number_types(body)
+    roots, operands = fitted(outputs, inputs, body, kinds)
     words = [*(Out(k) for k in range(len(outputs))), *(In(k) for k in range(len(inputs)))]
     has_index = len(operands) > len(words)
-    kinds = tuple(numbers) or number_types(roots)
     geometry = coalesce(operands)
     form, geometry, ports = _form(geometry, operands, len(outputs), has_index, used_inputs(roots))
     run = run_of(roots, [o.dtype for o in operands])
@@ -60,20 +60,30 @@ def pointwise(
     return Schedule((launch,), notes=(f"pointwise {form} rank {geometry.rank}: {', '.join(f'{d} {k}' for d, k in ports)}",))
 
 
-def fitted(outputs: Sequence[Operand], inputs: Sequence[Operand], body: Sequence[Scalar]) -> tuple[tuple[Scalar, ...], list[Operand]]:
+def fitted(
+    outputs: Sequence[Operand], inputs: Sequence[Operand], body: Sequence[Scalar], kinds: Sequence[str]
+) -> tuple[tuple[Scalar, ...], list[Operand]]:
     """The body from and to the types that the operands have in memory, and the operands with the linear index, if it is read, as one more."""
-    leaves = {n for n in order(list(body)) if n.op in ("input", "index")}
-    swap: dict[Scalar, Scalar] = {}
     operands: list[Operand] = [*outputs, *inputs]
-    for leaf in leaves:
+    if any(n.op == "index" for n in order(list(body))):
+        operands.append(Array(int64, tuple(outputs[0].shape), contiguous(outputs[0].shape)))
+    return tuple(grounded([cast(b, o.dtype.compute) for b, o in zip(body, outputs)], inputs, kinds)), operands
+
+
+def grounded(body: Sequence[Scalar], inputs: Sequence[Operand], kinds: Sequence[str]) -> list[Scalar]:
+    """The body over leaves of the types that memory and words have; the linear index becomes one more input."""
+    swap: dict[Scalar, Scalar] = {}
+    for leaf in order(list(body)):
         if leaf.op == "index":
             swap[leaf] = input(len(inputs), int64)
-        else:
+        elif leaf.op == "input":
             swap[leaf] = cast(input(int(leaf.attr), inputs[int(leaf.attr)].dtype), leaf.dtype)  # type: ignore[arg-type]
-    if any(leaf.op == "index" for leaf in leaves):
-        operands.append(Array(int64, tuple(outputs[0].shape), contiguous(outputs[0].shape)))
-    roots = substitute([cast(b, o.dtype.compute) for b, o in zip(body, outputs)], swap)
-    return tuple(simplify(list(roots))), operands
+        elif leaf.op == "number":
+            swap[leaf] = cast(number(int(leaf.attr), WORDS[kinds[int(leaf.attr)]]), leaf.dtype)  # type: ignore[arg-type]
+    return simplify(substitute(list(body), swap))
+
+
+WORDS = {"i64": int64, "float": float32, "double": float64, "float+float": complex64, "double+double": complex128}
 
 
 def number_types(body: Sequence[Scalar]) -> tuple[str, ...]:
@@ -135,9 +145,9 @@ def _items(form: str, geometry: Geometry, ports: Sequence[Port], run: int) -> tu
         return geometry.shape[0], run, 0
     inner = geometry.shape[-1]
     if form == "tiles":
-        side = tile_of(ports)
-        tiles = prod(geometry.shape[:-2]) * -(-geometry.shape[-2] // side) * -(-inner // side)
-        return tiles, max(1, run // (side * side)), 0
+        high, wide = tile_of(ports)
+        tiles = prod(geometry.shape[:-2]) * -(-geometry.shape[-2] // high) * -(-inner // wide)
+        return tiles, max(1, run // (high * wide)), 0
     if form == "blocks":
         block = -(-run // 1024) * 1024
         return prod(geometry.shape[:-1]) * -(-inner // block), 1, block
@@ -162,9 +172,11 @@ def interpret_pointwise(
     import numpy as np
 
     shape = outputs[0].shape
-    roots, _ = fitted([_operand(o) for o in outputs], [_operand(i) for i in inputs], body)
+    kinds = number_types(body)
+    roots, _ = fitted([_operand(o) for o in outputs], [_operand(i) for i in inputs], body, kinds)
+    values = [WORDS[kind].numpy.type(v) for kind, v in zip(kinds, numbers)]
     leaves = [*(_computed(np.broadcast_to(i, shape)) for i in inputs), np.arange(prod(shape), dtype=np.int64).reshape(shape)]
-    for out, value in zip(outputs, interpret(roots, leaves, list(numbers))):
+    for out, value in zip(outputs, interpret(roots, leaves, values)):
         out[...] = np.broadcast_to(np.asarray(value), shape).astype(out.dtype)
 
 
