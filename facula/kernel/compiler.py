@@ -31,7 +31,6 @@ Level = Literal["light", "full"]
 PACKAGE = Path(__file__).resolve().parent.parent  # facula/
 
 _addresses: dict[tuple[Kernel, Target, bool], int] = {}
-_lock = threading.RLock()
 counts = {"disk": 0, "compiled": 0}  # where kernels came from in this process, for explain and tests
 
 
@@ -119,7 +118,7 @@ def address(kernel: Kernel, target: Target | None = None, check: bool = False) -
     key = (kernel, target, check)
     found = _addresses.get(key)
     if found is None:
-        with _lock:
+        with images.lock:
             found = _addresses.get(key)
             if found is None:
                 found = functions(kernel, target, check=check)[_symbol(kernel)]

@@ -6,7 +6,6 @@ Kernels spell their vectors out, so a few light passes give the same speed as LL
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -21,7 +20,6 @@ Level = Literal["light", "full"]  # full: LLVM's own pipeline without its vector
 # and serves emitters that mark a function "alwaysinline".
 LIGHT = ("always_inliner", "sroa", "instruction_combine", "simplify_cfg")
 
-_lock = threading.RLock()  # LLVM objects of one context are not for two threads at once
 _engines: list[Any] = []  # code that LLVM itself loaded must stay alive
 
 
@@ -59,24 +57,24 @@ def _optimised(text: str, target: Target, level: Level, jit: bool = False) -> ll
 
 def object_code(text: str, target: Target, level: Level = "light") -> bytes:
     """A relocatable object file. RuntimeError when the text is not valid."""
-    with _lock:
+    with images.lock:
         return _machine(target).emit_object(_optimised(text, target, level))
 
 
 def assembly(text: str, target: Target, level: Level = "light") -> str:
-    with _lock:
+    with images.lock:
         return _machine(target).emit_assembly(_optimised(text, target, level))
 
 
 def optimised_text(text: str, target: Target, level: Level = "light") -> str:
     """LLVM text after the passes."""
-    with _lock:
+    with images.lock:
         return str(_optimised(text, target, level))
 
 
 def load(text: str, target: Target, level: Level = "light", symbols: Mapping[str, int] | None = None) -> dict[str, int]:
     """Code loaded by LLVM's own linker, for objects that `runtime.images` does not know: {exported name: address}."""
-    with _lock:
+    with images.lock:
         module = _optimised(text, target, level, jit=True)
         functions = list(module.functions)
         wanted = [f for f in functions if f.is_declaration and not f.name.startswith("llvm.")]

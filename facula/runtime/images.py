@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -213,7 +214,11 @@ def link(obj: bytes) -> Image:
     return _Linker(obj).link()
 
 
-_lock = threading.Lock()
+# The one lock of everything that makes or loads code: with several, a fork could not wait for all of them without a deadlock.
+lock = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must not begin with a lock that a thread of the parent held, or with LLVM half way
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
 _arena: list[int] = [0, 0]  # next free address and end of the current arena
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype, _libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -262,7 +267,7 @@ def load(image: Image, symbols: Mapping[str, int] | None = None) -> dict[str, in
     """Map the image -> {exported name: address}; it stays for the life of the process. LookupError when a symbol is unknown."""
     outside = {at: resolve(name, symbols) for name, at in image.slots.items()}
     size = -(-len(image.code) // host.PAGE) * host.PAGE
-    with _lock:
+    with lock:
         base = _pages(size)
         _protect(base, size, mmap.PROT_READ | mmap.PROT_WRITE)
         code = bytearray(image.code)

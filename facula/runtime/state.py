@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import threading
 from collections.abc import Callable
 
+from . import images
 from .allocator_code import MEMORY_BYTES, emit_allocator
 from .ir import Module
 from .pool_code import POOL_BYTES, emit_pool
@@ -22,7 +22,6 @@ _blocks: dict[str, int] = {}
 _setups: list[Callable[[], None]] = []
 _build: list[Build] = []
 _exports: dict[str, int] = {}
-_lock = threading.RLock()
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype, _libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _libc.madvise.restype, _libc.madvise.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -44,7 +43,7 @@ def block(name: str) -> int:
     """Address of a state block."""
     found = _blocks.get(name)
     if found is None:
-        with _lock:
+        with images.lock:
             found = _blocks.get(name)
             if found is None:
                 found = pages(SIZES[name])
@@ -78,7 +77,7 @@ def emit_runtime(module: Module, name: str) -> None:
 def exports() -> dict[str, int]:
     """Addresses of the runtime's native functions. RuntimeError when no compiler was handed in (import facula.kernel.compiler)."""
     if not _exports:
-        with _lock:
+        with images.lock:
             if not _exports:
                 if not _build:
                     raise RuntimeError("the runtime has no compiler yet: import facula.kernel.compiler first")

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-import facula.kernel.compiler  # noqa: F401  hands the compiler to the runtime
-from facula.runtime import native, state
+import facula.kernel.compiler
+from facula.base.target import AARCH64
+from facula.kernel.launch import Kernel
+from facula.runtime import images, native, state
 
 
 def test_blocks_stay_where_they_are() -> None:
@@ -37,3 +39,10 @@ def test_without_a_compiler() -> None:
 def test_memory_that_the_system_refuses() -> None:
     assert state.pages(1 << 60) == 0
     assert state.pages(1 << 20, align=2 << 20, huge=True) % (2 << 20) == 0
+
+
+def test_the_runtime_compiles_for_other_machines() -> None:
+    obj = facula.kernel.compiler.object_code(Kernel(state.emit_runtime), AARCH64)
+    image = images.link(obj)
+    assert set(native.FUNCTIONS) <= set(image.exports)
+    assert {"facula_pool", "facula_memory", "syscall", "PyEval_SaveThread"} <= set(image.slots)
