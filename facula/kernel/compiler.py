@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Level = Literal["light", "full"]
 PACKAGE = Path(__file__).resolve().parent.parent  # facula/
+SHARED = ("base/target.py", "runtime/ir.py", "runtime/images.py", "runtime/pool_code.py", "runtime/allocator_code.py")  # emitters anywhere use them
 
 _addresses: dict[tuple[Kernel, Target, bool], int] = {}
 counts = {"disk": 0, "compiled": 0}  # where kernels came from in this process, for explain and tests
@@ -50,7 +51,7 @@ def _compiler_digest() -> str:
     spec = importlib.util.find_spec("llvmlite")
     version = Path(spec.origin).with_name("_version.py") if spec and spec.origin else None
     parts = [sys.implementation.cache_tag or "", _room_digest(PACKAGE / "kernel")]
-    parts += [_room_digest(PACKAGE / path) for path in ("runtime/ir.py", "base/target.py", "runtime/images.py")]
+    parts += [_room_digest(PACKAGE / path) for path in SHARED]
     parts.append(_room_digest(version) if version and version.exists() else "no llvmlite")
     return hashlib.blake2b("|".join(parts).encode(), digest_size=16).hexdigest()
 
