@@ -89,7 +89,7 @@ def _scalef(f: Function, p: Value, n: Value) -> Value:
 
 
 def exp(f: Function, x: Value) -> Value:
-    """e**x: 0 and infinity where it ends, NaN stays. Floats below -87.3 become 0 where there is no instruction that scales."""
+    """e**x: 0 and infinity where it ends, NaN stays."""
     wide = element(x.type) == "double"
     scaled = f.module.target.masked and f.module.target.triple.startswith("x86_64") and x.type in ("<16 x float>", "<8 x double>")
     low, high = (-800.0, 800.0) if wide else (-150.0, 150.0)
@@ -116,4 +116,4 @@ def exp(f: Function, x: Value) -> Value:
 
 def log_sum(f: Function, x: Value) -> Value:
     """log of a sum of exponentials: as `log`; NaN, infinity and 0 keep their meaning."""
-    return f.select(x > 0.0, f.select(x < math.inf, log(f, x), x), f.select(x.eq(0.0), -math.inf, math.nan))
+    return f.select(x > 0.0, f.select(x < math.inf, log(f, x), x), f.select(x.eq(0.0), f.const(x.type, -math.inf), math.nan))
