@@ -87,7 +87,8 @@ class Row:
         return widened(f, raw, d)
 
     def _results(self, fixed: dict[int, Any], loaded: dict[int, Any]) -> list[Memory]:
-        values = [fixed.get(i, loaded.get(i)) for i in range(len(self.ins))]
+        unread = self.f.const(vector(self.lanes, "i64"), 0)
+        values = [fixed.get(i, loaded.get(i, unread)) for i in range(len(self.ins))]
         results = emit(self.body, self.f, values, self.numbers)
         return [narrowed(self.f, self._wide(r), DTYPES[d]) for r, (d, _) in zip(results, self.outs)]
 

@@ -1,0 +1,24 @@
+"""Reductions over any dims of any strides: a reducer is a state with `lift`, `combine` and `finish`, all scalar expressions."""
+
+from __future__ import annotations
+
+from .nest import interpret_reduce, reduce
+from .reducer import (
+    Reducer,
+    accumulator,
+    all_of,
+    any_of,
+    argmax_of,
+    argmin_of,
+    count_nonzero_of,
+    logsumexp_of,
+    max_of,
+    mean_of,
+    min_max_of,
+    min_of,
+    moments_of,
+    norm_of,
+    product_of,
+    reducer,
+    sum_of,
+)
