@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 Level = Literal["light", "full"]
 PACKAGE = Path(__file__).resolve().parent.parent  # facula/
-SHARED = ("base/target.py", "runtime/ir.py", "runtime/images.py", "runtime/pool_code.py", "runtime/allocator_code.py")  # emitters anywhere use them
+SHARED = (
+    "base/target.py",
+    "runtime/ir.py",
+    "runtime/images.py",
+    "runtime/pool_code.py",
+    "runtime/allocator_code.py",
+)  # emitters anywhere use them
 
 _addresses: dict[tuple[Kernel, Target, bool], int] = {}
 counts = {"disk": 0, "compiled": 0}  # where kernels came from in this process, for explain and tests
