@@ -136,7 +136,7 @@ class _Walk:
         if len(grads) > 1:
             grads = [zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g for g, lay in zip(grads, rule.outputs)]
         got = rule.backward(grads, values, wanted) if grads[0] is not None or len(grads) > 1 else [None] * n
-        if not self.retain_graph:
+        if not self.retain_graph and node.saved:
             node.saved = None
         if len(got) != n:
             raise RuntimeError(f"Function {node.name()} returned an incorrect number of gradients (expected {n}, got {len(got)})")

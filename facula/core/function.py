@@ -127,10 +127,10 @@ class Function:
 
     def _row(self, arguments: tuple[Any, ...], names: Any, operands: Sequence[Any], plan: Plan) -> None:
         """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came."""
-        places = []
-        for operand in operands:
-            found = next((i for i, a in enumerate(arguments) if a is operand), None)
-            if found is None:
+        places: list[int] = []
+        for operand in operands:  # the same object may be given twice: positional arguments come in the order of operands
+            found = next((i for i, a in enumerate(arguments) if a is operand and i not in places), None)
+            if found is None or (names and any(operand is o for o in operands[: len(places)])):
                 return
             places.append(found)
         for i, a in enumerate(arguments):

@@ -1,49 +1,240 @@
-"""New tensors."""
+"""New tensors: of a shape, of a value, of Python data."""
 
 from __future__ import annotations
 
+import ctypes
+import math
+from collections.abc import Sequence
 from typing import Any
 
+from ..base import dtypes as d
+from ..base.device import META, device, preserve_format
 from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
 from ..base.settings import SETTINGS
-from ..core.layout import channels_last_strides, dense_like, layout
+from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.plan import allocate
 from ..core.tensor import Tensor
-from ..spec.block import Procedure
-from ..spec.samples import grid, normal, sample
+from ..kernel.pointwise import pointwise
+from ..kernel.scalar import cast, index, number
+from ..core.result import Result
+from ..spec.block import Composite, Fused, Procedure
+from ..spec.promotion import of_number
+from ..spec.registry import ops
+from ..spec.samples import normal, sample
+
+OPTIONS = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False"
+LIKE = OPTIONS + ", MemoryFormat? memory_format=None"
 
 
-class Empty(Procedure):
+def new(size: Sequence[int], dtype: DType | None, where: Any, requires_grad: bool, strides: tuple[int, ...] | None = None) -> Tensor:
+    """Memory for a shape; the default floating type when none is named."""
+    lay = layout(tuple(size), dtype or SETTINGS.default_dtype, strides, device(where) if where is not None else device("cpu"))
+    out = allocate(lay, 0 if lay.device is META else None)
+    return out.requires_grad_(True) if requires_grad else out
+
+
+def strides_like(x: Layout, fmt: Any) -> tuple[int, ...] | None:
+    if fmt is None or fmt is preserve_format:
+        return None if x.contiguous else x.strides if x.dense else dense_like(x.shape, x.strides)
+    return channels_last_strides(x.shape) if "last" in fmt.name else None
+
+
+def fill(t: Tensor, value: Any) -> Tensor:
+    """Every element becomes `value`."""
+    lay = t._layout
+    if lay.device is META or not lay.numel:
+        return t
+    if not value and not (isinstance(value, float) and math.copysign(1, value) < 0) and lay.dense:
+        ctypes.memset(t._address, 0, lay.nbytes)
+        return t
+    return ops.fill_values(t, value)
+
+
+class FillValues(Procedure):
+    """Every element of `target` becomes `value`: one write of each element."""
+
+    schema = "fill_values(Tensor target, Scalar value) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(target: Tensor, value: Any) -> Tensor:
+        from ..core.plan import execute
+
+        lay = target._layout
+        kind = lay.dtype.compute
+        if kind.is_complex or isinstance(value, complex):
+            from ..kernel.scalar import const
+
+            execute(pointwise([lay], [], (cast(const(complex(value), d.complex128), kind),)), [target], [])
+            return target
+        leaf = d.int64 if isinstance(value, int) and not kind.is_floating_point else d.float64
+        execute(pointwise([lay], [], (cast(number(0, leaf), kind),), ["i64" if leaf is d.int64 else "double"]), [target], [], [value])
+        return target
+
+
+class Empty(Composite):
     """Uninitialised memory of a shape."""
 
-    schema = "empty(int[] size, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False, MemoryFormat? memory_format=None) -> Tensor"
+    schema = f"empty(int[] size, {LIKE}) -> Tensor"
     paths = "torch"
 
     @staticmethod
-    def run(size: tuple[int, ...], dtype: DType | None, lay: Any, device: Any, pin_memory: bool, requires_grad: bool, memory_format: Any) -> Tensor:
-        strides = channels_last_strides(size) if memory_format is not None and "last" in memory_format.name else None
-        return allocate(layout(size, dtype or SETTINGS.default_dtype, strides)).requires_grad_(requires_grad)
+    def compose(*size: Any, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+        shape = size_of(size, "empty")
+        strides = channels_last_strides(shape) if memory_format is not None and "last" in memory_format.name else None
+        return new(shape, dtype, device, requires_grad, strides)
 
     samples = [sample((2, 3))]
 
 
-class FromNumpy(Procedure):
-    """A tensor on a NumPy array's memory."""
+def size_of(size: Sequence[Any], title: str) -> tuple[int, ...]:
+    """empty(2, 3) and empty((2, 3))."""
+    items = size[0] if len(size) == 1 and not hasattr(size[0], "__index__") else size
+    try:
+        return tuple(n.__index__() for n in items)
+    except (AttributeError, TypeError):
+        bad = next((type(n).__name__ for n in items if not hasattr(n, "__index__")), type(items).__name__) if hasattr(items, "__iter__") else type(items).__name__
+        raise refuse(TypeError, f"{title}(): argument 'size' must be tuple of ints, but found element of type {bad} at pos 0") from None
 
-    schema = "from_numpy(any array) -> Tensor"
+
+def _constant(name: str, value: Any) -> None:
+    def compose(*size: Any, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, out: Any = None) -> Tensor:
+        if out is not None:
+            ops.resize_(out, size_of(size, name))
+            return fill(out, value)
+        return fill(new(size_of(size, name), dtype, device, False), value).requires_grad_(requires_grad)
+
+    body = {"__doc__": f"A tensor of {name}.", "__module__": __name__, "schema": f"{name}(int[] size, {OPTIONS}) -> Tensor", "paths": "torch", "compose": staticmethod(compose), "samples": [sample((2, 3))]}
+    type(name.title(), (Composite,), body)
+
+
+_constant("zeros", 0)
+_constant("ones", 1)
+
+
+class Full(Composite):
+    """A tensor filled with a value."""
+
+    schema = f"full(int[] size, Scalar fill_value, {OPTIONS}) -> Tensor"
     paths = "torch"
 
     @staticmethod
-    def run(array: Any) -> Tensor:
-        from ..base.dtypes import from_numpy
+    def compose(size: Any, fill_value: Any, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+        value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+        shape = size_of((size,), "full")
+        return fill(new(shape, dtype or of_number(value), device, False), value).requires_grad_(requires_grad)
+
+    samples = [sample((2, 3), 1.5)]
+
+
+def _like(name: str, value: Any) -> None:
+    def compose(input: Tensor, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+        x = input._layout
+        out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format))
+        return (out if value is None else fill(out, value)).requires_grad_(requires_grad)
+
+    body = {"__doc__": f"Like `{name[:-5]}`, with the shape, type and strides of another tensor.", "__module__": __name__, "schema": f"{name}(Tensor input, {LIKE}) -> Tensor",
+            "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal(2, 3))]}  # fmt: skip
+    type(name.title().replace("_", ""), (Composite,), body)
+
+
+_like("empty_like", None)
+_like("zeros_like", 0)
+_like("ones_like", 1)
+
+
+class FullLike(Composite):
+    """A tensor like another, filled with a value."""
+
+    schema = f"full_like(Tensor input, Scalar fill_value, {LIKE}) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Tensor, fill_value: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+        value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
+        return fill(ops.empty_like(input, dtype=dtype, memory_format=memory_format), value).requires_grad_(requires_grad)
+
+    samples = [sample(normal(2, 3), 2)]
+
+
+class Range(Fused):
+    """start + i * step for i in 0..n-1; computed in int64 or float64, so that no error accumulates."""
+
+    schema = "range_values(int n, Scalar start, Scalar step, ScalarType dtype) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(n: int, start: Any, step: Any, dtype: DType) -> Result:
+        out = layout((n,), dtype)
+        wide = d.int64 if isinstance(start, int) and isinstance(step, int) else d.float64
+        kinds = ["i64" if wide is d.int64 else "double"] * 2
+        body = number(0, wide) + cast(index(), wide) * number(1, wide)
+        return Result((out,), pointwise([out], [], (cast(body, dtype.compute),), kinds))
+
+    samples = [sample(3, 0, 1, "int64")]
+
+
+class Arange(Composite):
+    """Values from `start` to before `end`, `step` apart."""
+
+    schema = f"arange(Scalar start, Scalar? end=None, Scalar step=1, {OPTIONS}) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+        if end is None:
+            start, end = 0, start
+        start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
+        start, end, step = (x.item() if type(x).__module__ == "numpy" else x for x in (start, end, step))
+        if step == 0:
+            raise refuse(RuntimeError, "step must be nonzero")
+        if not (math.isfinite(start) and math.isfinite(end)):
+            raise refuse(RuntimeError, f"unsupported range: {float(start)} -> {float(end)}")
+        if (end - start) * (1 if step > 0 else -1) < 0:
+            raise refuse(RuntimeError, "upper bound and lower bound inconsistent with step sign", received=f"arange({start}, {end}, {step})")
+        whole = all(isinstance(x, int) for x in (start, end, step))
+        kind = dtype or (d.int64 if whole else SETTINGS.default_dtype)
+        n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
+        if not whole:
+            start, step = float(start), float(step)
+        elif not (kind.is_floating_point or kind.is_complex):
+            start, step = int(start), int(step)
+        got = ops.range_values(int(n), start, step, kind)
+        if out is not None:
+            ops.resize_(out, (int(n),))
+            return out.copy_(got)
+        return got.requires_grad_(requires_grad)
+
+    samples = [sample(5), sample(1, 7, 2), sample(0.0, 1.0, 0.25)]
+
+
+class FromNumpy(Composite):
+    """A tensor on a NumPy array's own memory; writes go both ways."""
+
+    schema = "from_numpy(any ndarray) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(ndarray: Any) -> Tensor:
         from ..core import objects
         from ..runtime import allocator
 
-        kind = from_numpy(array.dtype)
-        block = allocator.external(array.ctypes.data, array.nbytes, array)
-        return objects.adopt(Tensor, layout(array.shape, kind, tuple(s // array.itemsize for s in array.strides)), block)
+        if type(ndarray).__module__ != "numpy" or not hasattr(ndarray, "__array_interface__"):
+            raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+        kind = d.from_numpy(ndarray.dtype)
+        if kind is None or not ndarray.dtype.isnative:
+            raise TypeError(
+                f"can't convert np.ndarray of type {ndarray.dtype.type.__module__}.{ndarray.dtype.type.__name__}. The only supported types are: float64, float32, float16, complex64, "
+                "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+            )
+        if any(s < 0 for s in ndarray.strides):
+            raise ValueError("At least one of the strides of the ndarray is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
+        strides = tuple(s // ndarray.itemsize for s in ndarray.strides)
+        lay = layout(ndarray.shape, kind, strides)
+        block = allocator.external(ndarray.ctypes.data, max(lay.nbytes, ndarray.nbytes if ndarray.size else 0), ndarray)
+        return objects.adopt(Tensor, lay, block)
 
     samples = [sample(None)]
 
 
-_ = dense_like, grid, normal
