@@ -1,0 +1,35 @@
+"""facula: PyTorch's public API, in Python all the way down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import core, ops
+from .autograd import gradients as _gradients
+from .base.device import channels_last, channels_last_3d, contiguous_format, device, layout, memory_format, preserve_format, sparse_coo, sparse_csr, strided
+from .base.dtypes import ALIASES, DTYPES, dtype
+from .base.size import Size
+from .core import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from .core.function import PUBLIC
+
+__version__ = "2.13.0"
+globals().update(DTYPES)
+globals().update(ALIASES)
+globals().update({name: function for (place, name), function in PUBLIC.items() if place == "torch"})
+inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
+
+
+def __getattr__(name: str) -> Any:
+    """Rooms load when they are first used."""
+    import importlib
+
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f".{name}", __name__)
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_ = _gradients
