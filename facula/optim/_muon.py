@@ -12,7 +12,7 @@ from .optimizer import Group, Optimizer, ParamsT, State, number, require
 
 
 class Muon(Optimizer):
-    """Momentum, replaced by its nearest orthogonal matrix; hidden 2-D weights only. Jordan et al. 2024, kellerjordan.github.io/posts/muon."""
+    """Momentum, replaced by its nearest orthogonal matrix; for hidden 2-D weights. Jordan et al. 2024, kellerjordan.github.io."""
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Packages under PyTorch's `torch.utils` paths."""
