@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from . import core, ops
@@ -16,7 +17,7 @@ __version__ = "2.13.0"
 globals().update(DTYPES)
 globals().update(ALIASES)
 globals().update({name: function for (place, name), function in PUBLIC.items() if place == "torch"})
-inf, nan, pi, e = float("inf"), float("nan"), 3.141592653589793, 2.718281828459045
+inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 
 
 def __getattr__(name: str) -> Any:
