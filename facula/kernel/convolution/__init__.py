@@ -14,7 +14,7 @@ from ...base.target import Target
 from ..launch import In, Kernel, Operand, Out, Schedule, Word, Work
 from . import halves
 from .geometry import backward_grids, forward_grid
-from .plan import Builder, Problem, Side, Weights, dense, problem, product, weight_gradient
+from .plan import Builder, Problem, Side, Weights, dense, filtered, problem, product, weight_gradient, winograd
 
 
 def forward(
@@ -26,8 +26,10 @@ def forward(
     b = Builder(target)
     xs, ys = _Half.side(b, In(0), x, "x"), _Half.result(b, out, "out")
     weights = _weights(b, p, In(1), w, False)
-    grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
-    product(b, p, grid, p.outputs, p.channels, xs, ys, weights, _bias(b, out) if bias else None)
+    given = _bias(b, out) if bias else None
+    if not (filtered(p, p.outputs, p.channels) and winograd(b, p, False, xs, ys, weights, given)):
+        grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
+        product(b, p, grid, p.outputs, p.channels, xs, ys, weights, given)
     return _finish(b, ys, out)
 
 
@@ -41,6 +43,8 @@ def backward_input(
     gs, xs = _Half.side(b, In(0), g, "g"), _Half.result(b, gx, "gx")
     weights = _weights(b, p, In(1), w, True)
     given = _bias(b, gx) if bias else None
+    if filtered(p, p.channels, p.outputs) and winograd(b, p, True, gs, xs, weights, given):
+        return _finish(b, xs, gx)
     for grid in backward_grids(p.result, p.kernel, p.stride, p.padding, p.dilation, p.source):
         product(b, p, grid, p.channels, p.outputs, gs, xs, weights, given)
     return _finish(b, xs, gx)

@@ -11,6 +11,7 @@ from ...base.target import Target
 from ...runtime import host
 from ..launch import Kernel, Launch, Operand, Out, Schedule, Word, Work
 from . import weight_gradient as wg
+from . import winograd as wino
 from .geometry import Grid, Table, Three, table
 from .product import DEPTH, MASKS, PANEL_WORDS, WORDS, Form, emit_panels, emit_product
 from .tile import Shape, height, shape_for
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COLUMNS = 448  # pixels of an item
 ITEMS = 8  # items at least, where the outputs can be divided
 PARTS = 8 << 20  # bytes of partial sums of a weight's gradient
+FEW = 32  # channels and outputs from which minimal filtering pays
 BUFFER = 1 << 20  # bytes of results that wait in scratch memory for being written in pieces
 
 
@@ -235,3 +237,55 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
     }  # fmt: skip
     b.launch(Kernel(wg.emit_sum, (p.element,)), wg.SUM_WORDS, words, p.groups * vectors * parts, 1, size * (blocks + 1))
     b.notes.append(f"weight gradient over {blocks} block(s) of images, {rows} x {shape.width} tile")
+
+
+def filtered(p: Problem, outputs: int, channels: int) -> bool:
+    """Whether minimal filtering is the faster way: 3 x 3, stride 1, enough channels to pay for the transforms."""
+    plain = p.kernel == (1, 3, 3) and p.stride == p.dilation == (1, 1, 1) and p.source[0] == 1 and p.groups == 1
+    lines_up = max(p.padding) <= 2 and p.padding[0] == 0 and p.result[1:] == tuple(n + 2 * k - 2 for n, k in zip(p.source[1:], p.padding[1:]))
+    return plain and lines_up and p.element == "float" and FEW <= channels <= wino.MOST and outputs >= FEW and math.prod(p.result) >= 9
+
+
+def winograd(b: Builder, p: Problem, backward: bool, x: Side, y: Side, weights: Weights, bias: Word | None) -> bool:
+    """A 3 x 3 convolution of stride 1, or its gradient by the input, which is one with the taps in reverse. False where results are so narrow
+    that a vector of tiles spans too many rows."""
+    shape = shape_for(p.element, b.target)
+    source, result = (p.result, p.source) if backward else (p.source, p.result)
+    channels, outputs = (p.outputs, p.channels) if backward else (p.channels, p.outputs)
+    pad = [2 - n if backward else n for n in p.padding[1:]]
+    taps = tuple((i, (0, i // 4, i % 4)) for i in range(16))
+    tiles = (1, -(-result[1] // 2), -(-result[2] // 2))
+    grid = Grid(tiles, source, result, (0, -pad[0], -pad[1]), (1, 2, 2), taps, (0, 0, 0), (1, 2, 2))
+    t = table(grid, shape.lanes, shape.width, p.images, x.image, y.image)
+    if not t.write:
+        return False
+    rows = height(outputs, shape.rows)
+    count = -(-outputs // rows)
+    filters = b.room(16 * count * rows * channels * shape.size)
+    words: dict[str, Word] = {
+        "to": filters, "weight": weights.at, "outputs": outputs, "channels": channels, "output_stride": weights.output,
+        "channel_stride": weights.channel, "first": 8 if backward else 0, "step": -1 if backward else 1,
+    }  # fmt: skip
+    b.launch(Kernel(wino.emit_filters, (p.element, rows)), wino.FILTER_WORDS, words, count, 1, 25 * outputs * channels * shape.size)
+    image_groups, total = -(-p.images // t.images), t.images * grid.count
+    blocks = -(-total // min(total, 4 * shape.width))
+    columns = -(-(-(-total // blocks)) // shape.width) * shape.width
+    blocks = -(-total // columns)
+    items = image_groups * blocks
+    output_block = -(-count // min(count, max(1, -(-ITEMS // items) if items < ITEMS else 1))) * rows
+    output_blocks = -(-outputs // output_block)
+    words = {
+        "x": x.at, "filters": filters, "y": y.at, "bias": 0 if bias is None else bias, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
+        "shifts": b.constant(t.shifts), "w_shifts": t.shift_counts[0], "h_shifts": t.shift_counts[1], "d_shifts": t.shift_counts[2],
+        "channels": channels, "outputs": outputs, "images": p.images, "together": t.images, "x_image": x.image, "x_plane": x.plane,
+        "y_image": y.image, "y_plane": y.plane, "depth": 1, "height": source[1], "width": source[2], "out_height": result[1],
+        "out_width": result[2], "pad_height": pad[0], "pad_width": pad[1], "pixels": grid.count, "period": t.period,
+        "source_step": t.source_step, "row_step": t.row_step, "result_step": t.result_step, "columns": columns, "column_blocks": blocks,
+        "output_block": output_block, "output_blocks": output_blocks,
+    }  # fmt: skip
+    flops = 32 * p.images * outputs * channels * grid.count
+    nbytes = shape.size * p.images * (channels * math.prod(source) + outputs * math.prod(result))
+    kernel = Kernel(wino.emit_winograd, (p.element, rows, t.read, t.read_pieces, bias is not None))
+    b.launch(kernel, wino.WORDS, words, items * output_blocks, 1, nbytes, flops)
+    b.notes.append(f"minimal filtering F(2x2, 3x3), {rows} x {shape.width} tile, {t.images} image(s) together")
+    return True

@@ -20,14 +20,18 @@ def mask_bits(f: Function, mask: Value, lanes: int) -> Value:
     return f.cast("zext", f.cast("bitcast", mask, f"i{lanes}"), "i32")
 
 
+def double(f: Function, bits: Value) -> Value:
+    """Bit i goes to bit 2 i."""
+    if f.module.target.name.startswith("x86"):
+        return f.call("i32", "llvm.x86.bmi.pdep.32", bits, f.const("i32", 0x55555555))
+    for shift, keep in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
+        bits = (bits | (bits << shift)) & keep
+    return bits
+
+
 def spread(f: Function, bits: Value, lanes: int) -> list[Value]:
     """Masks of two vectors whose every second lane belongs to a bit."""
-    if f.module.target.name.startswith("x86"):
-        wide = f.call("i32", "llvm.x86.bmi.pdep.32", bits, f.const("i32", 0x55555555))
-    else:
-        wide = bits
-        for shift, keep in ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555)):
-            wide = (wide | (wide << shift)) & keep
+    wide = double(f, bits)
     return [bits_mask(f, wide, lanes), bits_mask(f, wide >> lanes, lanes)]
 
 
