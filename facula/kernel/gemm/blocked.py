@@ -73,42 +73,48 @@ def emit_tiles(m: Module, name: str, dtype: str, epilogue: str = "") -> None:
             with f.range(k0, f.smax(k1, k0 + 1), w.kc) as pc:  # k = 0 passes once: zeros
                 k = f.smin(k1 - pc, w.kc)
                 padded = padded_words(kind, k)
-                f.call("void", pack_a, room, f.at(w.a, (oa + i0 * w.am + pc * w.ak) * kind.units, kind.source),
-                       w.am, w.ak, rows, w.mr, k, padded)  # fmt: skip
-                panels = f.var("ptr", f.bytes(room, w.room_b))
+                from_a = f.at(w.a, (oa + i0 * w.am + pc * w.ak) * kind.units, kind.source)
+                from_b = f.at(w.b, (ob + pc * w.bk + j0 * w.bn) * kind.units, kind.source)
+                panel_a, panel_b = f.var("ptr", from_a), f.var("ptr", from_b)
+                with f.when(w.free_a.eq(0)):
+                    f.call("void", pack_a, room, from_a, w.am, w.ak, rows, w.mr, k, padded)
+                    panel_a.v = room
                 with f.when(shared):
-                    panels.v = packed_at(f, kind, w, batch, pc.udiv(w.kc), j0.udiv(kind.columns), padded)
-                with f.otherwise(shared):
-                    source = f.at(w.b, (ob + pc * w.bk + j0 * w.bn) * kind.units, kind.source)
-                    f.call("void", pack_b, panels.v, source, w.bn, w.bk, cols, f.i64(kind.columns), k, padded)
+                    panel_b.v = packed_at(f, kind, w, batch, pc.udiv(w.kc), j0.udiv(kind.columns), padded)
+                with f.otherwise(shared | w.free_b.ne(0)):
+                    panel_b.v = f.bytes(room, w.room_b)
+                    f.call("void", pack_b, panel_b.v, from_b, w.bn, w.bk, cols, f.i64(kind.columns), k, padded)
                 first, last = f.cast("zext", pc.eq(k0), "i64"), f.cast("zext", (pc + w.kc) >= k1, "i64")
-                f.call("void", "macro", words, room, panels.v, D, C, U, rows, cols, padded, first, last)
+                f.call("void", "macro", words, room, panel_a.v, panel_b.v, D, C, U, rows, cols, padded, first, last)
 
 
 def emit_macro(m: Module, kind: Kind) -> None:
-    """`macro(words, a's panels, b's panels, D, C, bias, rows, cols, words of k, first, last)`: all tiles of a block.
+    """`macro(words, scratch memory, a's panels, b's panels, D, C, bias, rows, cols, words of k, first, last)`: all tiles of a block.
 
     A tile that is not whole goes through a buffer in DIRECT mode, since micro-kernels store whole vectors; blocks of the other modes have
     room for whole tiles. `first` and `last` tell the passes over k apart.
     """
-    signature = "ptr words, ptr A, ptr B, ptr D, ptr C, ptr U, i64 rows, i64 cols, i64 k, i64 first, i64 last"
-    with m.function("macro", signature, internal=True) as (f, words, A, B, D, C, U, rows, cols, k, first, last):
+    signature = "ptr words, ptr room, ptr A, ptr B, ptr D, ptr C, ptr U, i64 rows, i64 cols, i64 k, i64 first, i64 last"
+    with m.function("macro", signature, internal=True) as (f, words, room, A, B, D, C, U, rows, cols, k, first, last):
         w = Frame(f, words)
         mr, mode, add, plain = w.mr, w.mode, w.add, w.plain
         cm, cn, um, un = w.cm, w.cn, w.um, w.un
         direct = mode.eq(DIRECT)
-        # The macro-kernel's A is the start of scratch memory; the buffer for one tile lies at room_d.
-        spare = f.bytes(A, w.room_d)
+        spare = f.bytes(room, w.room_d)  # the buffer for one tile
         ldd = f.select(direct, cm, f.select(mode.eq(PARTIAL), w.pn, w.nc)) * kind.units
         later = f.cast("zext", first.eq(0), "i64")
         more = later | (add & f.cast("zext", direct, "i64"))
-        stride_a, stride_b = panel_stride(kind, kind.rows, k), panel_stride(kind, kind.columns, k)
+        free_a, free_b = w.free_a.ne(0), w.free_b.ne(0)  # in place: panels lie side by side, a row of the matrix apart along k
+        next_a = f.select(free_a, mr * kind.units, panel_stride(kind, kind.rows, k))
+        next_b = f.select(free_b, f.i64(kind.columns * kind.units), panel_stride(kind, kind.columns, k))
+        sa = f.select(free_a, w.ak * kind.units, f.i64(kind.rows * kind.units))
+        sb = f.select(free_b, w.bk * kind.units, f.i64(kind.columns * kind.units))
         finishing = mode.ne(PARTIAL) & last.ne(0) & (plain.eq(0) | ~direct)
         with f.range(0, cols, kind.columns) as j:
             nj = f.smin(cols - j, kind.columns)
             vectors = (nj + (kind.across - 1)).udiv(kind.across)
             fits = nj.eq(vectors * kind.across)
-            panel_b = f.at(B, j.udiv(kind.columns) * stride_b, kind.word)
+            panel_b = f.at(B, j.udiv(kind.columns) * next_b, kind.word)
             panel_a = f.var("ptr", A)
             with f.range(0, rows, mr) as i:
                 ni = f.smin(rows - i, mr)
@@ -118,10 +124,10 @@ def emit_macro(m: Module, kind: Kind) -> None:
                 through = direct & ~(fits & exact)  # this tile goes through the buffer
                 tile = f.select(through, spare, f.at(D, i * ldd + j * kind.units, kind.acc))
                 pitch = f.select(through, f.i64(kind.columns * kind.units), ldd)
-                f.call("void", "tile", slot, panel_a.v, panel_b, tile, pitch, k, f.select(through, f.i64(0), more))
+                f.call("void", "tile", slot, panel_a.v, panel_b, tile, pitch, sa, sb, k, f.select(through, f.i64(0), more))
                 with f.when(through | finishing):
                     f.call("void", "finish", words, tile, pitch, at_c, at_u, ni, nj, f.select(through, more, f.select(direct, f.i64(0), add)))
-                panel_a.v = f.at(panel_a.v, stride_a, kind.word)
+                panel_a.v = f.at(panel_a.v, next_a, kind.word)
 
 
 def emit_combine(m: Module, name: str, dtype: str, epilogue: str = "") -> None:

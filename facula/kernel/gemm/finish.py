@@ -8,6 +8,7 @@ from ...runtime.ir import Function, Module, Value, Var, is_float, vector
 from .frame import Frame
 from .kinds import Kind, narrow, widen
 
+
 def body_of(epilogue: str, kind: Kind) -> tuple[Callable[..., Value] | None, int]:
     """The scalar text's emitter and its number of arguments: 1 for f(alpha * sum + beta * bias), 2 for f(alpha * sum, beta * bias)."""
     if not epilogue:
@@ -28,6 +29,8 @@ def emit_finish(m: Module, kind: Kind, epilogue: str = "") -> str:
         w = Frame(f, words)
         cm, cn, um, un, biased, plain = w.cm, w.cn, w.um, w.un, w.use_bias.ne(0), w.plain.ne(0)
         alpha, beta = scale(f, kind, w, "alpha"), scale(f, kind, w, "beta")
+        nothing = beta[0].eq(0) if kind.units == 1 else beta[0].eq(0) & beta[1].eq(0)
+        biased = biased & ~nothing  # beta = 0 ignores NaN and infinity of the bias
         spare = f.array(kind.out, kind.lanes)
         with f.range(0, rows) as r, f.range(0, cols, kind.across) as j:
             left = f.smin(cols - j, kind.across)

@@ -14,6 +14,7 @@ SIZES = (
     "mode", "add", "plain", "use_bias",  # `plain`: nothing to do after the sum but to store it
     "panels", "group", "pack_batch",  # shared packing of b: panels in all, panels of an item, words of a batch (0: one for all)
     "room_b", "room_d",  # bytes from the start of scratch memory to b's panels and to the tile or block of sums
+    "free_a", "free_b",  # whether the operand is read in place instead of packed
     "pm", "pn",  # rows and columns of a partial result, padded to whole tiles
 )  # fmt: skip
 SCALARS = ("alpha", "alpha_imag", "beta", "beta_imag")

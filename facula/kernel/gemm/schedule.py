@@ -9,7 +9,7 @@ from ...runtime.ir import SIZE
 from ...runtime.pool_code import SCRATCH
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work, bits
 from .blocked import CHUNK, emit_combine, emit_pack_b, emit_tiles
-from .frame import BATCH, BUFFERED, DIRECT, FIELDS, PARTIAL
+from .frame import BUFFERED, DIRECT, FIELDS, PARTIAL
 from .kinds import Kind, kind_of
 from .pack import UNROLL, panel_stride
 from .problem import Problem, oriented, panel_height, problem
@@ -108,7 +108,8 @@ def skinny(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule | None:
         return None
     if p is not plan.p:
         turn(plan, p)
-    width = -(-p.N // kind.lanes) * kind.lanes
+    # One vector more than needed: rows of sums a power of two apart would evict each other in L1.
+    width = (-(-p.N // kind.lanes) + 1) * kind.lanes
     if streams:
         parts = max(1, min(32, p.K // 64, p.K * p.N * size >> 18))
         blocks, columns, kernel = 1, p.N, Kernel(emit_stream, (dtype,))
@@ -156,6 +157,7 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     tiles = Kernel(emit_tiles, static)
     small = p.flops <= (ALONE if p.count == 1 else 8 * ALONE) and p.M <= BLOCK_ROWS * 2 and whole_b <= SCRATCH // 4
     if small:
+        in_place(plan, row_panels)
         block(plan, row_panels, col_panels, pack_b=True)
         return Schedule((plan.launch(tiles, p.count, max(1, SHARE // max(1, p.flops))),), 0, ("gemm: one block a matrix",))
     if row_panels * col_panels * p.count <= 64 and p.K >= 4096 * kind.pack // kind.units:
@@ -163,6 +165,7 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     if p.M <= 128 and p.N >= 4 * p.M:
         # Few panels of a: b would be read once, written and read again; each item packs its own columns instead.
         most = max(1, SCRATCH // 4 // (panel_stride(kind, kind.columns, words) * SIZE[kind.word]))
+        in_place(plan, row_panels)
         each = min(most, max(2, col_panels // 32, SHARE // max(1, 2 * p.M * p.K * kind.columns)))
         blocks = block(plan, row_panels, -(-col_panels // -(-col_panels // each)), pack_b=True)
         return Schedule((plan.launch(tiles, p.count * blocks),), 0, ("gemm: column blocks, b packed by each",))
@@ -174,10 +177,23 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     shared = all(dim[2] == 0 for dim in p.batch)
     plan.set(packed=Work(0), panels=col_panels, group=group, pack_batch=0 if shared else per_batch)
     copies = 1 if shared else p.count
-    pack = plan.launch(Kernel(emit_pack_b, (dtype,)), copies * passes * -(-col_panels // group), max(1, 65536 // (group * kind.columns * kc)))
+    pack = plan.launch(Kernel(emit_pack_b, (dtype,)), copies * passes * -(-col_panels // group), max(1, 16384 // (group * kind.columns * kc)))
     workspace = per_batch * copies * SIZE[kind.word]
     note = f"gemm: {rows * mr} x {cols * kind.columns} blocks, b packed once ({workspace} bytes), {word} byte words"
     return Schedule((pack, plan.launch(tiles, p.count * blocks)), workspace, (note,))
+
+
+def in_place(plan: Plan, row_panels: int) -> None:
+    """Let micro-kernels read operands where they lie if these look like panels: whole vectors, whole turns of the loop, no conversion.
+
+    Worth it while rows of b stay near each other or are used by few panels; packing saves misses in L1 and the page tables otherwise.
+    """
+    kind, p = plan.kind, plan.p
+    if kind.word != kind.source or p.K % UNROLL:
+        return
+    mr = int(plan.fields["mr"])  # type: ignore[call-overload]
+    plan.set(free_b=int(p.bn == 1 and p.N % kind.across == 0 and (p.N * kind.units <= 512 or row_panels <= 2)))
+    plan.set(free_a=int(p.am == 1 and (p.M % mr or mr) in kind.heights and p.ak * kind.units <= 512))
 
 
 def balanced(k: int, most: int, step: int) -> int:
@@ -242,7 +258,7 @@ def cut(kind: Kind, p: Problem, row_panels: int, col_panels: int) -> tuple[int, 
         for pieces in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32):
             cols = -(-col_panels // (pieces * least))
             items = -(-row_panels // rows) * -(-col_panels // cols) * p.count
-            loss = 2.0 / (rows * mr) + 5.0 / (cols * kind.columns) + 1.0 / items
+            loss = 0.6 / (rows * mr) + 5.0 / (cols * kind.columns) + 1.0 / items
             if loss < best:
                 best, found = loss, (rows, cols)
     return found

@@ -51,7 +51,7 @@ def emit_stream(m: Module, name: str, dtype: str) -> None:
                     if whole:
                         b = [load(f, kind, row) for row in rows]
                         for d in range(depth):
-                            f.prefetch(rows[d], bk * depth, elem=kind.source)  # the same place in the next rows
+                            f.prefetch(rows[d], bk * depth, level=2, elem=kind.source)  # the same place in the next rows
                     else:
                         b = [load_first(f, kind, row, N - j, spare) for row in rows]
                     with f.range(0, M) as i:
@@ -123,7 +123,7 @@ def emit_dots_of(m: Module, kind: Kind, rows: int, across: int) -> None:
             with f.range(0, whole, L) as p:
                 b = [load(f, kind, f.at(q, p, kind.source)) for q in pb]
                 for q in pb:
-                    f.prefetch(q, p + AHEAD, elem=kind.source)
+                    f.prefetch(q, p + AHEAD, level=2, elem=kind.source)
                 products([load(f, kind, f.at(q, p, kind.source)) for q in pa], b)
             with f.when(whole < k):
                 b = [load_first(f, kind, f.at(q, whole, kind.source), k - whole, spare) for q in pb]
