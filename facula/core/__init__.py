@@ -8,6 +8,7 @@ from .layout import Layout, layout
 from .modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .result import Result, View
 from .tensor import Tensor
+from . import printing as _printing
 
 __all__ = [
     "Layout",

@@ -336,7 +336,7 @@ def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
 for _name, _value in list(vars(Methods).items()):
     if _name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__static_attributes__", "__firstlineno__"):
         setattr(Tensor, _name, _value)
-Tensor.__module__ = "torch"
+Tensor.__module__ = "facula"
 Tensor.__doc__ = "A multi-dimensional array of one element type, with history for differentiation."
 BINDER.item = lambda t: t.item()
 

@@ -13,10 +13,10 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core.layout import Layout, channels_last_strides, dense_like, layout
-from ..core.plan import allocate
+from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
-from ..kernel.scalar import cast, index, number
+from ..kernel.scalar import cast, const, index, number
 from ..core.result import Result
 from ..spec.block import Composite, Fused, Procedure
 from ..spec.promotion import of_number
@@ -51,25 +51,36 @@ def fill(t: Tensor, value: Any) -> Tensor:
     return ops.fill_values(t, value)
 
 
+class Filled(Fused):
+    """A new tensor of one value: one write of each element."""
+
+    schema = "filled(int[] size, Scalar value, ScalarType dtype, any strides=None) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(size: tuple[int, ...], value: Any, dtype: DType, strides: Any) -> Result:
+        out = layout(size, dtype, strides)
+        return Result((out,), fill_schedule(out, value))
+
+
+def fill_schedule(out: Layout, value: Any) -> Any:
+    """The schedule that writes number 0 (a complex one is part of the body) to every element."""
+    kind = out.dtype.compute
+    if kind.is_complex or isinstance(value, complex):
+        return pointwise([out], [], (cast(const(complex(value), d.complex128), kind),))
+    leaf = d.int64 if isinstance(value, int) and not kind.is_floating_point else d.float64
+    return pointwise([out], [], (cast(number(0, leaf), kind),), ["i64" if leaf is d.int64 else "double"])
+
+
 class FillValues(Procedure):
-    """Every element of `target` becomes `value`: one write of each element."""
+    """Every element of `target` becomes `value`."""
 
     schema = "fill_values(Tensor target, Scalar value) -> Tensor"
     paths = ""
 
     @staticmethod
     def run(target: Tensor, value: Any) -> Tensor:
-        from ..core.plan import execute
-
-        lay = target._layout
-        kind = lay.dtype.compute
-        if kind.is_complex or isinstance(value, complex):
-            from ..kernel.scalar import const
-
-            execute(pointwise([lay], [], (cast(const(complex(value), d.complex128), kind),)), [target], [])
-            return target
-        leaf = d.int64 if isinstance(value, int) and not kind.is_floating_point else d.float64
-        execute(pointwise([lay], [], (cast(number(0, leaf), kind),), ["i64" if leaf is d.int64 else "double"]), [target], [], [value])
+        execute(fill_schedule(target._layout, value), [target], [], [value])
         return target
 
 
@@ -131,8 +142,12 @@ class Full(Composite):
 def _like(name: str, value: Any) -> None:
     def compose(input: Tensor, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
         x = input._layout
-        out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format))
-        return (out if value is None else fill(out, value)).requires_grad_(requires_grad)
+        if value == 1 and (device is None or device is x.device) and x.device is not META:
+            out = ops.filled(x.shape, 1, dtype or x.dtype, strides_like(x, memory_format))
+        else:
+            out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format))
+            out = out if value is None else fill(out, value)
+        return out.requires_grad_(True) if requires_grad else out
 
     body = {"__doc__": f"Like `{name[:-5]}`, with the shape, type and strides of another tensor.", "__module__": __name__, "schema": f"{name}(Tensor input, {LIKE}) -> Tensor",
             "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal(2, 3))]}  # fmt: skip

@@ -1,0 +1,230 @@
+"""Tensors and the world: NumPy, the buffer protocol, DLPack, Python lists, copies and pickles."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from . import objects
+from .copying import fresh_copy
+from .layout import layout
+from .native import fields as F
+from .tensor import Tensor
+
+
+class _Exposed:
+    """What NumPy reads to see a tensor's memory; it keeps the tensor alive."""
+
+    __slots__ = ("__array_interface__", "tensor")
+
+    def __init__(self, t: Any, kind: Any) -> None:
+        self.tensor = t
+        lay = t._layout
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": kind.str,
+            "shape": tuple(lay.shape),
+            "strides": tuple(s * kind.itemsize for s in lay.strides),
+            "data": (t._address, False),
+        }
+
+
+def as_array(t: Any) -> Any:
+    """A NumPy array on the tensor's memory, whatever its history."""
+    import numpy as np
+
+    lay = t._layout
+    if not lay.numel:
+        return np.empty(tuple(lay.shape), lay.dtype.numpy)
+    if lay.dtype is d.bfloat16:
+        return np.asarray(_Exposed(t, np.dtype(np.uint16))).view(lay.dtype.numpy)
+    return np.asarray(_Exposed(t, lay.dtype.numpy))
+
+
+def numpy(self: Any, *, force: bool = False) -> Any:
+    """The values as a NumPy array on the same memory. `force=True` detaches first."""
+    if force:
+        self = self.detach()
+    if self.requires_grad:
+        raise refuse(
+            RuntimeError,
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
+            received="a tensor with requires_grad=True",
+            expected="one without history",
+            hint="x.detach().numpy() or x.numpy(force=True)",
+        )
+    if self.dtype is d.bfloat16 or self.dtype is d.complex32:
+        raise TypeError(f"Got unsupported ScalarType {'BFloat16' if self.dtype is d.bfloat16 else 'ComplexHalf'}")
+    return as_array(self)
+
+
+def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
+    import numpy as np
+
+    array = self.numpy()
+    if copy:
+        return array.astype(dtype or array.dtype, copy=True)
+    return array if dtype is None else np.asarray(array, dtype=dtype)
+
+
+def __array_wrap__(self: Any, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+    from ..spec.registry import ops
+
+    return ops.from_numpy(array.copy() if not array.flags.writeable or not array.ndim else array)
+
+
+def tolist(self: Any) -> Any:
+    """Nested Python lists; a number for a 0-dim tensor."""
+    t = self.detach()
+    if t.dtype is d.bfloat16 or t.dtype is d.complex32:
+        t = t.to(d.float32 if t.dtype is d.bfloat16 else d.complex64)
+    return as_array(t).tolist()
+
+
+# -- DLPack (https://dmlc.github.io/dlpack): the unversioned structure
+class _DLDataType(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16)]
+
+
+class _DLTensor(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32), ("ndim", ctypes.c_int32), ("dtype", _DLDataType),
+        ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)), ("byte_offset", ctypes.c_uint64),
+    ]  # fmt: skip
+
+
+class _DLManaged(ctypes.Structure):
+    _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+
+CODES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
+_live: dict[int, Any] = {}
+
+
+def _code(t: DType) -> int:
+    if t is d.bool_:
+        return 6
+    if t is d.bfloat16:
+        return 4
+    return 5 if t.is_complex else 2 if t.is_floating_point else 0 if t.is_signed else 1
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def _forget(address: int) -> None:
+    _live.pop(address, None)
+
+
+def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None) -> Any:
+    """A capsule on the same memory."""
+    if self.requires_grad:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    t = self.clone() if copy else self
+    lay = t._layout
+    shape, strides = (ctypes.c_int64 * max(1, lay.ndim))(*lay.shape), (ctypes.c_int64 * max(1, lay.ndim))(*lay.strides)
+    kind = _DLDataType(_code(lay.dtype), lay.dtype.itemsize * 8, 1)
+    managed = _DLManaged(_DLTensor(t._address, 1, 0, lay.ndim, kind, shape, strides, 0), None, ctypes.cast(_forget, ctypes.c_void_p))
+    address = ctypes.addressof(managed)
+    _live[address] = (managed, t, shape, strides)
+    capsule = ctypes.pythonapi.PyCapsule_New
+    capsule.restype, capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    return capsule(address, b"dltensor", None)
+
+
+def __dlpack_device__(self: Any) -> tuple[int, int]:
+    return (1, 0)
+
+
+class _Lease:
+    """Calls a capsule's deleter when the memory is no longer used."""
+
+    def __init__(self, managed: Any) -> None:
+        self.managed = managed
+
+    def __del__(self) -> None:
+        if self.managed.deleter:
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.managed.deleter)(ctypes.addressof(self.managed))
+
+
+def from_dlpack(ext_tensor: Any) -> Any:
+    """A tensor on the memory of any object that speaks DLPack."""
+    from ..runtime import allocator
+
+    capsule = ext_tensor.__dlpack__() if hasattr(ext_tensor, "__dlpack__") else ext_tensor
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    managed = _DLManaged.from_address(get(capsule, b"dltensor"))
+    rename = ctypes.pythonapi.PyCapsule_SetName
+    rename.argtypes = [ctypes.py_object, ctypes.c_char_p]
+    rename(capsule, b"used_dltensor")
+    x = managed.tensor
+    bits = x.dtype.bits
+    name = CODES.get(x.dtype.code, "")
+    kind = d.DTYPES.get({"bfloat": "bfloat16", "bool": "bool"}.get(name, f"{name}{bits}"))
+    if kind is None or x.dtype.lanes != 1 or x.device_type != 1:
+        raise BufferError(f"from_dlpack: unsupported element type or device (code {x.dtype.code}, {bits} bits, device {x.device_type})")
+    shape = tuple(x.shape[i] for i in range(x.ndim))
+    strides = tuple(x.strides[i] for i in range(x.ndim)) if x.strides else None
+    lay = layout(shape, kind, strides)
+    block = allocator.external((x.data or 0) + x.byte_offset, lay.nbytes, _Lease(managed))
+    return objects.adopt(Tensor, lay, block)
+
+
+# -- copies and pickles
+def __deepcopy__(self: Any, memo: Any) -> Any:
+    """A leaf with memory of its own; views of one storage stay views of one storage within one deepcopy."""
+    from copy import deepcopy
+
+    if self._node is not None:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were attempting to deepcopy a module, "
+            "this may be because of a torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
+        )
+    if id(self) in memo:
+        return memo[id(self)]
+    block, start, nbytes = objects.memory(self)
+    key = ("facula storage", block)
+    source = memo.get(key)
+    if source is None:
+        whole = objects.alias(Tensor, self, layout((nbytes,), d.uint8), start - self._address)
+        source = memo[key] = fresh_copy(whole)
+    out = objects.alias(type(self), source, self._layout, self._address - start)
+    out._flags = self._flags & F.REQUIRES_GRAD
+    if self._grad is not None:
+        out._grad = deepcopy(self._grad, memo)
+    for name, value in getattr(self, "__dict__", {}).items():
+        out.__dict__[name] = deepcopy(value, memo)
+    memo[id(self)] = out
+    return out
+
+
+def rebuild(cls: type, data: bytes, shape: tuple[int, ...], strides: tuple[int, ...], kind: DType, requires_grad: bool, extra: dict[str, Any] | None = None) -> Any:
+    """A tensor from the bytes between its first and last element."""
+    from .plan import allocate
+
+    lay = layout(shape, kind, strides)
+    if len(data) != lay.nbytes:
+        raise ValueError(f"a tensor of {lay.nbytes} bytes cannot be made from {len(data)}")
+    base = allocate(lay)
+    ctypes.memmove(base._address, data, len(data))
+    out = base if cls is Tensor else objects.alias(cls, base, lay, 0)
+    out._flags = int(requires_grad)
+    if extra:
+        out.__dict__.update(extra)
+    return out
+
+
+def __reduce_ex__(self: Any, protocol: Any) -> Any:
+    if self._node is not None:
+        raise RuntimeError("Cannot pickle a non-leaf tensor; use detach() first")
+    lay = self._layout
+    data = ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
+    extra = dict(getattr(self, "__dict__", {}) or {})
+    return rebuild, (type(self), data, tuple(lay.shape), lay.strides, lay.dtype, bool(self._flags & F.REQUIRES_GRAD), extra or None)
+
+
+for _f in (numpy, __array__, __array_wrap__, tolist, __dlpack__, __dlpack_device__, __deepcopy__, __reduce_ex__):
+    setattr(Tensor, _f.__name__, _f)
+Tensor.__array_priority__ = 1000

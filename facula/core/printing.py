@@ -1,0 +1,202 @@
+"""How tensors look: PyTorch's form, digit for digit, and its print options."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.settings import SETTINGS
+from .interchange import as_array
+from .tensor import Tensor
+
+
+@dataclass
+class Options:
+    """Digits, how many elements are shown before the middle is left out, items kept at each edge, columns, scientific form (None: as fits)."""
+
+    precision: int = 4
+    threshold: float = 1000
+    edgeitems: int = 3
+    linewidth: int = 80
+    sci_mode: bool | None = None
+
+
+OPTIONS = Options()
+
+
+def set_printoptions(
+    precision: int | None = None, threshold: float | None = None, edgeitems: int | None = None, linewidth: int | None = None, profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:  # fmt: skip
+    """Change how tensors are printed. `profile`: default, short or full."""
+    if profile is not None:
+        values = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}[profile]
+        OPTIONS.precision, OPTIONS.threshold, OPTIONS.edgeitems, OPTIONS.linewidth = values  # type: ignore[assignment]
+    for name, value in (("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth)):
+        if value is not None:
+            setattr(OPTIONS, name, value)
+    OPTIONS.sci_mode = sci_mode
+
+
+class Formatter:
+    """Width and form that fit all shown values of a real tensor."""
+
+    def __init__(self, values: list[Any], floating: bool) -> None:
+        self.floating, self.whole, self.scientific, self.width = floating, True, False, 1
+        if not floating:
+            self.width = max((len(str(v)) for v in values), default=1)
+            return
+        finite = [v for v in values if math.isfinite(v) and v != 0]
+        if not finite:
+            return
+        largest, smallest = max(map(abs, finite)), min(map(abs, finite))
+        self.whole = all(v == math.ceil(v) for v in finite)
+        if self.whole:
+            self.scientific = largest / smallest > 1000.0 or largest > 1.0e8
+        else:
+            self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
+        if OPTIONS.sci_mode is not None:
+            self.scientific = OPTIONS.sci_mode
+        self._wide(finite)
+
+    def _wide(self, values: list[Any]) -> None:
+        self.width = max((len(self._text(v)) for v in values), default=1)
+
+    def _text(self, v: Any) -> str:
+        if not self.floating:
+            return str(v)
+        if self.scientific:
+            return f"{v:.{OPTIONS.precision}e}"
+        if self.whole:
+            return f"{v:.0f}." if math.isfinite(v) else f"{v:.0f}"
+        return f"{v:.{OPTIONS.precision}f}"
+
+    def __call__(self, v: Any) -> str:
+        return self._text(v).rjust(self.width)
+
+
+class ComplexFormatter:
+    """Two real formatters."""
+
+    def __init__(self, values: list[complex]) -> None:
+        self.real, self.imag = Formatter([v.real for v in values], True), Formatter([v.imag for v in values], True)
+        self.real.scientific = self.imag.scientific = self.real.scientific or self.imag.scientific
+        self.real._wide([v.real for v in values if math.isfinite(v.real) and v.real])
+        self.imag._wide([v.imag for v in values if math.isfinite(v.imag) and v.imag])
+        self.width = self.real.width + self.imag.width + 1
+
+    def __call__(self, v: complex) -> str:
+        re, im = self.real(v.real), self.imag(v.imag).lstrip() + "j"
+        return re + ("+" + im if im[0] not in "+-" else im)
+
+
+def _shown(x: Any, summarise: bool) -> list[Any]:
+    """The values that will be printed, flat."""
+    import numpy as np
+
+    if summarise:
+        e = OPTIONS.edgeitems
+        for axis, n in enumerate(x.shape):
+            if n > 2 * e:
+                x = np.take(x, [*range(e), *range(n - e, n)], axis)
+    return x.reshape(-1).tolist()
+
+
+def _vector(x: Any, indent: int, summarise: bool, form: Any) -> str:
+    e = OPTIONS.edgeitems
+    per_line = max(1, int(math.floor((OPTIONS.linewidth - indent) / (form.width + 2))))
+    items = x.tolist()
+    if summarise and len(items) > 2 * e:
+        cells = [form(v) for v in items[:e]] + [" ..."] + [form(v) for v in items[-e:]]
+    else:
+        cells = [form(v) for v in items]
+    lines = [cells[i : i + per_line] for i in range(0, len(cells), per_line)]
+    return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
+
+
+def _nested(x: Any, indent: int, summarise: bool, form: Any) -> str:
+    if x.ndim == 0:
+        return form(x.item())
+    if x.ndim == 1:
+        return _vector(x, indent, summarise, form)
+    e = OPTIONS.edgeitems
+    if summarise and x.shape[0] > 2 * e:
+        parts = [_nested(x[i], indent + 1, summarise, form) for i in range(e)] + ["..."]
+        parts += [_nested(x[i], indent + 1, summarise, form) for i in range(x.shape[0] - e, x.shape[0])]
+    else:
+        parts = [_nested(x[i], indent + 1, summarise, form) for i in range(x.shape[0])]
+    return "[" + ("," + "\n" * (x.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+
+
+def values_text(t: Any, indent: int) -> str:
+    """The brackets and numbers."""
+    x = t.detach()
+    if x.dtype in (d.bfloat16, d.float16):
+        x = x.to(d.float32)
+    if x.dtype is d.complex32:
+        x = x.to(d.complex64)
+    array = as_array(x)
+    summarise = array.size > OPTIONS.threshold
+    shown = _shown(array, summarise)
+    form: Any = ComplexFormatter(shown) if x.dtype.is_complex else Formatter(shown, x.dtype.is_floating_point)
+    return _nested(array, indent, summarise, form)
+
+
+def text(t: Any) -> str:
+    """repr of a tensor."""
+    name = "tensor" if type(t) is Tensor or type(t).__module__.startswith(("facula.nn", "torch.nn")) else type(t).__name__
+    prefix = f"{name}("
+    indent = len(prefix)
+    suffixes: list[str] = []
+    lay = t._layout
+    if lay.device.type != "cpu":
+        suffixes.append(f"device='{lay.device}'")
+    plain = lay.dtype in (SETTINGS.default_dtype, d.int64, d.bool_) or (lay.dtype.is_complex and lay.dtype is SETTINGS.default_dtype.to_complex())
+    if lay.device.type == "meta":
+        suffixes.append(f"size={tuple(lay.shape)}")
+        if lay.dtype is not SETTINGS.default_dtype:
+            suffixes.append(f"dtype={lay.dtype}")
+        body = "..."
+    elif not lay.numel:
+        if lay.ndim != 1:
+            suffixes.append(f"size={tuple(lay.shape)}")
+        if lay.dtype is not SETTINGS.default_dtype:
+            suffixes.append(f"dtype={lay.dtype}")
+        body = "[]"
+    else:
+        if not plain:
+            suffixes.append(f"dtype={lay.dtype}")
+        body = values_text(t, indent)
+    made = t.grad_fn
+    if made is not None:
+        suffixes.append(f"grad_fn=<{made.name()}>")
+    elif t.requires_grad:
+        suffixes.append("requires_grad=True")
+    return _joined(prefix + body, suffixes, indent)
+
+
+def _joined(out: str, suffixes: list[str], indent: int) -> str:
+    last = len(out) - out.rfind("\n") + 1
+    for suffix in suffixes:
+        if last + len(suffix) + 2 > OPTIONS.linewidth:
+            out += ",\n" + " " * indent + suffix
+            last = indent + len(suffix)
+        else:
+            out += ", " + suffix
+            last += len(suffix) + 2
+    return out + ")"
+
+
+def __repr__(self: Any, *, tensor_contents: Any = None) -> str:
+    return text(self)
+
+
+def __format__(self: Any, spec: str) -> str:
+    return self.item().__format__(spec) if not self._layout.ndim and self._layout.device.type == "cpu" and type(self) is Tensor else object.__format__(self, spec)
+
+
+Tensor.__repr__ = __repr__
+Tensor.__str__ = __repr__
+Tensor.__format__ = __format__
