@@ -1,0 +1,273 @@
+"""Walking a module's tree: names of everything in it, look-up by path, and changes of all its tensors."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from ...base.dtypes import bfloat16 as bfloat16_dtype
+from ...base.dtypes import dtype as DType
+from ...base.dtypes import float16, float32, float64
+from ...base.errors import refuse
+from ...core import Tensor, no_grad
+from ..parameter import Parameter, is_lazy, is_parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .module import Module
+
+
+# ---------------------------------------------------------------- names
+def named_modules(self: Module, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+    """(path, module) of this module and all below it, parents first; each object once unless `remove_duplicate=False`."""
+    memo = set() if memo is None else memo
+    if self in memo:
+        return
+    if remove_duplicate:
+        memo.add(self)
+    yield prefix, self
+    for name, child in self._modules.items():
+        if child is not None:
+            yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
+
+
+def modules(self: Module) -> Iterator[Module]:
+    """This module and all below it, each once."""
+    for _, module in self.named_modules():
+        yield module
+
+
+def named_children(self: Module) -> Iterator[tuple[str, Module]]:
+    """(name, module) of the immediate children, each object once."""
+    seen: set[Any] = set()
+    for name, child in self._modules.items():
+        if child is not None and child not in seen:
+            seen.add(child)
+            yield name, child
+
+
+def children(self: Module) -> Iterator[Module]:
+    """The immediate children, each once."""
+    for _, child in self.named_children():
+        yield child
+
+
+def _named_members(
+    self: Module, get_members_fn: Callable[[Module], Any], prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+) -> Iterator[tuple[str, Any]]:
+    seen: set[Any] = set()
+    for path, module in self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
+        for name, value in get_members_fn(module):
+            if value is None or id(value) in seen:
+                continue
+            if remove_duplicate:
+                seen.add(id(value))
+            yield f"{path}.{name}" if path else name, value
+
+
+def named_parameters(self: Module, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+    """(path, parameter) in the order of registration."""
+    yield from self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
+
+
+def parameters(self: Module, recurse: bool = True) -> Iterator[Parameter]:
+    """The parameters, in the order of registration."""
+    for _, p in self.named_parameters(recurse=recurse):
+        yield p
+
+
+def named_buffers(self: Module, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+    """(path, buffer) in the order of registration."""
+    yield from self._named_members(lambda m: m._buffers.items(), prefix, recurse, remove_duplicate)
+
+
+def buffers(self: Module, recurse: bool = True) -> Iterator[Tensor]:
+    """The buffers, in the order of registration."""
+    for _, b in self.named_buffers(recurse=recurse):
+        yield b
+
+
+# ---------------------------------------------------------------- look-up by path
+def get_submodule(self: Module, target: str) -> Any:
+    """The module at a dotted path; the module itself for ""."""
+    from .module import Module
+
+    module = self
+    for name in target.split(".") if target else []:
+        if not hasattr(module, name):
+            raise refuse(AttributeError, f"{module._get_name()} has no attribute `{name}`", received=target,
+                         expected=f"one of {', '.join(module._modules) or 'no children'}")  # fmt: skip
+        module = getattr(module, name)
+        if not isinstance(module, Module):
+            raise refuse(AttributeError, f"`{name}` is not an nn.Module", received=type(module).__name__, expected="a Module")
+    return module
+
+
+def set_submodule(self: Module, target: str, module: Module, strict: bool = False) -> None:
+    """Put `module` at a dotted path; with `strict` something must be there already."""
+    from .module import Module
+
+    if target == "":
+        raise refuse(ValueError, "Cannot set the submodule without a target name!")
+    path, _, name = target.rpartition(".")
+    if not isinstance(module, Module):
+        raise refuse(ValueError, f"`module` is not an nn.Module, found {type(module)}", received=repr(module), expected="a Module")
+    parent = self.get_submodule(path)
+    if strict and not hasattr(parent, name):
+        raise refuse(AttributeError, f"{parent._get_name()} has no attribute `{name}`")
+    if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+        raise refuse(AttributeError, f"`{name}` is not an nn.Module", received=type(getattr(parent, name)).__name__, expected="a Module")
+    setattr(parent, name, module)
+
+
+def get_parameter(self: Module, target: str) -> Parameter:
+    """The parameter at a dotted path."""
+    path, _, name = target.rpartition(".")
+    module = self.get_submodule(path)
+    if not hasattr(module, name):
+        raise refuse(AttributeError, f"{module._get_name()} has no attribute `{name}`", expected=f"one of {', '.join(module._parameters)}")
+    value = getattr(module, name)
+    if not is_parameter(value):
+        raise refuse(AttributeError, f"`{name}` is not an nn.Parameter", received=type(value).__name__, expected="a Parameter")
+    return value
+
+
+def get_buffer(self: Module, target: str) -> Tensor:
+    """The buffer at a dotted path."""
+    path, _, name = target.rpartition(".")
+    module = self.get_submodule(path)
+    if not hasattr(module, name):
+        raise refuse(AttributeError, f"{module._get_name()} has no attribute `{name}`", expected=f"one of {', '.join(module._buffers)}")
+    if name not in module._buffers:
+        raise refuse(AttributeError, f"`{name}` is not a buffer", expected=f"one of {', '.join(module._buffers)}")
+    return module._buffers[name]  # type: ignore[return-value]
+
+
+# ---------------------------------------------------------------- changes of all tensors
+def apply(self: Module, fn: Callable[[Module], None]) -> Any:
+    """`fn(module)` for everything below, then for this module."""
+    for child in self.children():
+        child.apply(fn)
+    fn(self)
+    return self
+
+
+def _apply(self: Module, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+    """Replace every parameter, its gradient and every buffer by `fn` of it; parameter objects stay the same."""
+    if recurse:
+        for child in self.children():
+            child._apply(fn)
+    for name, p in self._parameters.items():
+        if p is None:
+            continue
+        with no_grad():
+            changed = fn(p)
+            grad = p.grad
+            changed_grad = None if grad is None else fn(grad).requires_grad_(grad.requires_grad)
+            if type(changed) in (Tensor, type(p)):
+                if grad is not None:
+                    p.grad = None  # a gradient must always have its parameter's type
+                p.data = changed.detach()
+                if changed_grad is not None:
+                    p.grad = changed_grad
+            else:
+                self._parameters[name] = Parameter(changed, p.requires_grad)
+                if changed_grad is not None:
+                    self._parameters[name].grad = changed_grad  # type: ignore[union-attr]
+    for name, buffer in self._buffers.items():
+        if buffer is not None:
+            self._buffers[name] = fn(buffer)
+    return self
+
+
+def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool, Any]:
+    """(device, dtype, non_blocking, memory_format) of the forms `to(device, dtype)`, `to(dtype)`, `to(tensor)`."""
+    device, dtype = kwargs.get("device"), kwargs.get("dtype")
+    non_blocking, memory_format = kwargs.get("non_blocking", False), kwargs.get("memory_format")
+    other = kwargs.get("tensor") or kwargs.get("other")
+    for position, value in enumerate(args):
+        if isinstance(value, DType):
+            dtype = value
+        elif isinstance(value, Tensor):
+            other = value
+        elif isinstance(value, builtins.bool):
+            if position < 3:
+                non_blocking = value
+        elif value is not None:
+            device = value
+    if other is not None:
+        device, dtype = other.device, other.dtype
+    return device, dtype, non_blocking, memory_format
+
+
+def to(self: Module, *args: Any, **kwargs: Any) -> Any:
+    """Move or cast parameters and buffers in place: `to(device, dtype, non_blocking)`, `to(dtype)`, `to(tensor)`, `to(memory_format=)`.
+
+    Only floating and complex tensors are cast; integers are moved only.
+    """
+    unknown = set(kwargs) - {"device", "dtype", "non_blocking", "memory_format", "tensor", "other", "copy"}
+    if unknown:
+        raise refuse(TypeError, f"to() received an invalid combination of arguments - got ({', '.join(sorted(unknown))})", received=repr(kwargs))
+    device, dtype, non_blocking, memory_format = parse_to(args, kwargs)
+    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+        raise refuse(TypeError, f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}",
+                     received=str(dtype), expected="a floating or complex dtype")  # fmt: skip
+
+    def move(t: Tensor) -> Tensor:
+        options: dict[str, Any] = {"non_blocking": non_blocking}
+        if device is not None:
+            options["device"] = device
+        if dtype is not None and (t.is_floating_point() or t.is_complex()):
+            options["dtype"] = dtype
+        if memory_format is not None and not is_lazy(t) and t.dim() in (4, 5):
+            options["memory_format"] = memory_format
+        return t.to(**options)
+
+    return self._apply(move)
+
+
+def to_empty(self: Module, *, device: Any, recurse: bool = True) -> Any:
+    """Move to `device` with new memory whose contents are not set."""
+    from ... import ops
+
+    return self._apply(lambda t: ops.empty_like(t, device=device), recurse=recurse)
+
+
+def type_(self: Module, dst_type: Any) -> Any:
+    """Cast all parameters and buffers to a type."""
+    return self._apply(lambda t: t.type(dst_type))
+
+
+def _cast(self: Module, dtype: Any) -> Any:
+    return self._apply(lambda t: t.to(dtype=dtype) if t.is_floating_point() else t)
+
+
+def float_(self: Module) -> Any:
+    """Cast floating parameters and buffers to float32."""
+    return _cast(self, float32)
+
+
+def double(self: Module) -> Any:
+    """Cast floating parameters and buffers to float64."""
+    return _cast(self, float64)
+
+
+def half(self: Module) -> Any:
+    """Cast floating parameters and buffers to float16."""
+    return _cast(self, float16)
+
+
+def bfloat16(self: Module) -> Any:
+    """Cast floating parameters and buffers to bfloat16."""
+    return _cast(self, bfloat16_dtype)
+
+
+def cpu(self: Module) -> Any:
+    """Move all parameters and buffers to the processor's memory."""
+    return self._apply(lambda t: t.to(device="cpu"))
+
+
+def cuda(self: Module, device: Any = None) -> Any:
+    """Move all parameters and buffers to a GPU; refused where there is none."""
+    return self._apply(lambda t: t.to(device="cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device))

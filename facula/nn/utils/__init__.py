@@ -1,0 +1,25 @@
+"""Tools around modules and their parameters, at PyTorch's paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import rnn, stateless
+from .clip_grad import clip_grad_norm, clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from .convert_parameters import parameters_to_vector, vector_to_parameters
+from .fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
+from .weight_norm import remove_weight_norm, weight_norm
+
+
+def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
+    """A module whose parameters are not initialised."""
+    from ...core import no_grad
+
+    device = kwargs.pop("device", "cpu")
+    with no_grad():
+        return module_cls(*args, device="meta", **kwargs).to_empty(device=device)
+
+
+__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "fuse_conv_bn_eval", "fuse_conv_bn_weights",
+           "fuse_linear_bn_eval", "fuse_linear_bn_weights", "get_total_norm", "parameters_to_vector", "remove_weight_norm", "rnn", "skip_init",
+           "stateless", "vector_to_parameters", "weight_norm"]  # fmt: skip
