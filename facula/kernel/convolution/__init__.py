@@ -14,7 +14,7 @@ from ...base.target import Target
 from ..launch import In, Kernel, Operand, Out, Schedule, Word, Work
 from . import halves
 from .geometry import backward_grids, forward_grid
-from .plan import Builder, Problem, Side, Weights, dense, filtered, problem, product, weight_gradient, winograd
+from .plan import ITEMS, Builder, Problem, Side, Weights, dense, depthwise, depthwise_fits, filtered, problem, product, weight_gradient, winograd
 
 
 def forward(
@@ -27,7 +27,9 @@ def forward(
     xs, ys = _Half.side(b, In(0), x, "x"), _Half.result(b, out, "out")
     weights = _weights(b, p, In(1), w, False)
     given = _bias(b, out) if bias else None
-    if not (filtered(p, p.outputs, p.channels) and winograd(b, p, False, xs, ys, weights, given)):
+    if depthwise_fits(p, False):
+        depthwise(b, p, "forward", xs, ys, weights.at, weights.output, given)
+    elif not (filtered(p, p.outputs, p.channels) and winograd(b, p, False, xs, ys, weights, given)):
         grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
         product(b, p, grid, p.outputs, p.channels, xs, ys, weights, given)
     return _finish(b, ys, out)
@@ -43,6 +45,9 @@ def backward_input(
     gs, xs = _Half.side(b, In(0), g, "g"), _Half.result(b, gx, "gx")
     weights = _weights(b, p, In(1), w, True)
     given = _bias(b, gx) if bias else None
+    if depthwise_fits(p, True):
+        depthwise(b, p, "input", gs, xs, weights.at, weights.channel, given)
+        return _finish(b, xs, gx)
     if filtered(p, p.channels, p.outputs) and winograd(b, p, True, gs, xs, weights, given):
         return _finish(b, xs, gx)
     for grid in backward_grids(p.result, p.kernel, p.stride, p.padding, p.dilation, p.source):
@@ -58,6 +63,9 @@ def backward_weight(
     p = problem(g, x, gw, stride, padding, dilation, groups)
     b = Builder(target)
     gs, xs, ws = _Half.side(b, In(0), g, "g"), _Half.side(b, In(1), x, "x"), _Half.result(b, gw, "gw")
+    if depthwise_fits(p, True) and p.stride[1] == p.stride[2] <= 2 and p.images and p.groups >= ITEMS:
+        depthwise(b, p, "weight", xs, gs, ws.at, ws.image)
+        return _finish(b, ws, gw)
     grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
     weight_gradient(b, p, grid, xs, gs, ws.at, ws.image, ws.plane)
     return _finish(b, ws, gw)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...base.target import Target
 from ...runtime import host
 from ..launch import Kernel, Launch, Operand, Out, Schedule, Word, Work
+from . import depthwise as dw_kernels
 from . import weight_gradient as wg
 from . import winograd as wino
 from .geometry import Grid, Table, Three, table
@@ -289,3 +290,50 @@ def winograd(b: Builder, p: Problem, backward: bool, x: Side, y: Side, weights: 
     b.launch(kernel, wino.WORDS, words, items * output_blocks, 1, nbytes, flops)
     b.notes.append(f"minimal filtering F(2x2, 3x3), {rows} x {shape.width} tile, {t.images} image(s) together")
     return True
+
+
+def depthwise_fits(p: Problem, gradient: bool) -> bool:
+    """Whether the kernels of depthwise.py serve: one channel a group, small kernels, strides 1 and 2."""
+    flat = p.kernel[0] == p.stride[0] == p.source[0] == 1 and p.padding[0] == 0
+    strides = p.stride[1] == p.stride[2] <= 2 or gradient
+    one = p.channels == 1 and (p.outputs == 1 or not gradient)
+    return flat and strides and one and p.groups > 1 and math.prod(p.kernel) <= 49 and min(p.result) > 0
+
+
+def _depthwise(
+    b: Builder, p: Problem, what: str, source: tuple[int, int], result: tuple[int, int], pad: tuple[int, int], stride: int, spread: tuple[int, int],
+    x: Side, y: Side, weight: Word, weight_stride: int, bias: Word | None,
+) -> None:  # fmt: skip
+    """`source` and `result`: planes; `spread`: distance of the source's elements, 1 without zeros between them."""
+    shape = shape_for(p.element, b.target)
+    _, kh, kw = p.kernel
+    _, dh, dw = p.dilation
+    pitch = -(-result[1] // shape.lanes) * shape.lanes * stride + (kw - 1) * dw + 3 * shape.lanes
+    band = min(result[0], max(1, (dw_kernels.BOARD // (shape.size * pitch) - (kh - 1) * dh - 8) // stride))
+    if pitch * shape.size * ((dw_kernels.ROWS + band) * stride + (kh - 1) * dh + 1) > 2 * dw_kernels.BOARD:
+        raise NotImplementedError(f"depthwise convolution of planes {source}: a row does not fit the scratch memory")
+    bands, flip = -(-result[0] // band), what == "input"
+    words: dict[str, Word] = {
+        "x": x.at, "w": weight, "y": y.at, "bias": 0 if bias is None else bias, "groups": p.groups, "images": p.images, "multiplier": p.outputs,
+        "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane, "height": source[0], "width": source[1],
+        "out_height": result[0], "out_width": result[1], "pad_height": pad[0], "pad_width": pad[1], "dilation_h": dh, "dilation_w": dw,
+        "spread_h": spread[0], "spread_w": spread[1], "pitch": pitch, "band": band, "bands": bands, "weight_stride": weight_stride,
+        "first": kh * kw - 1 if flip else 0, "step": -1 if flip else 1,
+    }  # fmt: skip
+    form = dw_kernels.Form(p.element, (kh, kw), stride, dh == 1, spread != (1, 1), bias is not None)
+    nbytes = shape.size * p.images * p.groups * (math.prod(source) + p.outputs * math.prod(result))
+    emit = dw_kernels.emit_depthwise_weight if what == "weight" else dw_kernels.emit_depthwise
+    total = p.groups if what == "weight" else p.images * p.groups * bands
+    work = math.prod(p.result) * p.taps * (p.images if what == "weight" else 1)
+    b.launch(Kernel(emit, (form,)), dw_kernels.WORDS, words, total, max(1, 65536 // work), nbytes, p.flops)
+    b.notes.append(f"depthwise, {kh} x {kw} taps in registers, {bands} band(s) a plane")
+
+
+def depthwise(b: Builder, p: Problem, what: str, x: Side, y: Side, weight: Word, weight_stride: int, bias: Word | None = None) -> None:
+    """`what`: "forward" (x to y), "input" (x the result's gradient, y the input's), "weight" (x the input, y the result's gradient)."""
+    large, small, pad = p.source[1:], p.result[1:], p.padding[1:]
+    if what == "input":
+        reach = tuple((k - 1) * d - n for k, d, n in zip(p.kernel[1:], p.dilation[1:], pad))
+        _depthwise(b, p, what, small, large, (reach[0], reach[1]), 1, p.stride[1:], x, y, weight, weight_stride, bias)
+    else:
+        _depthwise(b, p, what, large, small, pad, p.stride[1], (1, 1), x, y, weight, weight_stride, bias)
