@@ -71,7 +71,7 @@ class Job:
 
         self.words = [np.array([word(w) for w in launch.words], np.uint64) for launch in schedule.launches]
         rows = [[compiler.address(x.kernel, target), w.ctypes.data, x.total, x.grain] for x, w in zip(schedule.launches, self.words)]
-        self.table = np.array([1, len(rows), *sum(rows, [])], np.uint64)
+        self.table = np.array([1, len(rows), *(x for row in rows for x in row)], np.uint64)
         at = compiler.address(Kernel(emit_repeat), target)
         self.run = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(at)
 

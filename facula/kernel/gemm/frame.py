@@ -18,8 +18,9 @@ SIZES = (
     "pm", "pn",  # rows and columns of a partial result, padded to whole tiles
 )  # fmt: skip
 SCALARS = ("alpha", "alpha_imag", "beta", "beta_imag")
+NUMBERS = ("number0", "number1", "number2", "number3")  # of the epilogue
 BATCH = ("size", "a", "b", "c", "u")  # one row for each batch dimension, after the count
-FIELDS = (*POINTERS, *SIZES, *SCALARS, "batch_dims")
+FIELDS = (*POINTERS, *SIZES, *SCALARS, *NUMBERS, "batch_dims")
 
 DIRECT, BUFFERED, PARTIAL = 0, 1, 2  # sums go to the result, to a block in scratch memory, or to workspace for `combine`
 

@@ -76,6 +76,18 @@ def kind_named(name: str, target: Target) -> Kind:
     return kind_of(DTYPES[name], target)
 
 
+def read(f: Function, type_: str, at: Value, mask: Value | None = None) -> Value:
+    """A vector from memory; masked halves go as integers, since not every target has masked loads of them."""
+    if mask is None or element(type_) != "half":
+        return f.load(type_, at, 0, mask)
+    return f.cast("bitcast", f.load(vector(count(type_), "i16"), at, 0, mask), type_)
+
+
+def write(f: Function, x: Value, to: Value, mask: Value | None = None) -> None:
+    """A vector to memory, as in `read`."""
+    f.store(x if mask is None or element(x.type) != "half" else f.cast("bitcast", x, vector(count(x.type), "i16")), to, 0, mask)
+
+
 def widen(f: Function, kind: Kind, x: Value, to: str) -> Value:
     """Memory elements as lanes of type `to` (scalar or vector)."""
     e = element(x.type)

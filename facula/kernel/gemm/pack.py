@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...runtime.ir import Function, Module, Value, vector
-from .kinds import Kind, widen
+from .kinds import Kind, read, widen
 
 UNROLL = 4  # words along k in one turn of the micro-kernel
 RUN = 8  # words along k copied from one panel before the next, so that a row of the source is read in long runs
@@ -94,7 +94,7 @@ def emit_scalar(m: Module, kind: Kind, width: int) -> None:
 
 def load_row(f: Function, kind: Kind, at: Value, mask: Value | None = None) -> Value:
     """A vector of real numbers from memory, as words."""
-    return widen(f, kind, f.load(vector(kind.lanes, kind.source), at, 0, mask), kind.word)
+    return widen(f, kind, read(f, vector(kind.lanes, kind.source), at, mask), kind.word)
 
 
 def copy_rows(f: Function, kind: Kind, width: int, D: Value, S: Value, sk: Value, minor: Value, step: Value, whole: Value, stride: Value) -> None:

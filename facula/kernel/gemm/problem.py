@@ -61,7 +61,9 @@ def problem(out: Operand, a: Operand, b: Operand, bias: Operand | None) -> Probl
         )  # fmt: skip
     u = spread(bias, out.shape)
     dims = [(size, a.strides[i], b.strides[i], out.strides[i], u[i]) for i, size in enumerate(lead)]
-    p = Problem(M, N, K, *a.strides[-2:], *b.strides[-2:], *out.strides[-2:], u[-2], u[-1], merge(dims))
+    p = Problem(
+        M, N, K, a.strides[-2], a.strides[-1], b.strides[-2], b.strides[-1], out.strides[-2], out.strides[-1], u[-2], u[-1], merge(dims),
+    )  # fmt: skip
     return tidy(fold(p))
 
 

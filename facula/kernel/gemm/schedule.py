@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...base.target import Target
@@ -9,7 +10,7 @@ from ...runtime.ir import SIZE
 from ...runtime.pool_code import SCRATCH
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work, bits
 from .blocked import CHUNK, emit_combine, emit_pack_b, emit_tiles
-from .frame import BUFFERED, DIRECT, FIELDS, PARTIAL
+from .frame import BUFFERED, DIRECT, FIELDS, NUMBERS, PARTIAL
 from .kinds import Kind, kind_of
 from .pack import UNROLL, panel_stride
 from .problem import Problem, oriented, panel_height, problem
@@ -50,13 +51,14 @@ class Plan:
 
 def matmul(
     out: Operand, a: Operand, b: Operand, *, bias: Operand | None = None, alpha: Scale = 1.0, beta: Scale = 1.0,
-    epilogue: str = "", accumulate: bool = False, target: Target | None = None,
+    epilogue: str = "", numbers: Sequence[float | Number] = (), accumulate: bool = False, target: Target | None = None,
 ) -> Schedule:  # fmt: skip
     """out = [out +] epilogue(alpha * a @ b + beta * bias), rounded once.
 
     a: (*batch, M, K), b: (*batch, K, N), out: (*batch, M, N), of one dtype and any strides (0 broadcasts a batch dimension). bias, of the
     same dtype, broadcasts to out; beta = 0 ignores its values. alpha and beta are constants, or numbers given at each call. `epilogue` is
-    scalar text (`kernel.scalar.text`) of one argument, or of two: f(alpha * a @ b, beta * bias). K = 0 counts as zeros.
+    scalar text (`kernel.scalar.text`) of one input, or of two: f(alpha * a @ b, beta * bias), in the dtype's compute type, with up to four
+    `numbers`; only real floating dtypes take one. K = 0 counts as zeros.
     Words refer to Out(0), In(0) = a, In(1) = b, In(2) = bias. RuntimeError when shapes do not fit.
     """
     from ...runtime import host
@@ -65,11 +67,14 @@ def matmul(
     if bias is not None and not isinstance(beta, Number) and beta == 0:
         bias = None
     kind = kind_of(out.dtype, target)
+    if epilogue and (kind.units == 2 or kind.acc not in ("float", "double") or len(numbers) > len(NUMBERS)):
+        raise ValueError(f"no epilogue on {out.dtype} with {len(numbers)} numbers: it takes a real floating dtype and at most {len(NUMBERS)}")
     p = problem(out, a, b, bias)
     if p.count * p.M * p.N == 0:
         return Schedule(())
     plan = Plan(kind, oriented(p, kind))
     describe(plan, bias is not None, alpha, beta, accumulate, epilogue)
+    plan.set(**{name: scalar(kind, x) for name, x in zip(NUMBERS, numbers)})
     static = (out.dtype.name, epilogue) if epilogue else (out.dtype.name,)
     few = skinny(plan, out.dtype.name, static)
     return few or blocked(plan, out.dtype.name, static)
@@ -109,18 +114,18 @@ def skinny(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule | None:
     if p is not plan.p:
         turn(plan, p)
     # One vector more than needed: rows of sums a power of two apart would evict each other in L1.
-    width = (-(-p.N // kind.lanes) + 1) * kind.lanes
+    width = (ceil_div(p.N, kind.lanes) + 1) * kind.lanes
     if streams:
         parts = max(1, min(32, p.K // 64, p.K * p.N * size >> 18))
         blocks, columns, kernel = 1, p.N, Kernel(emit_stream, (dtype,))
     else:
         columns = max(24, min(p.N, (1 << 18) // (p.K * size)) // 24 * 24)
-        blocks = -(-p.N // columns)
+        blocks = ceil_div(p.N, columns)
         parts = max(1, min(32, p.K >> 13)) if blocks < 8 else 1
         kernel = Kernel(emit_dots, (dtype,))
-    depth = -(-p.K // parts)
-    depth = -(-depth // kind.lanes) * kind.lanes
-    parts = -(-p.K // depth)
+    depth = ceil_div(p.K, parts)
+    depth = ceil_div(depth, kind.lanes) * kind.lanes
+    parts = ceil_div(p.K, depth)
     plan.set(depth=depth, parts=parts, nc=columns, col_blocks=blocks, pm=p.M, pn=width, partial=Work(0))
     workspace = p.count * parts * p.M * width * SIZE[kind.acc]
     first = plan.launch(kernel, p.count * parts * blocks, max(1, SHARE // (2 * p.M * depth * columns)))
@@ -139,7 +144,7 @@ def turn(plan: Plan, p: Problem) -> None:
 def combine(plan: Plan, static: tuple[str, ...]) -> Launch:
     p = plan.p
     chunk = min(p.N, CHUNK)
-    return plan.launch(Kernel(emit_combine, static), p.count * p.M * -(-p.N // CHUNK), max(1, 65536 // (chunk * int(plan.fields["parts"]))))  # type: ignore[call-overload]
+    return plan.launch(Kernel(emit_combine, static), p.count * p.M * ceil_div(p.N, CHUNK), max(1, 65536 // (chunk * int(plan.fields["parts"]))))  # type: ignore[call-overload]
 
 
 # -- tiles
@@ -151,7 +156,7 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     deepest = DEPTH_BYTES // SIZE[kind.word] * kind.pack
     kc = balanced(p.K, deepest, UNROLL * kind.pack)
     plan.set(mr=mr, kc=kc)
-    row_panels, col_panels = -(-p.M // mr), -(-p.N // kind.columns)
+    row_panels, col_panels = ceil_div(p.M, mr), ceil_div(p.N, kind.columns)
     words = kc // kind.pack
     whole_b = panel_stride(kind, kind.columns, words) * col_panels * SIZE[kind.word]
     tiles = Kernel(emit_tiles, static)
@@ -167,17 +172,17 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
         most = max(1, SCRATCH // 4 // (panel_stride(kind, kind.columns, words) * SIZE[kind.word]))
         in_place(plan, row_panels)
         each = min(most, max(2, col_panels // 32, SHARE // max(1, 2 * p.M * p.K * kind.columns)))
-        blocks = block(plan, row_panels, -(-col_panels // -(-col_panels // each)), pack_b=True)
+        blocks = block(plan, row_panels, ceil_div(col_panels, ceil_div(col_panels, each)), pack_b=True)
         return Schedule((plan.launch(tiles, p.count * blocks),), 0, ("gemm: column blocks, b packed by each",))
     rows, cols = cut(kind, p, row_panels, col_panels)
     blocks = block(plan, rows, cols, pack_b=False)
-    passes = -(-p.K // kc) if p.K else 1
+    passes = ceil_div(p.K, kc) if p.K else 1
     group = max(1, min(8, col_panels * passes // 8))
     per_batch = passes * col_panels * panel_stride(kind, kind.columns, words)
     shared = all(dim[2] == 0 for dim in p.batch)
     plan.set(packed=Work(0), panels=col_panels, group=group, pack_batch=0 if shared else per_batch)
     copies = 1 if shared else p.count
-    pack = plan.launch(Kernel(emit_pack_b, (dtype,)), copies * passes * -(-col_panels // group), max(1, 16384 // (group * kind.columns * kc)))
+    pack = plan.launch(Kernel(emit_pack_b, (dtype,)), copies * passes * ceil_div(col_panels, group), max(1, 16384 // (group * kind.columns * kc)))
     workspace = per_batch * copies * SIZE[kind.word]
     note = f"gemm: {rows * mr} x {cols * kind.columns} blocks, b packed once ({workspace} bytes), {word} byte words"
     return Schedule((pack, plan.launch(tiles, p.count * blocks)), workspace, (note,))
@@ -198,8 +203,12 @@ def in_place(plan: Plan, row_panels: int) -> None:
 
 def balanced(k: int, most: int, step: int) -> int:
     """Depth of equal passes over k, a multiple of `step`."""
-    passes = max(1, -(-k // most))
-    return max(step, -(-(-(-k // passes)) // step) * step)
+    passes = max(1, ceil_div(k, most))
+    return max(step, ceil_div(ceil_div(k, passes), step) * step)
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
 
 
 def block(plan: Plan, row_panels: int, col_panels: int, *, pack_b: bool, mode: int | None = None) -> int:
@@ -219,7 +228,7 @@ def block(plan: Plan, row_panels: int, col_panels: int, *, pack_b: bool, mode: i
     size_d = (kind.rows * kind.columns if mode == DIRECT else (mc + kind.rows) * nc) * kind.units * SIZE[kind.acc]
     if room_d + size_d > SCRATCH:
         raise MemoryError(f"a block of {mc} x {nc} x {kc} takes {room_d + size_d} bytes of scratch memory, {SCRATCH} are there")
-    rows, cols = -(-p.M // mc), -(-p.N // nc)
+    rows, cols = ceil_div(p.M, mc), ceil_div(p.N, nc)
     plan.set(mc=mc, nc=nc, row_blocks=rows, col_blocks=cols, mode=mode, room_b=room_b, room_d=room_d)
     return rows * cols
 
@@ -236,10 +245,10 @@ def split(plan: Plan, tiles: Kernel, static: tuple[str, ...], row_panels: int, c
     deepest = max(256, SCRATCH // 4 // (height * kind.units * SIZE[kind.word])) * kind.pack
     step = UNROLL * kind.pack
     parts = max(1, min(32 // min(p.count, 32), p.K // (512 * kind.pack)))
-    depth = -(-(-(-p.K // parts)) // step) * step
+    depth = ceil_div(ceil_div(p.K, parts), step) * step
     kc = balanced(depth, min(deepest, DEPTH_BYTES // SIZE[kind.word] * kind.pack), step)
-    depth = -(-depth // kc) * kc
-    parts = -(-p.K // depth)
+    depth = ceil_div(depth, kc) * kc
+    parts = ceil_div(p.K, depth)
     pm, pn = row_panels * mr + kind.rows, col_panels * kind.columns
     plan.set(kc=kc, depth=depth, parts=parts, pm=pm, pn=pn, partial=Work(0))
     blocks = block(plan, row_panels, col_panels, pack_b=True, mode=PARTIAL)
@@ -250,14 +259,14 @@ def split(plan: Plan, tiles: Kernel, static: tuple[str, ...], row_panels: int, c
 def cut(kind: Kind, p: Problem, row_panels: int, col_panels: int) -> tuple[int, int]:
     """Panels of a and of b in a block, least estimated loss: streaming b again for each row block, packing a again for each column block,
     and threads that wait for the last block."""
-    mr = -(-p.M // row_panels)
+    mr = ceil_div(p.M, row_panels)
     best, found = float("inf"), (1, 1)
     most = max(1, min(row_panels, BLOCK_ROWS // mr))
-    least = -(-col_panels * kind.columns * kind.units // 2048)  # a block of sums must fit scratch memory
+    least = ceil_div(col_panels * kind.columns * kind.units, 2048)  # a block of sums must fit scratch memory
     for rows in range(1, most + 1):
         for pieces in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32):
-            cols = -(-col_panels // (pieces * least))
-            items = -(-row_panels // rows) * -(-col_panels // cols) * p.count
+            cols = ceil_div(col_panels, pieces * least)
+            items = ceil_div(row_panels, rows) * ceil_div(col_panels, cols) * p.count
             loss = 0.6 / (rows * mr) + 5.0 / (cols * kind.columns) + 1.0 / items
             if loss < best:
                 best, found = loss, (rows, cols)

@@ -10,14 +10,14 @@ from __future__ import annotations
 from ...runtime.ir import Function, Module, Value, vector
 from .blocked import KERNEL
 from .frame import Frame
-from .kinds import Kind, kind_named, widen
+from .kinds import Kind, kind_named, read, widen
 
 DEPTH = 8  # rows of b that `stream` adds in one visit of the sums
 AHEAD = 512  # elements along k that `dots` prefetches ahead
 
 
 def load(f: Function, kind: Kind, at: Value, mask: Value | None = None) -> Value:
-    return widen(f, kind, f.load(vector(kind.lanes, kind.source), at, 0, mask), kind.acc)
+    return widen(f, kind, read(f, vector(kind.lanes, kind.source), at, mask), kind.acc)
 
 
 def load_first(f: Function, kind: Kind, at: Value, n: Value, spare: Value) -> Value:

@@ -15,6 +15,7 @@ from facula.base.target import AARCH64, TARGETS, WASM32, X86_64_V3, X86_64_V4, X
 from facula.kernel import compiler
 from facula.kernel.gemm import blocked, matmul, skinny
 from facula.kernel.launch import Array, Kernel, Number, Schedule
+from facula.kernel.scalar import clamp, relu, text, trace
 from facula.runtime import host, pool
 
 NAMES = ("float32", "float64", "bfloat16", "float16", "complex64", "complex128", "int8", "uint8", "int16", "int32", "int64")
@@ -283,3 +284,32 @@ def test_bfloat16_is_rounded_once() -> None:
     b = np.array([[1.0], [2**-9], [2**-9], [2**-8]], ml_dtypes.bfloat16)
     got, _ = run(a, b, bfloat16, host.target())
     assert float(got[0, 0]) == 1 + 2**-7
+
+
+@pytest.mark.parametrize("name", ("float32", "float64", "bfloat16"))
+@pytest.mark.parametrize("how", ("rows", "columns"))
+def test_epilogues(name: str, how: str) -> None:
+    """One input: of alpha * sum + beta * bias; two: of both; numbers come at each call."""
+    d, rng, target = DTYPES[name], np.random.default_rng(8), host.target()
+    kind = d.compute
+    clipped = text(trace(lambda x, low, high: clamp(x, low, high), [kind], [kind, kind]))
+    gated = text(trace(lambda x, gate: relu(x) * gate, [kind, kind]))
+    for M, N, K in ((4, 16, 16), (33, 50, 20), (150, 130, 140), (60, 70, 3000), (4, 600, 700)):
+        a, b, u = random(rng, d, (M, K)), random(rng, d, (K, N)), random(rng, d, (N,))
+        size = 2 * (np.abs(wide(a)) @ np.abs(wide(b))) * (1 + np.abs(wide(u)))
+        total = product(a, b)
+        for epilogue, numbers, want in (
+            (clipped, (Number(0, "float" if kind.itemsize == 4 else "double"), 2.5), np.clip(total + wide(u), -1.5, 2.5)),
+            (gated, (), np.maximum(total, 0) * wide(u)),
+        ):
+            out = laid(np.zeros((M, N), d.numpy), how)
+            schedule = matmul(operand(out, d), operand(a, d), operand(b, d), bias=operand(u, d), epilogue=epilogue, numbers=numbers)
+            execute(schedule, [out], [a, b, u], target, (-1.5,))
+            check(out, want, d, size, K)
+
+
+def test_epilogues_are_for_real_floating_dtypes() -> None:
+    d = DTYPES["int32"]
+    x = Array(d, (2, 2), (2, 1))
+    with pytest.raises(ValueError, match="no epilogue"):
+        matmul(x, x, x, epilogue=text(trace(relu, [d])))
