@@ -288,6 +288,7 @@ _WRITE: dict[str, Writer] = {
     "cast": _cast,
     "bitcast": lambda f, n, a: f.cast("bitcast", a, like(a.type, llvm_type(n.dtype))),
     "scale": lambda f, n, a, k: _scale(f, a, k),
+    "two_over_pi": lambda f, n, position: _two_over_pi(f, position),
     "count_leading": lambda f, n, a: f.call(a.type, f"llvm.ctlz.{_mangled(a.type)}", a, f.const("i1", False)),
 }
 
@@ -316,3 +317,22 @@ def _joined(f: Function, parts: list[Value]) -> Value:
         n = count(parts[0].type)
         parts = [f.shuffle(a, b, range(2 * n)) for a, b in zip(parts[::2], parts[1::2])]
     return parts[0]
+
+
+def _two_over_pi(f: Function, position: Value) -> Value:
+    """64 bits of 2/pi from a bit position on (positions before the first bit read zeros), out of a table of words."""
+    words, whole = vector_math.two_over_pi_words()
+    table = f.module.constant("two_over_pi", "i64", words)
+    at = f.smin(f.smax(position + 64, 0), whole - 64)
+    first, shift = at >> 6, at & 63
+    high, low = (_gather(f, table, i) for i in (first, first + 1))
+    return f.call(at.type, f"llvm.fshl.{_mangled(at.type)}", high, low, shift)
+
+
+def _gather(f: Function, table: str, i: Value) -> Value:
+    lanes = count(i.type)
+    pointers = f.op(vector(lanes, "ptr"), f"getelementptr i64, ptr {table}, {i}")
+    if not lanes:
+        return f.load("i64", pointers)
+    every = f.const(vector(lanes, "i1"), True)
+    return f.call(i.type, f"llvm.masked.gather.v{lanes}i64.v{lanes}p0", pointers, Value(f, "i32", "8"), every, f.const(i.type, 0))

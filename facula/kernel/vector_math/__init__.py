@@ -7,6 +7,7 @@ docs/accuracy.md. A function that is hard in float32 is evaluated in float64 and
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 
 from ...base.target import Target
@@ -64,3 +65,13 @@ def expand(outputs: Sequence[Scalar], target: Target) -> list[Scalar]:
 
     visit(outputs)
     return [new[o] for o in outputs]
+
+
+@cache
+def two_over_pi_words() -> tuple[tuple[int, ...], int]:
+    """2/pi as signed 64-bit words after one word of zeros, and how many bits they are."""
+    from .trigonometric import TWO_OVER_PI_BITS, two_over_pi
+
+    digits, total = two_over_pi(), TWO_OVER_PI_BITS + 64
+    words = [(digits >> (total - 64 * (i + 1))) & ((1 << 64) - 1) for i in range(total // 64)]
+    return tuple(w - (1 << 64) if w >> 63 else w for w in words), total

@@ -1,0 +1,109 @@
+"""The error function, its complement and inverse, and the normal distribution function."""
+
+from __future__ import annotations
+
+import math
+
+from ...base.dtypes import float32, float64
+from ...base.target import Target
+from ..scalar import functions as fn
+from ..scalar.node import Scalar, const
+from . import coefficients as C
+from .exponential import exp_wide
+from .logarithm import log_wide
+from .pieces import INF, NAN, limited, narrow, poly, wide
+
+
+NDTR_CENTRE = 2.75
+
+
+def erf(n: Scalar, target: Target) -> Scalar:
+    """A polynomial near 0; beyond, 1 - e**p(x) in float32, 1 - erfc(x) in float64."""
+    x = n.args[0]
+    a = fn.fabs(x)
+    t = x * x
+    if n.dtype is float32:
+        near = fn.fma(a, poly(t, C.ERF32), a)
+        far = 1 - fn.exp(poly(limited(a, 0.0, 4.0), C.ERFLOG32))
+        return fn.copysign(fn.where(a < 0.94, near, far), x)
+    near = fn.fma(x, poly(t, C.ERF64), x)
+    return fn.where(a < 1, near, fn.copysign(1 - _erfc_tail(a, target), x))
+
+
+def erfc(n: Scalar, target: Target) -> Scalar:
+    x = n.args[0]
+    if n.dtype is float32:
+        return narrow(erfc_wide(wide(x)))
+    a = fn.fabs(x)
+    tail = _erfc_tail(a, target)
+    t = x * x
+    near = 1 - fn.fma(x, poly(t, C.ERF64), x)
+    return fn.where(a < 0.5, near, fn.where(x < 0, 2 - tail, tail))
+
+
+def ndtr(n: Scalar, target: Target) -> Scalar:
+    """For x <= 0, e**(-x*x/2) times a slow function of x; the square is kept with what its rounding loses."""
+    x = n.args[0]
+    single = n.dtype is float32
+    a = limited(fn.fabs(x), 0.0, 15.0 if single else 40.0)
+    square = a * a
+    low = fn.fma(a, a, -square)
+    e = fn.exp(square * -0.5)
+    e = fn.fma(e, low * -0.5, e)
+    if single:
+        tail = e * poly((a - NDTR_CENTRE) / (a + NDTR_CENTRE), C.NDTR32)
+    else:
+        tail = e * scaled_erfc(a * math.sqrt(0.5)) * 0.5
+    return fn.where(x > 0, 1 - tail, tail)
+
+
+def erfc_wide(x: Scalar) -> Scalar:
+    """erfc in float64 to 2**-28, for float32 results (0 below their smallest)."""
+    a = limited(fn.fabs(x), 0.0, 12.0)
+    t = 1 / fn.fma(a, 0.5, 1.0)
+    tail = exp_wide(-(a * a)) * poly(t, C.ERFC40)
+    return fn.where(x < 0, 2 - tail, tail)
+
+
+def _erfc_tail(a: Scalar, target: Target) -> Scalar:
+    """erfc of a >= 0 in float64: e**(-a*a) times a polynomial of a map of a to [-1, 1]; a*a is split so that its rounding does no harm."""
+    b = limited(a, 0.0, 28.0)
+    square = b * b
+    low = fn.fma(b, b, -square)
+    e = fn.exp(-square)
+    return fn.fma(e, -low, e) * scaled_erfc(b)
+
+
+def scaled_erfc(a: Scalar) -> Scalar:
+    """e**(a*a) erfc(a) for a >= 0 in float64."""
+    t = (a - 2) / (a + 2)
+    return poly(t, C.ERFCX64)
+
+
+def erfinv(n: Scalar, target: Target) -> Scalar:
+    """A polynomial in w = -log(1 - x*x) near the middle, in sqrt(w) in the tails; float64 takes two Newton steps after it."""
+    x = n.args[0]
+    if n.dtype is float32:
+        return narrow(_erfinv_start(wide(x)))
+    y = _erfinv_start(x)
+    a = fn.fabs(x)
+    for _ in range(2):
+        b = fn.fabs(y)
+        error = fn.where(a < 0.5, fn.erf(b) - a, (1 - a) - fn.erfc(b))
+        step = error * (math.sqrt(math.pi) / 2) * fn.exp(b * b)
+        b = b - step / (1 + b * step)  # Halley
+        y = fn.where((a < 1) & (a > 0), fn.copysign(b, x), y)
+    return y
+
+
+def _erfinv_start(x: Scalar) -> Scalar:
+    """erfinv in float64 arithmetic to 2**-27."""
+    a = fn.fabs(x)
+    inside = limited((1 - a) * (1 + a), 2.0**-1000, 1.0)
+    w = -log_wide(inside)
+    near = poly(w, C.ERFINV_NEAR)
+    s = fn.sqrt(w)
+    far = fn.where(s < 4.1, poly(s, C.ERFINV_FAR), poly(s, C.ERFINV_END))
+    y = fn.where(w < 5, near, far) * x
+    y = fn.where(a < 1, y, fn.where(a == 1, fn.copysign(const(INF, float64), x), NAN))
+    return fn.where(fn.isnan(x), x, y)
