@@ -124,7 +124,7 @@ class Expression:
     # -- derivative
     def rule(self, layouts: Sequence[Layout], outs: Sequence[Layout], needs: tuple[bool, ...]) -> Rule | None:
         edges = tuple(i for i, need in enumerate(needs) if need)
-        if not edges:
+        if not edges or not any(o.dtype.category > 1 for o in outs):
             return None
         backward, save = self._derived(edges, tuple(layouts[i].dtype for i in edges), tuple(x.dtype for x in layouts))
         shapes = [layouts[i].shape for i in edges]

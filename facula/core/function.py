@@ -69,13 +69,14 @@ AROUND: list[Callable[[Plan, Sequence[Any], Any], Any]] = []
 class Function:
     """A public name: its overloads, and how a call of it is bound. `variant`: function, method, in_place, reflected, operator."""
 
-    __slots__ = ("doc", "entry", "name", "ops", "public", "schemas", "title", "variant")
+    __slots__ = ("doc", "entry", "name", "ops", "public", "schemas", "title", "values", "variant")
 
     def __init__(self, name: str, ops_: Sequence[Op], variant: str) -> None:
         self.name, self.ops, self.variant = name, list(ops_), variant
         self.title = name
         self.schemas = [op.schema for op in self.ops]
         self.doc = signature_text(self.ops[0], name, variant) + (self.ops[0].block.__doc__ or "")
+        self.values = any(getattr(op.block, "special", ()) for op in self.ops)
         self.entry = objects.Entry(self.handle, self._mask(), self)
 
     def _mask(self) -> int:
@@ -84,7 +85,7 @@ class Function:
         width = max((s.positional for s in self.schemas), default=0)
         for i in range(min(width, 62)):
             here = [(op, op.schema.params[i]) for op in self.ops if i < op.schema.positional]
-            if all((p.is_operand or p.is_tensor) and p.name not in getattr(op.block, "static", ()) for op, p in here):
+            if all((p.is_operand or p.is_tensor) and p.name not in getattr(op.block, "static", ()) and p.name not in getattr(op.block, "special", ()) for op, p in here):
                 mask |= 1 << i
         return mask
 
@@ -135,6 +136,8 @@ class Function:
             places.append(found)
         for i, a in enumerate(arguments):
             if i in places:
+                if type(a) is float and self.values and not self.entry.mask >> i & 1:
+                    return  # some values of this argument have bodies of their own
                 continue
             if type(a) is float or (type(a) is int and self.entry.mask >> i & 1):
                 return  # its value decided something: the key does not hold it
@@ -174,23 +177,27 @@ def publish() -> None:
     """Make the public functions of every operator that has been declared: namespaces, Tensor methods, in-place variants."""
     for name, family in list(FAMILIES.items()):
         block = family[0].block
-        shown = block.public or name
-        if getattr(ops, "__dict__", {}).get(shown) is not None:
-            continue
-        paths = " ".join(op.block.paths for op in family).split()
-        function = _function(shown, family)
-        setattr(ops, shown, function)
-        for path in paths:
-            if path != "Tensor":
-                PUBLIC[(path, shown)] = function
-        if "Tensor" in paths:
-            _method(shown, [op for op in family if "Tensor" in op.block.paths.split()])
-        if any(op.block.in_place for op in family):
-            _in_place(shown, [op for op in family if op.block.in_place], paths)
+        for shown in (block.public or name, *block.aliases.split()):
+            if vars(ops).get(shown) is None:
+                _publish(shown, family)
+
+
+def _publish(shown: str, family: list[Op]) -> None:
+    """One public name, wherever the blocks say it appears."""
+    paths = " ".join(op.block.paths for op in family).split()
+    function = _function(shown, family)
+    setattr(ops, shown, function)
+    for path in paths:
+        if path != "Tensor":
+            PUBLIC[(path, shown)] = function
+    if "Tensor" in paths:
+        _method(shown, [op for op in family if "Tensor" in op.block.paths.split()])
+    if any(op.block.in_place for op in family):
+        _in_place(shown, [op for op in family if op.block.in_place], paths)
 
 
 def _function(name: str, family: list[Op]) -> Any:
-    if len(family) == 1 and family[0].kind == "composite":
+    if _direct(family):
         compose = family[0].block.compose
         compose.__name__ = compose.__qualname__ = name
         compose.__doc__ = compose.__doc__ or family[0].block.__doc__
@@ -200,10 +207,15 @@ def _function(name: str, family: list[Op]) -> Any:
     return made.public
 
 
+def _direct(family: list[Op]) -> bool:
+    """Whether the public function is `compose` itself."""
+    return len(family) == 1 and family[0].kind == "composite" and not family[0].block.through_binder
+
+
 def _method(name: str, family: list[Op]) -> None:
     if hasattr(objects.Tensor, name) and name in vars(objects.Tensor):
         return
-    if len(family) == 1 and family[0].kind == "composite":
+    if _direct(family):
         setattr(objects.Tensor, name, family[0].block.compose)
         return
     made = Function(name, family, "method")

@@ -9,7 +9,7 @@ from . import objects
 from .modes import MODE, sync
 
 
-def disabled(cls: type, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+def disabled(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
     """A `__torch_function__` that lets calls pass as if it were not there."""
     before = MODE.overrides_off
     MODE.overrides_off = before + 1

@@ -41,10 +41,18 @@ class Call:
         return [t._layout for t in self.tensors]
 
 
+def fixed(block: Any, name: str, value: Any) -> bool:
+    """Whether a number is part of the plan (and of the body) rather than an operand of its runs."""
+    if name in getattr(block, "static", ()):
+        return True
+    special = getattr(block, "special", None)
+    return special is not None and name in special and special[name](value)
+
+
 def gather(op: Op, bound: Sequence[Any]) -> Call:
     tensors: list[Any] = []
     numbers: list[Any] = []
-    static = getattr(op.block, "static", ())
+    block = op.block
     for p, value in zip(op.schema.params, bound):
         if value is None:
             continue
@@ -53,9 +61,9 @@ def gather(op: Op, bound: Sequence[Any]) -> Call:
                 tensors += [t for t in value if t is not None]
             elif isinstance(value, objects.Tensor):
                 tensors.append(value)
-            else:
+            elif not fixed(block, p.name, value):
                 numbers.append(value)
-        elif p.is_operand and p.name not in static and not isinstance(value, str):
+        elif p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             numbers.append(value)
     grad = MODE.grad
     return Call(op, bound, tensors, numbers, tuple(grad and wants(t) for t in tensors))
@@ -63,14 +71,14 @@ def gather(op: Op, bound: Sequence[Any]) -> Call:
 
 def key_of(call: Call) -> tuple[Any, ...]:
     """What the plan depends on: layouts, types of numbers, values of everything else."""
-    static = getattr(call.op.block, "static", ())
+    block = call.op.block
     parts: list[Any] = [call.op, call.needs]
     for p, value in zip(call.op.schema.params, call.bound):
         if isinstance(value, objects.Tensor):
             parts.append(value._layout)
         elif p.is_list and p.is_tensor and value is not None:
             parts.append(tuple(None if t is None else t._layout for t in value))
-        elif p.is_operand and p.name not in static and value is not None:
+        elif p.is_operand and value is not None and not fixed(block, p.name, value):
             # a complex number is part of the body
             parts.append(value if isinstance(value, complex) else type(value))
         else:
@@ -205,17 +213,21 @@ def _maker(call: Call, name: str, parameter: inspect.Parameter, places: dict[str
 
 
 # -- pointwise
-def promotion_words(op: Op) -> dict[str, str]:
-    found = op.cache.get("promotion")
+def promotion_words(call: Call) -> dict[str, str]:
+    spelled = call.op.block.promotion
+    line = spelled(*call.bound) if callable(spelled) else spelled
+    found = call.op.cache.get(("promotion", line))
     if found is None:
-        words = op.block.promotion.replace(";", " ").split()
-        found = op.cache["promotion"] = {w.partition("=")[0]: w.partition("=")[2] for w in words}
+        found = call.op.cache["promotion", line] = {w.partition("=")[0]: w.partition("=")[2] for w in line.split()}
     return found
 
 
 def common_dtype(call: Call) -> DType:
     """The type that the operands are promoted to."""
-    words = promotion_words(call.op)
+    words = promotion_words(call)
+    if not call.tensors:
+        got = ", ".join(type(v).__name__ for v in call.bound)
+        raise refuse(TypeError, f"{call.op.name}() received an invalid combination of arguments - got ({got}), but expected one of:\n * ({call.op.schema.text})\n")
     kept = words.get("keep", "").split(",")
     named = [(p, v) for p, v in zip(call.op.schema.params, call.bound) if p.name not in kept and v is not None]
     tensors = [v for p, v in named if isinstance(v, objects.Tensor)]
@@ -243,9 +255,11 @@ def expression_for(call: Call) -> Expression:
     """The block's scalar body traced for these types."""
     op, block = call.op, call.op.block
     common = common_dtype(call)
-    words = promotion_words(op)
+    if block.check is not None:
+        block.check(*(v._layout if isinstance(v, objects.Tensor) else v for v in call.bound))
+    words = promotion_words(call)
     kept = words.get("keep", "").split(",")
-    static = getattr(block, "static", ())
+    half = common.compute is not common and "rounded" in words
     arguments: list[Any] = []
     kinds: list[DType] = []
     signature: list[Any] = [common]
@@ -256,13 +270,14 @@ def expression_for(call: Call) -> Expression:
             arguments.append((input, tensor, kind, None))
             signature.append(("tensor", kind))
             tensor += 1
-        elif value is not None and (p.is_operand or p.type == "Tensor|Scalar") and p.name not in static and not isinstance(value, str):
+        elif value is not None and p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             kind = _number_kind(value, common)
             if isinstance(value, complex):
                 arguments.append((const, value, d.complex128 if common is d.complex128 else d.complex64, common.compute))
                 signature.append(value)
             else:
-                arguments.append((number, len(kinds), kind, common.compute if p.type != "float" or common.is_complex else None))
+                into = common.compute if p.type != "float" or common.is_complex else None
+                arguments.append((number, len(kinds), kind, into if not half or into is None else common))
                 signature.append(("number", kind))
             kinds.append(kind)
         else:
@@ -272,7 +287,9 @@ def expression_for(call: Call) -> Expression:
     found = op.cache.get(key)
     if found is None:
         leaves = [_leaf(a) if isinstance(a, tuple) and len(a) == 4 and callable(a[0]) else a for a in arguments]
-        body = block.scalar(*leaves)
+        if half:
+            leaves = [cast(x, common.compute) if isinstance(x, Scalar) and x.dtype is common else x for x in leaves]
+        body = block.scalar(*leaves, common=common) if "common" in inspect.signature(block.scalar).parameters else block.scalar(*leaves)
         bodies = body if isinstance(body, (tuple, list)) else (body,)
         result = d.bool_ if "bool" in words else common.real if "real" in words else common
         typed = [_typed(b, common.compute) for b in bodies]
@@ -308,7 +325,28 @@ def _memory_type(b: Scalar, result: DType, common: DType) -> DType:
 
 
 def plan_pointwise(call: Call) -> Plan:
-    return expression_for(call).plan(call.layouts, call.needs)
+    expression, gradient = expression_for(call), call.op.block.gradient
+    plan = expression.plan(call.layouts, call.needs if gradient == "from scalar" else (False,) * len(call.needs))
+    plan.wrap = named_result(call.op) if len(plan.outs) > 1 else None
+    if callable(gradient) and any(call.needs):
+        rule = rule_for(call, [o for o, *_ in plan.outs])
+        plan.rule = rule and shrunk(rule)
+    if guard := guard_of(call):
+        return PythonPlan(call.op, lambda operands: (guard(*_rebound(call, operands)), plan.run(operands))[1])
+    return plan
+
+
+def guard_of(call: Call) -> Callable[..., None] | None:
+    """What the block checks in the values of its arguments before every run on integers: the kernels have no way to refuse."""
+    guard = call.op.block.guard
+    return guard if guard is not None and not _floats(common_dtype(call)) else None
+
+
+def shrunk(rule: Rule) -> Rule:
+    """A written gradient speaks of broadcast shapes: what reaches a smaller operand is summed."""
+    run, wants = rule.backward, [x.shape for x in rule.inputs]
+    rule.backward = lambda grads, values, wanted: [g if g is None or g.shape == s else ops.sum_to_size(g, s) for g, s in zip(run(grads, values, wanted), wants)]
+    return rule
 
 
 # -- movement
@@ -446,7 +484,7 @@ def _rebound(call: Call, operands: Sequence[Any]) -> list[Any]:
     """The call's arguments with this run's operands in the places of those it was planned with."""
     out: list[Any] = []
     t, n = 0, len(call.tensors)
-    static = getattr(call.op.block, "static", ())
+    block = call.op.block
     for p, value in zip(call.op.schema.params, call.bound):
         if isinstance(value, objects.Tensor):
             out.append(operands[t])
@@ -457,7 +495,7 @@ def _rebound(call: Call, operands: Sequence[Any]) -> list[Any]:
                 items.append(None if x is None else operands[t])
                 t += x is not None
             out.append(items)
-        elif value is not None and (p.is_operand or p.type == "Tensor|Scalar") and p.name not in static and not isinstance(value, str):
+        elif value is not None and p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             out.append(operands[n])
             n += 1
         else:

@@ -10,7 +10,10 @@ from ..base.device import contiguous_format
 from ..base.device import strided as STRIDED
 from ..base.device import channels_last
 from ..base.errors import refuse
+from ..base.settings import SETTINGS
+from ..base.size import Size
 from ..spec.binder import BINDER
+from ..spec.registry import ops
 from . import objects, overrides
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
@@ -299,6 +302,42 @@ class Methods:
 
     __torch_function__ = classmethod(overrides.default)
 
+    # -- subclasses
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Tensor(2, 3): uninitialised; Tensor([...]): these values; Tensor(tensor): the same storage. Always the default floating type."""
+        device = kwargs.pop("device", None)
+        data = kwargs.pop("data", None)
+        if kwargs:
+            raise TypeError(f"new() got an unexpected keyword argument '{next(iter(kwargs))}'")
+        if data is not None:
+            args = (data,)
+        if len(args) == 1 and isinstance(args[0], Tensor):
+            made = args[0].detach()
+        elif len(args) == 1 and not isinstance(args[0], (int, Size)):
+            made = ops.tensor(args[0], dtype=SETTINGS.default_dtype, device=device)
+        else:
+            made = ops.empty(tuple(args[0]) if args and isinstance(args[0], Size) else args, device=device)
+        return made if cls is Tensor else objects.alias(cls, made, made._layout, 0)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    @staticmethod
+    def _make_subclass(cls: type, data: Any, require_grad: bool = False, dispatch_sizes_strides_policy: Any = None, dispatch_device: bool = False, device_for_backend_keys: Any = None) -> Any:
+        """A tensor of a subclass on the storage of `data`, without history."""
+        if not isinstance(data, Tensor):
+            raise TypeError(f"_make_subclass(): argument 'data' (position 2) must be Tensor, not {type(data).__name__}")
+        out = objects.alias(cls, data, data._layout, 0)
+        if require_grad:
+            out.requires_grad_(True)
+        return out
+
+    def as_subclass(self, cls: type) -> Any:
+        """The same tensor, with its history, as a subclass."""
+        out = objects.alias(cls, self, self._layout, 0)
+        out._node, out._flags, out._root, out._viewed = self._node, self._flags, self._root, self._viewed
+        return out
+
 
 def overridden_type(t: Any) -> bool:
     return type(t).__torch_function__ is not Tensor.__torch_function__ and type(t).__torch_function__ is not overrides.disabled_method
@@ -334,7 +373,7 @@ def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
 
 
 for _name, _value in list(vars(Methods).items()):
-    if _name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__static_attributes__", "__firstlineno__"):
+    if _name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__static_attributes__", "__firstlineno__", "__annotations__"):
         setattr(Tensor, _name, _value)
 Tensor.__module__ = "facula"
 Tensor.__doc__ = "A multi-dimensional array of one element type, with history for differentiation."

@@ -15,7 +15,7 @@ from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE
 from .native import fields as F
-from .planner import expression_for, gather, key_of
+from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before "
@@ -150,6 +150,8 @@ def _write_direct(op: Op, call: Any, target: Any, title: str) -> Any:
                 raise refuse_cast(expression.outputs[0], target.dtype)
             return None
         plan = PLANS[key] = expression.plan(call.layouts, (False,) * len(call.tensors), tuple(shape), into=target._layout)
+    if op.block.guard is not None and (guard := guard_of(call)):
+        guard(*call.bound)
     return plan.run([*call.tensors, *call.numbers])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base.errors import refuse
-from ..core import Tensor, disabled_torch_function
+from ..core import Tensor, disabled_torch_function, objects
 
 
 class Parameter(Tensor):
@@ -48,6 +48,9 @@ class Parameter(Tensor):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return rebuild_parameter, (self.data, self.requires_grad)
+
+
+objects.set_parameter(Parameter)  # calls with parameters take the same road as plain tensors
 
 
 def rebuild_parameter(data: Tensor, requires_grad: bool) -> Parameter:

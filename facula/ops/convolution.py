@@ -1,0 +1,300 @@
+"""Convolution and its transpose in one to three dims. Compute-bound: the kernels in `kernel/convolution` run near the FMA peak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.errors import refuse
+from ..core.layout import Layout, layout
+from ..core.result import Result
+from ..core.tensor import Tensor
+from ..kernel import convolution as kernels
+from ..spec.block import Composite, Fused
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import each, normal, refused, sample
+
+GEOMETRY = "int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups"
+
+
+def result_shape(
+    x: Sequence[int], w: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int
+) -> tuple[int, ...]:
+    """(N, O, *R) of a convolution, or of a transposed one (w: (C, O / groups, *K))."""
+    space = []
+    for i, n in enumerate(x[2:]):
+        k = dilation[i] * (w[2 + i] - 1) + 1
+        space.append((n - 1) * stride[i] - 2 * padding[i] + k + output_padding[i] if transposed else (n + 2 * padding[i] - k) // stride[i] + 1)
+    return (x[0], w[1] * groups if transposed else w[0], *space)
+
+
+def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> None:
+    """PyTorch's refusals, in its order."""
+    n = w.ndim - 2
+    for name, values, least in (("padding", padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)):
+        if any(v < least for v in values):
+            raise refuse(RuntimeError, "negative padding is not supported" if name == "padding" else f"non-positive {name} is not supported", received=f"{name}={tuple(values)}")
+    if groups <= 0:
+        raise refuse(RuntimeError, f"expected groups to be greater than 0, but got groups={groups}")
+    if x.ndim != n + 2:
+        raise refuse(RuntimeError, f"Expected {n + 2}-dimensional input for {n + 2}-dimensional weight {list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead")
+    if x.dtype is not w.dtype:
+        raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and weight type ({_cpp(w)}) should be the same")
+    if bias is not None and bias.dtype is not x.dtype:
+        raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
+    channels = w.shape[0] if transposed else w.shape[1] * groups
+    word = "transposed=1, weight" if transposed else "weight"
+    if transposed:
+        if x.shape[1] != w.shape[0]:
+            raise refuse(
+                RuntimeError,
+                f"Given transposed=1, weight of size {list(w.shape)}, expected input{list(x.shape)} to have {channels} channels, but got {x.shape[1]} channels instead",
+                received=f"input {tuple(x.shape)}", expected=f"{channels} channels",
+            )  # fmt: skip
+        outputs = w.shape[1] * groups
+    else:
+        if w.shape[0] < groups:
+            raise refuse(RuntimeError, f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {list(w.shape)} instead")
+        if w.shape[0] % groups:
+            raise refuse(RuntimeError, f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {list(w.shape)} instead")
+        if x.shape[1] != channels:
+            raise refuse(
+                RuntimeError,
+                f"Given groups={groups}, {word} of size {list(w.shape)}, expected input{list(x.shape)} to have {channels} channels, but got {x.shape[1]} channels instead",
+                received=f"input {tuple(x.shape)}", expected=f"{channels} channels",
+            )  # fmt: skip
+        outputs = w.shape[0]
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != outputs):
+        given = f"transposed=1, weight of size {list(w.shape)}" if transposed else f"weight of size {list(w.shape)}"
+        raise refuse(RuntimeError, f"Given {given}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias.shape)} instead")
+    if not transposed:
+        padded = [s + 2 * p for s, p in zip(x.shape[2:], padding)]
+        reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:])]
+        if any(r > s for r, s in zip(reach, padded)):
+            raise refuse(
+                RuntimeError,
+                f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
+            )
+
+
+def _cpp(x: Layout) -> str:
+    return f"CPU{scalar_type_name(x.dtype)}Type" if x.dtype.name == "bfloat16" else {"float32": "float", "float64": "double", "float16": "c10::Half", "int64": "long int"}.get(x.dtype.name, f"{scalar_type_name(x.dtype)}Tensor")
+
+
+class Convolution(Fused):
+    """y = x * w + bias; x (N, C, *S), w (O, C / groups, *K), or (C, O / groups, *K) when transposed."""
+
+    schema = f"convolution(Tensor input, Tensor weight, Tensor? bias, {GEOMETRY}) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, w: Layout, bias: Layout | None, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Result:
+        check(x, w, bias, stride, padding, dilation, transposed, output_padding, groups)
+        if x.dtype.is_complex or not x.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"slow_conv2d_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
+        out = layout(result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups), x.dtype)
+        run = kernels.backward_input if transposed else kernels.forward
+        return Result((out,), run(out, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias is not None))
+
+    @staticmethod
+    def gradient(
+        g: Tensor, input: Tensor, weight: Tensor, bias: Layout | None, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, needs: Sequence[bool]
+    ) -> tuple[Any, ...]:
+        geometry = stride, padding, dilation, transposed, output_padding, groups
+        gx = ops.convolution_input(g, weight, tuple(input.shape), *geometry) if needs[0] else None
+        gw = ops.convolution_weight(g, input, tuple(weight.shape), *geometry) if needs[1] else None
+        gb = g.sum((0, *range(2, g.ndim))) if len(needs) > 2 and needs[2] else None
+        return gx, gw, gb
+
+
+class ConvolutionInput(Fused):
+    """The gradient of a convolution's input, of shape `size`."""
+
+    schema = f"convolution_input(Tensor grad, Tensor weight, int[] size, {GEOMETRY}) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(g: Layout, w: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Result:
+        out = layout(size, g.dtype)
+        run = kernels.forward if transposed else kernels.backward_input
+        return Result((out,), run(out, g, w, stride=stride, padding=padding, dilation=dilation, groups=groups))
+
+    @staticmethod
+    def gradient(g: Tensor, grad: Tensor, weight: Tensor, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, needs: Any) -> tuple[Any, ...]:
+        geometry = stride, padding, dilation, transposed, output_padding, groups
+        gg = ops.convolution(g, weight, None, *geometry) if needs[0] else None
+        gw = ops.convolution_weight(grad, g, tuple(weight.shape), *geometry) if needs[1] else None
+        return gg, gw
+
+
+class ConvolutionWeight(Fused):
+    """The gradient of a convolution's weight, of shape `size`."""
+
+    schema = f"convolution_weight(Tensor grad, Tensor input, int[] size, {GEOMETRY}) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(g: Layout, x: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Result:
+        out = layout(size, g.dtype)
+        image, result = (g, x) if transposed else (x, g)
+        schedule = kernels.backward_weight(out, result, image, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        return Result((out,), swapped(schedule) if transposed else schedule)
+
+    @staticmethod
+    def gradient(g: Tensor, grad: Tensor, input: Tensor, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, needs: Any) -> tuple[Any, ...]:
+        geometry = stride, padding, dilation, transposed, output_padding, groups
+        gg = ops.convolution(input, g, None, *geometry) if needs[0] else None
+        gx = ops.convolution_input(grad, g, tuple(input.shape), *geometry) if needs[1] else None
+        return gg, gx
+
+
+def swapped(schedule: Any) -> Any:
+    """The schedule with its two tensor inputs exchanged."""
+    from dataclasses import replace
+
+    from ..kernel.launch import In
+
+    launches = tuple(replace(x, words=tuple(In(1 - w.index, w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    return replace(schedule, launches=launches)
+
+
+def spread(value: Any, n: int, name: str) -> tuple[int, ...]:
+    """One int for all dims, or one per dim."""
+    if isinstance(value, int) or not hasattr(value, "__iter__"):
+        return (value.__index__(),) * n
+    items = tuple(v.__index__() for v in value)
+    if len(items) == 1:
+        return items * n
+    if len(items) != n:
+        raise refuse(RuntimeError, f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(items)}")
+    return items
+
+
+def _batched(x: Tensor, n: int, title: str) -> tuple[Tensor, bool]:
+    if x.ndim == n + 1:
+        return x.unsqueeze(0), True
+    if x.ndim != n + 2:
+        raise refuse(RuntimeError, f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {title}, but got input of size: {list(x.shape)}")
+    return x, False
+
+
+def _forward(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
+    x, single = _batched(input, n, f"conv{n}d")
+    strides, dilations = spread(stride, n, "stride"), spread(dilation, n, "dilation")
+    if isinstance(padding, str):
+        x, pads = _named_padding(x, weight, padding, strides, dilations, n)
+    else:
+        pads = spread(padding, n, "padding")
+    y = ops.convolution(x, weight, bias, strides, pads, dilations, False, (0,) * n, groups)
+    return y.squeeze(0) if single else y
+
+
+def _named_padding(x: Tensor, weight: Tensor, padding: str, stride: tuple[int, ...], dilation: tuple[int, ...], n: int) -> tuple[Tensor, tuple[int, ...]]:
+    """"valid" is no padding; "same" pads so that the extents stay, the odd element at the end."""
+    if padding == "valid":
+        return x, (0,) * n
+    if padding != "same":
+        raise refuse(RuntimeError, f"Invalid padding string: '{padding}'", expected="'valid' or 'same'")
+    if any(s != 1 for s in stride):
+        raise refuse(RuntimeError, "padding='same' is not supported for strided convolutions")
+    total = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:])]
+    low = tuple(t // 2 for t in total)
+    if any(t % 2 for t in total):
+        ends: list[int] = []
+        for t in reversed(total):
+            ends += [0, t % 2]
+        x = ops.constant_pad_nd(x, tuple(ends), 0)
+    return x, low
+
+
+def _transpose(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any) -> Tensor:
+    x, single = _batched(input, n, f"conv_transpose{n}d")
+    strides, dilations, extra = spread(stride, n, "stride"), spread(dilation, n, "dilation"), spread(output_padding, n, "output_padding")
+    for s, d, e in zip(strides, dilations, extra):
+        if e >= max(s, d):
+            raise refuse(RuntimeError, f"output padding must be smaller than either stride or dilation, but got output_padding_height: {e} stride_height: {s} dilation_height: {d}")
+    y = ops.convolution(x, weight, bias, strides, spread(padding, n, "padding"), dilations, True, extra, groups)
+    return y.squeeze(0) if single else y
+
+
+class Conv1d(Composite):
+    """input (N, C, L) or (C, L) with weight (O, C / groups, K)."""
+
+    schema = 'conv1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor'
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+        return _forward(1, input, weight, bias, stride, padding, dilation, groups)
+
+    samples = [sample(normal(2, 3, 7), normal(4, 3, 3), normal(4)), sample(normal(2, 4, 7), normal(4, 2, 3), None, 2, 1, 2, 2)]
+
+
+class Conv2d(Composite):
+    """input (N, C, H, W) or (C, H, W) with weight (O, C / groups, KH, KW)."""
+
+    schema = 'conv2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor'
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+        return _forward(2, input, weight, bias, stride, padding, dilation, groups)
+
+    samples = [sample(normal(2, 3, 6, 5), normal(4, 3, 3, 3), normal(4), 1, 1), sample(normal(1, 4, 6, 6), normal(4, 1, 3, 3), None, 2, 1, 1, 4)]
+    refusals = each(refused(normal(1, 3, 5, 5), normal(4, 2, 3, 3), raises=RuntimeError, match="to have 2 channels, but got 3 channels instead"))
+
+
+class Conv3d(Composite):
+    """input (N, C, D, H, W) or (C, D, H, W) with weight (O, C / groups, KD, KH, KW)."""
+
+    schema = 'conv3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor'
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+        return _forward(3, input, weight, bias, stride, padding, dilation, groups)
+
+    samples = [sample(normal(1, 2, 4, 4, 4), normal(3, 2, 2, 2, 2), normal(3))]
+
+
+class ConvTranspose1d(Composite):
+    """The transpose of conv1d; weight (C, O / groups, K)."""
+
+    schema = 'conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor'
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
+        return _transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+    samples = [sample(normal(2, 3, 5), normal(3, 4, 3), normal(4), 2, 1, 1)]
+
+
+class ConvTranspose2d(Composite):
+    """The transpose of conv2d; weight (C, O / groups, KH, KW)."""
+
+    schema = 'conv_transpose2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor'
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
+        return _transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+    samples = [sample(normal(1, 3, 4, 4), normal(3, 2, 2, 2), normal(2), 2)]
+
+
+class ConvTranspose3d(Composite):
+    """The transpose of conv3d; weight (C, O / groups, KD, KH, KW)."""
+
+    schema = 'conv_transpose3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor'
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
+        return _transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+    samples = [sample(normal(1, 2, 3, 3, 3), normal(2, 2, 2, 2, 2))]
