@@ -27,6 +27,8 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """a * sigmoid(b) for the two halves of `input` along `dim`. Dauphin et al. 2016, arXiv 1612.08083."""
+    if isinstance(input, Tensor) and input.dim() == 0:
+        raise refuse(RuntimeError, "glu does not support scalars because halving size must be even", received="a 0-dim tensor")
     return ops.glu(input, dim)
 
 

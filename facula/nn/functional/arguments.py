@@ -60,4 +60,4 @@ def sizes_with_default(sizes: Any, defaults: Any) -> Any:
     if len(defaults) <= len(sizes):
         raise refuse(ValueError, f"Input dimension should be at least {len(sizes) + 1}", received=f"input {tuple(defaults)}",
                      expected=f"at least {len(sizes) + 1} dimensions for output_size={tuple(sizes)}")  # fmt: skip
-    return [d if s is None else s for s, d in zip(sizes, defaults[-len(sizes) :], strict=True)]
+    return [d if s is None else s for s, d in zip(sizes, defaults[-len(sizes) :], strict=False)]

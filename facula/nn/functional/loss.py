@@ -248,7 +248,7 @@ def hinge_embedding_loss(
     reduction_code(reduction)
     need_tensors("hinge_embedding_loss", input=input, target=target)
     zero = ops.zeros_like(input)
-    apart = ops.where(target != 1, (margin - input).clamp_min(0), zero)
+    apart = ops.where(target != 1, ops.full_like(input, margin).sub_(input).clamp_min(0), zero)  # integers stay integers
     return reduced(apart + ops.where(target != -1, input, zero), reduction)
 
 
@@ -294,6 +294,10 @@ def _class_scores(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Ten
     if target.dtype != int64:
         kind = target.type().split(".")[-1].removesuffix("Tensor")
         raise refuse(RuntimeError, f"expected scalar type Long but found {kind}", received=str(target.dtype), expected="int64")
+    if not input.is_floating_point():
+        kernel = "multi_margin_loss_cpu_kernel" if name == "multi_margin_loss" else "multilabel_margin_loss_forward_out_frame"
+        kind = input.type().split(".")[-1].removesuffix("Tensor")
+        raise refuse(NotImplementedError, f"\"{kernel}\" not implemented for '{kind}'", received=str(input.dtype), expected="a floating dtype")
     return scores, target.reshape(scores.size(0), -1)
 
 
