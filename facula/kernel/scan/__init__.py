@@ -1,0 +1,5 @@
+"""Inclusive scans along one dim; the reducers of `kernel.reduction` and those that only scans have."""
+
+from __future__ import annotations
+
+from .nest import cummax_of, cummin_of, interpret_scan, scan

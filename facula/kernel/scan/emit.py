@@ -1,0 +1,209 @@
+"""Emission of inclusive scans along one dim.
+
+Words: addresses (outputs, inputs, then per state component the totals of pieces), sizes of the kept loops, length of the scanned dim,
+strides in elements (kept loops, then the scanned dim) of outputs and inputs, elements of a piece, pieces, numbers.
+
+    rows      item = (kept index, piece). A vector is scanned in registers by log2(n) shifted combinations, then the carry is put in
+              front; the carry's chain is one combination a vector. Pieces: `total` writes their last states, `follow` starts from them.
+    columns   item = (outer kept index, block of columns): lanes run along the last kept loop, the states of a block stay on the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...base.dtypes import DTYPES, dtype
+from ...runtime.ir import Function, Module, Value, vector
+from ..access import BROADCAST, INDEX, STRIDED, load, load_one, load_part, narrowed, store, store_one, store_part, widened
+from ..pointwise.cost import lanes_of, used_inputs
+from ..pointwise.emit import Odometer, Port
+from ..reduction.emit import COLUMNS
+from ..reduction.state import Folding, Held, Kept, State, mapped
+from ..scalar import Scalar, emit, parse
+
+
+@dataclass
+class Frame:
+    """What the forms read from the words. Strides are bytes (of an index: elements): kept loops, then the scanned dim."""
+
+    f: Function
+    outs: tuple[Port, ...]
+    ins: tuple[Port, ...]
+    lift: tuple[Scalar, ...]
+    finish: tuple[Scalar, ...]
+    fold: Folding
+    lanes: int
+    base: list[Value]
+    totals: list[Value]
+    kept: list[Value]
+    length: Value
+    steps: list[list[Value]]  # outputs, then inputs
+    piece: Value
+    pieces: Value
+    numbers: list[Any]
+
+    @property
+    def kinds(self) -> tuple[dtype, ...]:
+        return self.fold.kinds
+
+    def lifted(self, pointers: Sequence[Value], at: Value, loop: int, left: Value | None = None) -> State:
+        """States of a vector of elements from place `at` along loop `loop` on."""
+        f, n, values = self.f, self.lanes, []
+        used = used_inputs(self.lift)
+        for i, (name, kind) in enumerate(self.ins):
+            d, step, pointer = DTYPES[name], self.steps[len(self.outs) + i][loop], pointers[len(self.outs) + i]
+            if i not in used:
+                values.append(f.const(vector(n, "i64"), 0))  # not read
+            elif kind == INDEX:
+                values.append(f.splat(pointer + at * step, n) + f.lanes(vector(n, "i64"), list(range(n))) * f.splat(step, n))
+            else:
+                here = pointer if kind == BROADCAST else f.bytes(pointer, at * step)
+                stride = step.udiv(d.itemsize) if kind == STRIDED else None
+                raw = load(f, d, n, here, kind, stride) if left is None else load_part(f, d, n, here, kind, left, stride)
+                values.append(widened(f, raw, d))
+        out = emit(self.lift, f, values, self.numbers)
+        return [mapped(lambda v: v if v.type[0] == "<" else f.splat(v, n), [x])[0] for x in out]
+
+    def write(self, pointers: Sequence[Value], s: State, at: Value, loop: int, left: Value | None = None) -> None:
+        f, n = self.f, self.lanes
+        out = emit(self.finish, f, [*s, f.splat(self.length, n)], self.numbers)
+        for o, ((name, kind), v) in enumerate(zip(self.outs, out)):
+            d, step = DTYPES[name], self.steps[o][loop]
+            value = narrowed(f, mapped(lambda x: x if x.type[0] == "<" else f.splat(x, n), [v])[0], d)
+            here = f.bytes(pointers[o], at * step)
+            stride = step.udiv(d.itemsize) if kind == STRIDED else None
+            if left is None:
+                store(f, d, value, here, kind, stride)
+            else:
+                store_part(f, d, value, n, here, kind, left, stride)
+
+    def moved(self, pointers: Sequence[Value], offsets: Sequence[Value]) -> list[Value]:
+        kinds = [k for _, k in (*self.outs, *self.ins)]
+        return [p + o if k == INDEX else self.f.bytes(p, o) for p, o, k in zip(pointers, offsets, kinds)]
+
+    def total(self, at: Value) -> State:
+        """The state of slot `at` of the totals, as scalars."""
+        f = self.f
+        return [widened(f, load_one(f, d, f.bytes(p, at * d.itemsize)), d) for d, p in zip(self.kinds, self.totals)]
+
+    def put_total(self, s: State, at: Value) -> None:
+        f = self.f
+        for d, p, v in zip(self.kinds, self.totals, s):
+            store_one(f, d, narrowed(f, v, d), f.bytes(p, at * d.itemsize))
+
+
+def emit_scan(
+    module: Module, name: str, form: str, initial: str, lift: str, combine: str, finish: str,
+    outs: tuple[Port, ...], ins: tuple[Port, ...], numbers: tuple[str, ...], kept: int,
+) -> None:  # fmt: skip
+    """`form`: rows, total, carry, follow or columns."""
+    roots, start = parse(lift), parse(initial)
+    ports = (*outs, *ins)
+    lanes = lanes_of((*roots, *start), [DTYPES[d] for d, _ in ports], module.target.lanes)
+    with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
+        base = f.words(words, *("i64" if kind == INDEX else "ptr" for _, kind in ports))
+        place = len(ports)
+        totals = f.words(words, *["ptr"] * len(start), start=place)
+        place += len(start)
+        sizes = f.words(words, *["i64"] * (kept + 1), start=place)
+        place += kept + 1
+        steps: list[list[Value]] = []
+        for d, kind in ports:
+            unit = 1 if kind == INDEX else DTYPES[d].itemsize
+            steps.append([s * unit for s in f.words(words, *["i64"] * (kept + 1), start=place)])
+            place += kept + 1
+        piece, pieces = f.words(words, "i64", "i64", start=place)
+        place += 2
+        values: list[Any] = []
+        for kind in numbers:
+            parts = f.words(words, *kind.split("+"), start=place)
+            place += len(parts)
+            values.append(tuple(parts) if len(parts) == 2 else parts[0])
+        frame = Frame(
+            f, outs, ins, roots, parse(finish), Folding(f, start, parse(combine)), lanes, base, totals, sizes[:-1], sizes[-1], steps,
+            piece, pieces, values,
+        )  # fmt: skip
+        if form == "columns":
+            _columns(frame, lo, hi)
+        elif form == "carry":
+            _carry(frame, lo, hi)
+        else:
+            _rows(frame, form, lo, hi)
+
+
+def _rows(frame: Frame, form: str, lo: Value, hi: Value) -> None:
+    f, fold, n = frame.f, frame.fold, frame.lanes
+    moves = [[*s[:-1], s[-1] * frame.piece] for s in frame.steps]
+    meter = Odometer(f, [*frame.kept, frame.pieces], moves, lo)
+    carry = Held(f, fold.start(n))
+    with f.range(lo, hi) as item:
+        here = frame.moved(frame.base, [o.v for o in meter.offsets])
+        carry.v = mapped(lambda v: f.splat(v, n), frame.total(item)) if form == "follow" else fold.start(n)
+        length = f.smin(frame.piece, frame.length - meter.counts[-1].v * frame.piece)
+        whole = length.udiv(n) * n
+        with f.range(0, whole, n) as i:
+            _step(frame, here, carry, i, None, form != "total")
+        with f.when(whole < length):
+            _step(frame, here, carry, whole, length - whole, form != "total")
+        if form == "total":
+            frame.put_total(mapped(lambda v: f.extract(v, n - 1), carry.v), item)
+        meter.advance()
+
+
+def _step(frame: Frame, here: list[Value], carry: Held, i: Value, left: Value | None, written: bool) -> None:
+    """One vector: scanned by itself, then behind the carry, whose next value is the carry with this vector's last lane."""
+    f, fold, n = frame.f, frame.fold, frame.lanes
+    s = frame.lifted(here, i, -1, left)
+    start = fold.start(n)
+    if left is not None and not written:  # lanes behind the end repeat an element: they must not count
+        s = fold.chosen(f.mask(n, left), s, start)
+    step = 1
+    while step < n:
+        index = [k - step if k >= step else n + k for k in range(n)]
+        s = fold.together(mapped(lambda a, b, index=index: f.shuffle(a, b, index), s, start), s)
+        step *= 2
+    before = carry.v
+    carry.v = fold.together(before, mapped(lambda v: f.shuffle(v, None, [n - 1] * n), s))
+    if written:
+        frame.write(here, fold.together(before, s), i, -1, left)
+
+
+def _carry(frame: Frame, lo: Value, hi: Value) -> None:
+    """Totals of a row's pieces become what stands before each piece. Item: one row."""
+    f, fold = frame.f, frame.fold
+    running = Held(f, fold.start(0))
+    with f.range(lo, hi) as row:
+        running.v = fold.start(0)
+        with f.range(0, frame.pieces) as p:
+            at = row * frame.pieces + p
+            own = frame.total(at)
+            frame.put_total(running.v, at)
+            running.v = fold.together(running.v, own)
+
+
+def _columns(frame: Frame, lo: Value, hi: Value) -> None:
+    f, fold, n = frame.f, frame.fold, frame.lanes
+    width = frame.kept[-1]
+    blocks = (width + COLUMNS - 1).udiv(COLUMNS)
+    meter = Odometer(f, [*frame.kept[:-1], blocks], [[*s[:-2], s[-2] * COLUMNS] for s in frame.steps], lo)
+    states = Kept(f, fold.kinds, COLUMNS)
+    with f.range(lo, hi):
+        here = frame.moved(frame.base, [o.v for o in meter.offsets])
+        columns = f.smin(width - meter.counts[-1].v * COLUMNS, COLUMNS)
+        whole = columns.udiv(n) * n
+        with f.range(0, columns, n) as c:
+            states.store(fold.start(n), c)
+        with f.range(0, frame.length) as r:
+            line = frame.moved(here, [r * s[-1] for s in frame.steps])
+            with f.range(0, whole, n) as c:
+                s = fold.together(states.load(n, c), frame.lifted(line, c, -2))
+                states.store(s, c)
+                frame.write(line, s, c, -2)
+            with f.when(whole < columns):
+                left = columns - whole
+                s = fold.together(states.load(n, whole), frame.lifted(line, whole, -2, left))
+                states.store(s, whole)
+                frame.write(line, s, whole, -2, left)
+        meter.advance()
