@@ -14,8 +14,8 @@ from ..core import Tensor, no_grad
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GAINS = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "conv_transpose1d": 1.0, "conv_transpose2d": 1.0, "conv_transpose3d": 1.0,
-         "sigmoid": 1.0, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}  # fmt: skip
+GAINS = {"linear": 1, "conv1d": 1, "conv2d": 1, "conv3d": 1, "conv_transpose1d": 1, "conv_transpose2d": 1, "conv_transpose3d": 1, "sigmoid": 1,
+         "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}  # fmt: skip
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -64,7 +64,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 
 
 def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None) -> Tensor:
-    """Normal, redrawn outside of [a, b], by the inverse of its distribution function."""
+    """Normal, redrawn outside of [a, b]: from the normal where most of it lies inside, else from the uniform by rejection."""
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn("mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.", stacklevel=2)
 
@@ -72,12 +72,34 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
     with no_grad():
-        low, high = below((a - mean) / std), below((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        if below((b - mean) / std) - below((a - mean) / std) > 0.3:  # the share inside; PyTorch changes its method here
+            return _redrawn_normal(tensor, mean, std, a, b, generator)
+        return _rejected_uniform(tensor, mean, std, a, b, generator)
+
+
+def _redrawn_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    bounds = ops.tensor([a, b], dtype=tensor.dtype).tolist()  # as the tensor's type rounds them
+    result = tensor.normal_(mean, std, generator=generator)
+    while True:
+        outside = (result < bounds[0]) | (result > bounds[1])
+        if not outside.any():
+            return tensor if result is tensor else tensor.copy_(result)
+        result = ops.where(outside, ops.empty_like(result).normal_(mean, std, generator=generator), result)
+
+
+def _rejected_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2  # logarithm of the density's maximum inside
+    candidates, chance = ops.empty_like(tensor), ops.empty_like(tensor)
+    result, pending = tensor.uniform_(a, b, generator=generator), None
+    candidates.copy_(tensor)
+    while True:
+        density = candidates.sub(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        rejected = chance.uniform_(generator=generator).log_().gt(density)
+        pending = rejected if pending is None else ops.where(pending, rejected, pending)
+        if not pending.any():
+            return tensor if result is tensor else tensor.copy_(result)
+        candidates.uniform_(a, b, generator=generator)
+        result = ops.where(pending, candidates, result)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

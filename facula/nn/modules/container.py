@@ -285,9 +285,8 @@ class ModuleDict(Module):
 
 def _pairs(given: Any, kind: str) -> Iterable[tuple[str, Any]]:
     if not isinstance(given, Iterable):
-        raise TypeError(f"{kind}s.update should be called with an iterable of key/value pairs, but got {type(given).__name__}"
-                        if kind == "ParametersDict" else f"{kind}.update should be called with an iterable of key/value pairs, but got "
-                        f"{type(given).__name__}")  # fmt: skip
+        word = "ParametersDict" if kind == "ParameterDict" else kind  # PyTorch's spelling in this one sentence
+        raise TypeError(f"{word}.update should be called with an iterable of key/value pairs, but got {type(given).__name__}")
     if isinstance(given, (Mapping, ModuleDict, ParameterDict)):
         return list(given.items())
     pairs = []
@@ -305,12 +304,12 @@ def _kept(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not is_parameter(value) else value
 
 
-def _described(value: Any) -> str:
+def _described(value: Any, name: Any) -> str:
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     size = "x".join(str(n) for n in value.size())
     kind = "Parameter" if is_parameter(value) else "Tensor"
-    return f"{kind} containing: [{typename(value)} of size {size}]"
+    return f"{kind} containing: [{name(value)} of size {size}]"
 
 
 class ParameterList(Module):
@@ -361,7 +360,7 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({place}): {_described(value)}" for place, value in enumerate(self))
+        return "\n".join(f"  ({place}): {_described(value, lambda v: v.dtype)}" for place, value in enumerate(self))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("ParameterList should not be called.")
@@ -458,7 +457,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({key}): {_described(value)}" for key, value in self.items())
+        return "\n".join(f"  ({key}): {_described(value, typename)}" for key, value in self.items())
 
     def __call__(self, input: Any) -> Any:
         raise RuntimeError("ParameterDict should not be called.")

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor, is_grad_enabled
 
@@ -277,6 +278,7 @@ class Gate:
         if not (is_grad_enabled() and any(args[i].requires_grad for i in places)):
             return args
         self.gated = True
+        self.like = [(args[i].shape, args[i].dtype, args[i].device) for i in places]
         passed = _identity().apply(self._leave, *[args[i] for i in places])
         return self._filled(args, places, passed)
 
@@ -292,6 +294,7 @@ class Gate:
         if not (is_grad_enabled() and any(values[i].requires_grad for i in places)):
             return result
         self.out_arity, self.out_places = len(values), places
+        self.out_like = [(values[i].shape, values[i].dtype, values[i].device) for i in places]
         passed = _identity().apply(self._enter, *[values[i] for i in places])
         filled = self._filled(tuple(values), places, passed)
         return filled[0] if single else type(result)(filled) if type(result) in (tuple, list) else type(result)(*filled)
@@ -325,10 +328,12 @@ class Gate:
                     raise refuse(RuntimeError, "Backward hook for Modules where no input requires gradient should always return None or None "
                                  "for all gradients.")  # fmt: skip
             self.grad_outputs = None
-        return tuple(full[i] for i in self.out_places)
+        grads = zip((full[i] for i in self.out_places), self.out_like, strict=True)  # hooks see None, the module zeros
+        return tuple(ops.zeros(s, dtype=d, device=v) if g is None else g for g, (s, d, v) in grads)
 
     def _leave(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """Backward leaves the module: its input gradients are known."""
+        grads = [ops.zeros(s, dtype=d, device=v) if g is None else g for g, (s, d, v) in zip(grads, self.like, strict=True)]
         full = self._packed(grads, self.places, self.arity)
         if self.grad_outputs is not None:
             for hook in self.hooks:

@@ -22,13 +22,15 @@ EXTRA_STATE = "_extra_state"
 DEFAULT: dict[str, Any] = {}  # the two methods that a module without extra state has, entered by `bind`
 
 
-class IncompatibleKeys(NamedTuple("IncompatibleKeys", [("missing_keys", list), ("unexpected_keys", list)])):
+class IncompatibleKeys(NamedTuple("_IncompatibleKeys", [("missing_keys", list), ("unexpected_keys", list)])):
     """What `load_state_dict` returns: names that the dict lacks, and names that the module lacks."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "<All keys matched successfully>" if not self.missing_keys and not self.unexpected_keys else super().__repr__()
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
 
     __str__ = __repr__
 
@@ -225,8 +227,8 @@ def load_state_dict(self: Module, state_dict: Mapping[str, Any], strict: bool = 
         outcome = IncompatibleKeys(missing, unexpected)
         for hook in module._load_state_dict_post_hooks.values():
             if hook(module, outcome) is not None:
-                raise refuse(AssertionError, "Hooks registered with ``register_load_state_dict_post_hook`` are notexpected to return new "
-                             "values, if incompatible_keys need to be modified,it should be done inplace.")  # fmt: skip
+                raise refuse(AssertionError, "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
+                             "values, if incompatible_keys need to be modified, it should be done inplace.")  # fmt: skip
 
     load(self, state)
     if strict:

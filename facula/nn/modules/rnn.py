@@ -373,10 +373,9 @@ class RNNCellBase(Module):
                          received=f"{tuple(input.shape)}", expected=f"(*, {self.input_size})")  # fmt: skip
         for place, state in enumerate(states):
             if x.size(0) != state.size(0):
-                raise refuse(RuntimeError, f"Input batch size {x.size(0)} doesn't match hidden{place} batch size {state.size(0)}"
-                             if mode == "LSTM" else f"Input batch size {x.size(0)} doesn't match hidden batch size {state.size(0)}")  # fmt: skip
+                raise refuse(RuntimeError, f"Input batch size {x.size(0)} doesn't match hidden{place} batch size {state.size(0)}")
             if state.size(1) != self.hidden_size:
-                raise refuse(RuntimeError, f"hidden{place if mode == 'LSTM' else ''} has inconsistent hidden_size: got {state.size(1)}, "
+                raise refuse(RuntimeError, f"hidden{place} has inconsistent hidden_size: got {state.size(1)}, "
                              f"expected {self.hidden_size}")  # fmt: skip
         states = STEPS[mode](ops.linear(x, self.weight_ih, self.bias_ih), states, self.weight_hh, self.bias_hh, None)
         return states if batched else tuple(s.squeeze(0) for s in states)

@@ -44,8 +44,8 @@ def _reparametrize_module(module: Any, parameters_and_buffers: Mapping[str, Tens
     if strict:
         unexpected, missing = set(given) - set(tied), set(tied) - set(given)
         if unexpected or missing:
-            parts = [f"Unexpected key(s): {', '.join(sorted(unexpected))}."] if unexpected else []
-            parts += [f"Missing key(s): {', '.join(sorted(missing))}."] if missing else []
+            parts = [f"Unexpected key(s): {', '.join(map(repr, sorted(unexpected)))}."] if unexpected else []
+            parts += [f"Missing key(s): {', '.join(map(repr, sorted(missing)))}."] if missing else []
             raise refuse(RuntimeError, f"Error(s) in reparametrizing for {module._get_name()}:\n\t" + "\n\t".join(parts))
     places = [(*_place(module, path), tensor) for path, tensor in given.items() if strict or path in tied]
     kept = [(table, name, table[name]) for table, name, _ in places]
@@ -72,7 +72,7 @@ def functional_call(module: Any, parameters_and_buffers: Any, args: Any = None, 
             merged.update(part)
         parameters_and_buffers = merged
     if not isinstance(parameters_and_buffers, Mapping):
-        raise refuse(ValueError, f"Expected parameters_and_buffers to be a dict, or a list/tuple of dicts, but got {type(parameters_and_buffers)}")
+        raise refuse(ValueError, f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameters_and_buffers)}")
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     with _reparametrize_module(module, parameters_and_buffers, tie_weights=tie_weights, strict=strict):
         return module(*args, **(kwargs or {}))
