@@ -12,11 +12,13 @@ from .base.dtypes import ALIASES, DTYPES, dtype
 from .base.size import Size
 from .core import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .core.function import PUBLIC
+from .ops import random as _random
 
 __version__ = "2.13.0"
 globals().update(DTYPES)
 globals().update(ALIASES)
 globals().update({name: function for (place, name), function in PUBLIC.items() if place == "torch"})
+globals().update({name: getattr(_random, name) for name in _random.FUNCTIONS})
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.function import operator, publish
 from ..spec.registry import ops as _table
 
-FAMILIES = ("arithmetic", "contraction", "conversion", "convolution", "creation", "movement", "reduction")
+FAMILIES = ("arithmetic", "contraction", "conversion", "convolution", "creation", "indexing", "joining", "movement", "random", "reduction")
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 publish()

@@ -9,7 +9,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.layout import Layout
 from ..core.tensor import Tensor
-from ..kernel.scalar import Scalar, cast, const, real, trunc_divide, where
+from ..kernel.scalar import Scalar, cast, const, trunc_divide, where
 from ..kernel.scalar import abs as scalar_abs
 from ..kernel.scalar import floor_divide as scalar_floor_divide
 from ..kernel.scalar import fmod as scalar_fmod
@@ -303,15 +303,9 @@ class Square(Pointwise):
 
     schema = "square(Tensor input) -> Tensor"
     dims = "*s -> *s"
-    promotion = "promote no_bool kernel=pow"
-
     @staticmethod
-    def promotion(x: Layout) -> str:  # type: ignore[override]
-        return "promote"
-
-    @staticmethod
-    def scalar(x: Scalar, common: DType) -> Scalar:
-        return x * x
+    def scalar(x: Scalar) -> Scalar:
+        return cast(x, d.int64) if x.dtype is d.bool_ else x * x
 
     samples = grid(input=PAIRS)
 
@@ -397,16 +391,8 @@ class Lerp(Pointwise):
     samples = grid(input=[normal(3, 5)], end=[normal(3, 5), normal(5)], weight=[0.25, 0.75, normal(3, 1)])
 
 
-def _reflected(name: str) -> None:
-    """Tensor.__radd__ and its like, as methods under their own names."""
-
-    def method(self: Tensor, other: Any) -> Any:
-        return getattr(ops, name)(other, self)
-
-    short = {"add": "radd", "sub": "rsub", "mul": "rmul", "div": "rtruediv", "pow": "rpow", "remainder": "rmod", "floor_divide": "rfloordiv"}[name]
-    method.__name__ = f"__{short}__"
-    setattr(Tensor, f"__{short}__", method)
-    if name == "div":
-        Tensor.__rdiv__ = method
+def __rdiv__(self: Tensor, other: Any) -> Any:  # noqa: N807 - the reflected quotient's old name, which PyTorch still has
+    return ops.div(other, self)
 
 
+Tensor.__rdiv__ = __rdiv__

@@ -253,3 +253,155 @@ class FromNumpy(Composite):
     samples = [sample(None)]
 
 
+
+
+def _plain(data: Any) -> Any:
+    """Nested sequences with tensors replaced by their values."""
+    if isinstance(data, Tensor):
+        return data.detach().tolist()
+    if isinstance(data, (list, tuple)):
+        return [_plain(x) for x in data]
+    return data
+
+
+def _has_tensor(data: Any) -> bool:
+    return isinstance(data, Tensor) or (isinstance(data, (list, tuple)) and any(_has_tensor(x) for x in data))
+
+
+def infer(array: Any, data: Any) -> DType:
+    """The type of Python data: default floating for floats, int64 for ints; a NumPy array keeps its own."""
+    if type(data).__module__ == "numpy":
+        kind = d.from_numpy(array.dtype)
+        if kind is None:
+            raise TypeError(f"can't convert np.ndarray of type {array.dtype.type.__module__}.{array.dtype.type.__name__}. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
+        return kind
+    if array.dtype.kind == "f":
+        return SETTINGS.default_dtype
+    if array.dtype.kind == "c":
+        return SETTINGS.default_dtype.to_complex()
+    if array.dtype.kind == "b":
+        return d.bool_
+    if array.dtype.kind in "iu":
+        return d.int64
+    raise TypeError(f"new(): invalid data type '{_odd(data)}'")
+
+
+def _odd(data: Any) -> str:
+    while isinstance(data, (list, tuple)) and data:
+        data = next((x for x in data if not isinstance(x, (int, float, bool, complex))), data[0])
+    return type(data).__name__
+
+
+def _ragged(data: Any, dim: int = 0) -> None:
+    """ValueError with PyTorch's sentence for rows of different lengths."""
+    if not isinstance(data, (list, tuple)) or not data or not isinstance(data[0], (list, tuple)):
+        return
+    n = len(data[0])
+    for x in data:
+        if not isinstance(x, (list, tuple)):
+            raise TypeError("not a sequence")
+        if len(x) != n:
+            raise ValueError(f"expected sequence of length {n} at dim {dim + 1} (got {len(x)})")
+        _ragged(x, dim + 1)
+
+
+def _scalar(value: Any, kind: DType) -> Tensor:
+    return fill(new((), kind, None, False), value)
+
+
+class TensorOf(Composite):
+    """A tensor of Python or NumPy data, always in memory of its own."""
+
+    schema = "tensor(any data, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False, bool pin_memory=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+        if isinstance(data, Tensor):
+            import warnings
+
+            warnings.warn(
+                "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+                UserWarning, stacklevel=2,
+            )  # fmt: skip
+            return data.detach().to(dtype or data.dtype, copy=True).requires_grad_(requires_grad)
+        if type(data) in (float, int, bool, complex):
+            if type(data) is int and dtype is None and not -(1 << 63) <= data < 1 << 63:
+                raise RuntimeError("Overflow when unpacking long long")
+            return _scalar(data, dtype or of_number(data)).requires_grad_(requires_grad)
+        return _from_data(data, dtype).requires_grad_(requires_grad)
+
+    samples = [sample([[1.0, 2.0], [3.0, 4.0]]), sample(3)]
+
+
+def _from_data(data: Any, dtype: DType | None) -> Tensor:
+    import numpy as np
+
+    if _has_tensor(data):
+        if dtype is None:
+            first = data
+            while not isinstance(first, Tensor):
+                first = first[0]
+            dtype = first.dtype
+        data = _plain(data)
+    try:
+        array = np.asarray(data)
+    except (ValueError, OverflowError) as error:
+        _ragged(data)
+        raise (RuntimeError("Overflow when unpacking long long") if isinstance(error, OverflowError) else ValueError(str(error))) from None
+    if array.dtype.kind == "O":
+        _ragged(data)
+        if isinstance(_first(data), int):
+            raise RuntimeError("Overflow when unpacking long long")
+        raise TypeError(f"must be real number, not {_odd(data)}") if dtype is not None and dtype.is_floating_point else RuntimeError(f"Could not infer dtype of {_odd(data)}")
+    if array.dtype.kind in "USV":
+        raise TypeError(f"new(): invalid data type '{_odd(data)}'")
+    kind = dtype or infer(array, data)
+    if kind.is_floating_point and array.dtype.kind in "iufb" and kind.numpy.itemsize >= 4 or array.dtype.kind == kind.numpy.kind or kind is d.bool_:
+        return ops.from_numpy(np.array(array, dtype=kind.numpy, order="C", copy=True).view(np.uint16 if kind is d.bfloat16 else kind.numpy)) if kind is not d.bfloat16 else _via(array, kind)
+    return _via(array, kind)
+
+
+def _first(data: Any) -> Any:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return data
+
+
+def _via(array: Any, kind: DType) -> Tensor:
+    """By way of the array's own type, converted as PyTorch converts."""
+    import numpy as np
+
+    own = array if d.from_numpy(array.dtype) is not None and array.dtype.name != "object" else array.astype(np.float64)
+    return ops.from_numpy(np.ascontiguousarray(own).reshape(array.shape).copy()).to(kind)
+
+
+class AsTensor(Composite):
+    """A tensor of the data: itself, or on a NumPy array's memory, where nothing has to change."""
+
+    schema = "as_tensor(any data, ScalarType? dtype=None, Device? device=None) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
+        if isinstance(data, Tensor):
+            return data if dtype is None else data.to(dtype)
+        if type(data).__module__ == "numpy" and hasattr(data, "__array_interface__") and getattr(data, "ndim", 0) and d.from_numpy(data.dtype) and all(s >= 0 for s in data.strides):
+            t = ops.from_numpy(data)
+            return t if dtype is None else t.to(dtype)
+        return ops.tensor(data, dtype=dtype)
+
+    samples = [sample([1.0, 2.0])]
+
+
+class ScalarTensor(Composite):
+    """A 0-dim tensor."""
+
+    schema = "scalar_tensor(Scalar s, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(s: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+        return _scalar(s, dtype or SETTINGS.default_dtype).requires_grad_(requires_grad)
+
+    samples = [sample(1.5)]

@@ -596,3 +596,40 @@ class Reshape(Composite):
     samples = [sample(normal(2, 3), (3, 2)), sample(normal(2, 3), (-1,))]
 
 
+
+
+class ViewAs(Composite):
+    """`view` with another tensor's shape."""
+
+    schema = "view_as(Tensor input, Tensor other) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, other: Tensor) -> Tensor:
+        return input.view(other._layout.shape)
+
+    samples = [sample(normal(2, 3), normal(3, 2))]
+
+
+class Flatten(Composite):
+    """The dims from `start_dim` to `end_dim` as one."""
+
+    schema = "flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        shape = input._layout.shape
+        n = len(shape)
+        a, b = wrap_dim(start_dim, n), wrap_dim(end_dim, n)
+        if a > b:
+            raise refuse(RuntimeError, "flatten() has invalid args: start_dim cannot come after end_dim")
+        if not n:
+            return input.reshape(1)
+        if a == b:
+            return input
+        merged = 1
+        for x in shape[a : b + 1]:
+            merged *= x
+        return input.reshape((*shape[:a], merged, *shape[b + 1 :]))
+
+    samples = [sample(normal(2, 3, 4)), sample(normal(2, 3, 4), 1)]

@@ -1,0 +1,265 @@
+"""Random numbers, with PyTorch's CPU streams: a seeded program gives the numbers that its author saw."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.device import device
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..base.settings import SETTINGS
+from ..core import writing
+from ..core.layout import layout
+from ..core.modes import MODE
+from ..core.plan import allocate, execute
+from ..core.tensor import Tensor
+from ..kernel import random as kernels
+from ..spec.binder import BINDER
+from ..spec.block import Composite
+from ..spec.registry import ops
+from ..spec.samples import normal as normal_sample
+from ..spec.samples import sample
+from .creation import new, size_of
+
+
+class Generator:
+    """A stream of random numbers (Mersenne Twister MT19937, as PyTorch's CPU generator)."""
+
+    def __init__(self, device: Any = "cpu") -> None:
+        self.device = _cpu(device)
+        self.state = kernels.State()
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of a seed."""
+        self.state.seed(_seed(seed))
+        return self
+
+    def seed(self) -> int:
+        """Start the stream of a seed drawn from the system; returns it."""
+        value = int.from_bytes(os.urandom(8), "little")
+        self.state.seed(value)
+        return value
+
+    def initial_seed(self) -> int:
+        return self.state.initial_seed
+
+    def get_state(self) -> Tensor:
+        """The state as a byte tensor in PyTorch's layout."""
+        return ops.tensor(list(self.state.get_state()), dtype=d.uint8)
+
+    def set_state(self, new_state: Tensor) -> None:
+        if not isinstance(new_state, Tensor) or new_state.dtype is not d.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        self.state.set_state(bytes(new_state.contiguous().tolist()))
+
+    def clone_state(self) -> Generator:
+        out = Generator()
+        out.state.set_state(self.state.get_state())
+        return out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.state.get_state(),)
+
+
+def _rebuild(state: bytes) -> Generator:
+    out = Generator()
+    out.state.set_state(state)
+    return out
+
+
+def _cpu(where: Any) -> Any:
+    where = device(where)
+    if where.type != "cpu":
+        raise refuse(RuntimeError, f"Device type {where.type.upper()} is not supported for torch.Generator() api.", received=str(where), expected="cpu")
+    return where
+
+
+def _seed(seed: Any) -> int:
+    value = int(seed)
+    if not -(1 << 63) <= value < 1 << 64:
+        raise refuse(RuntimeError, "Overflow when unpacking long long", received=f"seed {value}", expected="a seed of 64 bits")
+    return value & ((1 << 64) - 1)
+
+
+default_generator = Generator()
+BINDER.generator = Generator
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seeds the default generator."""
+    return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    return default_generator.initial_seed()
+
+
+def seed() -> int:
+    return default_generator.seed()
+
+
+def get_rng_state() -> Tensor:
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    default_generator.set_state(new_state)
+
+
+def _state(generator: Generator | None) -> int:
+    return (generator or default_generator).state.address
+
+
+def draw(target: Tensor, schedule: Any, generator: Generator | None, *numbers: Any) -> Tensor:
+    """Fill a contiguous tensor; another one by way of a contiguous buffer."""
+    execute(schedule, [target], [], [_state(generator), *numbers])
+    return target
+
+
+def _fill(self: Tensor, title: str, make: Any, generator: Generator | None, *numbers: Any) -> Tensor:
+    """The in-place form: refusals, the draw, the version counter; history ends here."""
+    writing.check_target(self, title)
+    writing.check_leaf(self)
+    if not self._layout.numel:
+        return self
+    if self._layout.contiguous:
+        draw(self, make(self._layout), generator, *numbers)
+        writing.objects.bump(self)
+        self._viewed = writing.objects.version(self)
+    else:
+        flat = layout(self._layout.shape, self._layout.dtype)
+        before, MODE.grad = MODE.grad, False
+        try:
+            writing.write(self, draw(allocate(flat), make(flat), generator, *numbers))
+        finally:
+            MODE.grad = before
+    if self._node is not None and self._root is None:
+        self._node, self._flags = None, self._flags & 0xFE
+    return self
+
+
+def _floating(x: Any, title: str) -> None:
+    if not x.dtype.is_floating_point:
+        from ..spec.promotion import scalar_type_name
+
+        raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(x.dtype)}'", expected="a floating dtype")
+
+
+def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None, **names: Any) -> Tensor:
+    """Uniform numbers in [from, to)."""
+    a, b = names.pop("from", a), names.pop("to", b)
+    _floating(self, "check_uniform_bounds")
+    if a > b:
+        raise refuse(RuntimeError, f"uniform_ expects to return a [from, to) range, but found from={float(a):g} > to={float(b):g}")
+    return _fill(self, "uniform_", kernels.uniform, generator, float(a), float(b))
+
+
+def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Normal numbers."""
+    if std < 0:
+        raise refuse(RuntimeError, f"normal expects std >= 0.0, but found std {float(std)}")
+    if self.dtype.is_complex:
+        parts = allocate(layout((*self.shape, 2), self.dtype.real)).normal_(0, std / 2**0.5, generator=generator)
+        writing.write(self, ops.view_as_complex(parts) + mean)
+        return self
+    _floating(self, "normal_kernel_cpu")
+    return _fill(self, "normal_", lambda lay: kernels.normal(lay), generator, float(mean), float(std))
+
+
+Tensor.uniform_, Tensor.normal_ = uniform_, normal_
+
+
+def _options(shape: Sequence[int], dtype: DType | None, where: Any) -> Tensor:
+    return new(shape, dtype or SETTINGS.default_dtype, where, False)
+
+
+class Rand(Composite):
+    """Uniform numbers in [0, 1)."""
+
+    schema = "rand(int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(*size: Any, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+        t = _options(size_of(size, "rand"), dtype, device) if out is None else ops.resize_(out, size_of(size, "rand"))
+        return uniform_(t, generator=generator).requires_grad_(requires_grad)
+
+    samples = [sample(2, 3)]
+
+
+class Randn(Composite):
+    """Standard normal numbers."""
+
+    schema = "randn(int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(*size: Any, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+        t = _options(size_of(size, "randn"), dtype, device) if out is None else ops.resize_(out, size_of(size, "randn"))
+        return normal_(t, generator=generator).requires_grad_(requires_grad)
+
+    samples = [sample(2, 3)]
+
+
+class Randint(Composite):
+    """Integers in [low, high)."""
+
+    schema = "randint(int low, int high, int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(low: int = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+        if size is None:
+            low, high, size = 0, low, high
+        if high is None:
+            low, high = 0, low
+        low, high = int(low), int(high)
+        if low >= high:
+            raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        t = new(size_of((size,), "randint"), dtype or d.int64, device, False) if out is None else ops.resize_(out, size_of((size,), "randint"))
+        return _integers(t, low, high, generator).requires_grad_(requires_grad)
+
+    samples = [sample(0, 10, (2, 3))]
+
+
+def _integers(t: Tensor, low: int, high: int, generator: Generator | None) -> Tensor:
+    if not t._layout.numel:
+        return t
+    span = high - low
+    return draw(t, kernels.integers(t._layout, span >= kernels.WIDE_FROM), generator, span, low)
+
+
+class Randperm(Composite):
+    """The integers 0..n-1 in random order."""
+
+    schema = "randperm(int n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(n: int, *, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+        if n < 0:
+            raise refuse(RuntimeError, f"n must be non-negative, got {n}")
+        t = new((n,), d.int64, device, False)
+        if n:
+            draw(t, kernels.permutation(t._layout), generator)
+        t = t.to(dtype) if dtype is not None else t
+        return out.copy_(t) if out is not None else t
+
+    samples = [sample(5)]
+
+
+def _like(name: str, make: Any) -> None:
+    def compose(input: Tensor, *, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None, generator: Any = None, pin_memory: bool = False) -> Tensor:
+        return make(ops.empty_like(input, dtype=dtype, memory_format=memory_format), generator=generator).requires_grad_(requires_grad)
+
+    schema = f"{name}(Tensor input, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None) -> Tensor"
+    type(name.title().replace("_", ""), (Composite,), {"__doc__": f"`{name[:-5]}` with the shape and type of another tensor.", "__module__": __name__, "schema": schema,
+         "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal_sample(2, 3))]})  # fmt: skip
+
+
+_like("rand_like", uniform_)
+_like("randn_like", normal_)
+FUNCTIONS = ("default_generator", "manual_seed", "initial_seed", "seed", "get_rng_state", "set_rng_state", "Generator")
