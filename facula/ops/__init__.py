@@ -9,19 +9,25 @@ import importlib
 from typing import Any
 
 from ..core.function import operator, publish
+from ..core.tensor import NUMBERS
+from ..spec.registry import FAMILIES as OPERATORS
 from ..spec.registry import ops as _table
 
-FAMILIES = ("arithmetic", "contraction", "conversion", "convolution", "creation", "indexing", "joining", "movement", "random", "reduction")
+FAMILIES = ("activation", "arithmetic", "comparison", "contraction", "conversion", "convolution", "creation", "exponential", "indexing", "joining", "movement", "random", "reduction", "trigonometric")
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 publish()
-for _slot, _name in (
-    ("add", "add"), ("subtract", "sub"), ("multiply", "mul"), ("true_divide", "div"),
-    ("unary_negative", "neg"),
-):  # fmt: skip
-    operator(_slot, _name)
-for _slot, _name in (("inplace_add", "add"), ("inplace_subtract", "sub"), ("inplace_multiply", "mul"), ("inplace_true_divide", "div")):
-    operator(_slot, _name, in_place=True)
+SLOTS = {
+    "add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "div", "floor_divide": "floor_divide", "remainder": "remainder", "power": "pow",
+    "unary_negative": "neg", "unary_absolute": "abs", "unary_invert": "bitwise_not", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift", "matrix_multiply": "matmul",
+    **{f"compare_{name}": name for name in ("lt", "le", "eq", "ne", "gt", "ge")},
+}  # fmt: skip
+for _slot, _name in SLOTS.items():
+    if _name in OPERATORS:
+        operator(_slot, _name)
+        if "inplace_" + _slot in NUMBERS and any(op.block.in_place for op in OPERATORS[_name]):
+            operator("inplace_" + _slot, _name, in_place=True)
 
 
 def __getattr__(name: str) -> Any:

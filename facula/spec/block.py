@@ -33,6 +33,7 @@ class Block:
     dims: ClassVar[str] = ""  # the shapes of tensors and result, in words of one letter: "*b m k, *b k n -> *b m n"
     paths: ClassVar[str] = "torch Tensor"  # where the public function appears: torch, Tensor, nn.functional, special, ...; "" for internal ops
     public: ClassVar[str] = ""  # name when it is not the schema's
+    aliases: ClassVar[str] = ""  # other names of the same function
     in_place: ClassVar[bool] = False  # has a variant with a trailing underscore
     out: ClassVar[bool] = True  # takes out=
     gradient: Any = None
@@ -72,10 +73,19 @@ class Pointwise(Block, kind="pointwise", body="scalar"):
 
     `promotion`: words, in any order: `promote` (default) or `first` (the first tensor's type); `float` (integers become the default floating
     type); `bool` or `real` (type of the result); `no_complex`, `no_bool`, `no_integral`, `no_floating` refuse a category of the computed
-    type with PyTorch's sentence; `kernel=NAME` is the name in that sentence.
+    type with PyTorch's sentence; `kernel=NAME` is the name in that sentence; `keep=a,b` are arguments that are not promoted; `rounded`:
+    Python numbers are rounded to half precision beside half tensors. A function of the arguments may choose the words.
+
+    `static` names numbers that are part of the body as Python values; `special` maps a name to a predicate that picks such values. `check`
+    sees the arguments (layouts for tensors) once per plan and refuses; `guard` sees them before every run on integers. A `scalar` with a
+    parameter `common` is told the promoted type.
     """
 
-    promotion: ClassVar[str] = "promote"
+    promotion: ClassVar[Any] = "promote"
+    static: ClassVar[tuple[str, ...]] = ()
+    special: ClassVar[dict[str, Any]] = {}
+    check: ClassVar[Any] = None
+    guard: ClassVar[Any] = None
     in_place: ClassVar[bool] = True
     gradient: Any = "from scalar"
 
@@ -119,7 +129,10 @@ class Procedure(Block, kind="procedure", body="run"):
 
 
 class Composite(Block, kind="composite", body="compose"):
-    """A name for a composition of other ops; `compose` has the public signature itself and is called directly."""
+    """A name for a composition of other ops; `compose` has the public signature itself and is called directly, or, with `through_binder`,
+    gets its arguments in schema order and has out= and in-place variants as other kinds."""
+
+    through_binder: ClassVar[bool] = False
 
     @staticmethod
     def compose(*args: Any, **kwargs: Any) -> Any: ...

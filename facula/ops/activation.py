@@ -1,0 +1,431 @@
+"""Activations: elementwise functions between the layers of a network."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core.layout import Layout
+from ..core.tensor import Tensor, wrap_dim
+from ..kernel import scalar as s
+from ..kernel.scalar import Scalar, cast, where
+from ..spec.block import Composite, Pointwise
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import each, grid, normal, refused, sample, uniform
+from .exponential import unary
+
+X = [normal(3, 5), normal(), normal(0)]
+FLOATING = "promote no_bool no_integral no_complex kernel="
+
+Sigmoid = unary("sigmoid", s.sigmoid, "1 / (1 + exp(-input)).", X, aliases="special_expit")
+Tanh = unary("tanh", s.tanh, "Hyperbolic tangent.", X)
+LogSigmoid = unary("log_sigmoid", s.log_sigmoid, "log(sigmoid(input)), without overflow.", X, FLOATING + "log_sigmoid_cpu", paths="nn.functional", in_place=False)
+
+
+class Relu(Pointwise):
+    """max(input, 0)."""
+
+    schema = "relu(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    promotion = "promote no_complex kernel=clamp_min_scalar_cpu"
+    out = False
+
+    @staticmethod
+    def check(x: Layout) -> None:  # type: ignore[override]
+        if x.dtype is d.bool_:
+            raise refuse(RuntimeError, "Boolean inputs not supported for relu")
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return s.relu(x)
+
+    samples = grid(input=X)
+
+
+def between(x: Scalar, low: Any, high: Any) -> Scalar:
+    """x limited to low..high, flat at the limits themselves (clamp is not)."""
+    return where(x <= low, low, where(x >= high, high, x))
+
+
+class Relu6(Pointwise):
+    """min(max(input, 0), 6)."""
+
+    schema = "relu6(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = "promote no_bool no_complex kernel=hardtanh"
+    out = False
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return between(x, 0, 6)
+
+    samples = grid(input=[uniform(3, 5, low=-8, high=8)])
+
+
+class Hardtanh(Pointwise):
+    """input limited to min_val..max_val."""
+
+    schema = "hardtanh(Tensor input, Scalar min_val=-1, Scalar max_val=1) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+
+    @staticmethod
+    def check(x: Layout, low: Any, high: Any) -> None:  # type: ignore[override]
+        if x.dtype is d.bool_:
+            raise refuse(RuntimeError, "Bool inputs not supported for hardtanh")
+
+    @staticmethod
+    def scalar(x: Scalar, low: Scalar, high: Scalar) -> Scalar:
+        return between(x, low, high)
+
+    samples = grid(input=X, min_val=[-1.0, -0.5], max_val=[1.0, 0.5])
+
+
+class LeakyRelu(Pointwise):
+    """input above 0, negative_slope * input below."""
+
+    schema = "leaky_relu(Tensor input, Scalar negative_slope=0.01) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "leaky_relu_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar, slope: Scalar) -> Scalar:
+        return where(x > 0, x, x * slope)
+
+    samples = grid(input=X, negative_slope=[0.01, 0.5])
+
+
+class Elu(Pointwise):
+    """scale * input above 0, scale * alpha * (exp(input_scale * input) - 1) below. Clevert et al. 2015, arXiv 1511.07289."""
+
+    schema = "elu(Tensor input, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "elu_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar, alpha: Scalar, scale: Scalar, input_scale: Scalar) -> Scalar:
+        return where(x <= 0, s.expm1(x * input_scale) * (alpha * scale), x * scale)
+
+    samples = grid(input=X, alpha=[1.0, 1.5])
+
+
+class Selu(Pointwise):
+    """elu with the constants that keep mean 0 and variance 1. Klambauer et al. 2017, arXiv 1706.02515."""
+
+    schema = "selu(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    paths = "torch nn.functional"
+    promotion = FLOATING + "elu_cpu"
+    out = False
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+        return where(x <= 0, s.expm1(x) * (alpha * scale), x * scale)
+
+    samples = grid(input=X)
+
+
+class Celu(Pointwise):
+    """max(input, 0) + min(0, alpha * (exp(input / alpha) - 1)). Barron 2017, arXiv 1704.07483."""
+
+    schema = "celu(Tensor input, Scalar alpha=1.0) -> Tensor"
+    dims = "*s -> *s"
+    paths = "torch nn.functional"
+    promotion = FLOATING + "elu_cpu"
+    out = False
+
+    @staticmethod
+    def scalar(x: Scalar, alpha: Scalar) -> Scalar:
+        return where(x <= 0, s.expm1(x * (1 / alpha)) * alpha, x)
+
+    samples = grid(input=X, alpha=[1.0, 1.5])
+
+
+class Gelu(Pointwise):
+    """input * P(X <= input) for X ~ N(0, 1); "tanh" is the approximation. Hendrycks, Gimpel 2016, arXiv 1606.08415."""
+
+    schema = 'gelu(Tensor input, *, str approximate="none") -> Tensor'
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "GeluKernelImpl"
+
+    @staticmethod
+    def scalar(x: Scalar, approximate: str) -> Scalar:
+        if approximate == "tanh":
+            return 0.5 * x * (1 + s.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
+        if approximate != "none":
+            raise refuse(RuntimeError, "approximate argument must be either none or tanh.", received=f"approximate={approximate!r}")
+        return 0.5 * x * (1 + s.erf(x * math.sqrt(0.5)))
+
+    samples = grid(input=X, approximate=["none", "tanh"])
+    refusals = each(refused(normal(3), approximate="fast", raises=RuntimeError, match="approximate argument must be either none or tanh"))
+
+
+class Silu(Pointwise):
+    """input * sigmoid(input). Elfwing et al. 2017, arXiv 1702.03118."""
+
+    schema = "silu(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = "promote no_bool no_integral kernel=silu_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return x * s.sigmoid(x)
+
+    samples = grid(input=X)
+
+
+class Mish(Pointwise):
+    """input * tanh(log(1 + exp(input))). Misra 2019, arXiv 1908.08681."""
+
+    schema = "mish(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "mish_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        e = s.exp(x)
+        n = e * (e + 2)  # tanh(log(1 + e)) = ((1 + e)**2 - 1) / ((1 + e)**2 + 1)
+        return where(x > 20, x, x * (n / (n + 2)))
+
+    samples = grid(input=[*X, uniform(7, low=-30, high=30)])
+
+
+class Hardswish(Pointwise):
+    """input * min(max(input + 3, 0), 6) / 6. Howard et al. 2019, arXiv 1905.02244."""
+
+    schema = "hardswish(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "hardswish_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return x * where(x <= -3, 0, where(x >= 3, 6, x + 3)) / 6
+
+    samples = grid(input=[uniform(3, 5, low=-5, high=5)])
+
+
+class Hardsigmoid(Pointwise):
+    """min(max(input + 3, 0), 6) / 6."""
+
+    schema = "hardsigmoid(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "hardsigmoid_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return where(x <= -3, 0, where(x >= 3, 6, x + 3)) / 6
+
+    samples = grid(input=[uniform(3, 5, low=-5, high=5)])
+
+
+class Softplus(Pointwise):
+    """log(1 + exp(beta * input)) / beta; input itself where beta * input is above the threshold."""
+
+    schema = "softplus(Tensor input, Scalar beta=1, Scalar threshold=20) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "softplus_cpu"
+    in_place = False
+
+    @staticmethod
+    def scalar(x: Scalar, beta: Scalar, threshold: Scalar) -> Scalar:
+        t = x * beta
+        return where(t > threshold, x, s.softplus(t) / beta)
+
+    samples = grid(input=X, beta=[1, 2.5], threshold=[20, 0.5])
+
+
+class Softshrink(Pointwise):
+    """input moved towards 0 by lambd, 0 where it would cross."""
+
+    schema = "softshrink(Tensor input, Scalar lambd=0.5) -> Tensor"
+    dims = "*s -> *s"
+    paths = "nn.functional"
+    promotion = FLOATING + "softshrink_cpu"
+    static = ("lambd",)
+    in_place = False
+
+    @staticmethod
+    def check(x: Layout, lambd: float) -> None:  # type: ignore[override]
+        if lambd < 0:
+            raise refuse(RuntimeError, f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+
+    @staticmethod
+    def scalar(x: Scalar, lambd: float) -> Scalar:
+        bound = float(lambd)
+        return where(x > bound, x - bound, where(x < -bound, x + bound, x * 0))
+
+    samples = grid(input=X, lambd=[0.5, 0.1])
+    refusals = each(refused(normal(3), -0.5, raises=RuntimeError, match="lambda must be greater or equal to 0, but found to be -0.5"))
+
+
+class Hardshrink(Pointwise):
+    """0 where |input| <= lambd."""
+
+    schema = "hardshrink(Tensor input, Scalar lambd=0.5) -> Tensor"
+    dims = "*s -> *s"
+    paths = "torch Tensor nn.functional"
+    promotion = FLOATING + "hardshrink_cpu"
+    in_place = False
+
+    @staticmethod
+    def scalar(x: Scalar, lambd: Scalar) -> Scalar:
+        return where((x >= -lambd) & (x <= lambd), 0, x)
+
+    samples = grid(input=X, lambd=[0.5, 0.1])
+
+
+class Threshold(Pointwise):
+    """input where it is above the threshold, else `value`."""
+
+    schema = "threshold(Tensor input, Scalar threshold, Scalar value) -> Tensor"
+    dims = "*s -> *s"
+    paths = "torch nn.functional"
+    promotion = "promote no_bool no_complex kernel=threshold_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar, threshold: Scalar, value: Scalar) -> Scalar:
+        return where(x <= threshold, value, x)
+
+    samples = grid(input=X, threshold=[0.1], value=[20.0, 0.0])
+
+
+class PreluKernel(Pointwise):
+    """input above 0, weight * input below."""
+
+    schema = "prelu_kernel(Tensor input, Tensor weight) -> Tensor"
+    public = "_prelu_kernel"
+    dims = "*s, *s -> *s"
+    paths = "torch"
+    in_place = False
+    promotion = FLOATING + "prelu_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar, w: Scalar) -> Scalar:
+        return where(x > 0, x, w * x)
+
+    samples = grid(input=[normal(3, 5)], weight=[normal(5)])
+
+
+class Prelu(Composite):
+    """Leaky relu with a learned slope, one for all channels (dim 1) or one each. He et al. 2015, arXiv 1502.01852."""
+
+    schema = "prelu(Tensor input, Tensor weight) -> Tensor"
+    paths = "torch Tensor nn.functional"
+    through_binder = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor) -> Tensor:
+        if input.dtype is not weight.dtype:
+            want, got = scalar_type_name(input.dtype).lower(), scalar_type_name(weight.dtype).lower()
+            raise refuse(RuntimeError, f"prelu: Type promoting not supported. Got {want} and {got}")
+        if weight.numel() != 1:
+            if input.ndim == 0:
+                raise refuse(RuntimeError, "Not allow zero-dim input tensor.")
+            channels = input.shape[1] if input.ndim > 1 else 1
+            if channels != weight.numel():
+                raise refuse(
+                    RuntimeError,
+                    f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} and channel size = {channels}.",
+                )
+        if weight.ndim > 1:
+            raise refuse(RuntimeError, f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
+        if input.ndim >= 2:
+            shape = [1] * input.ndim
+            shape[1] = weight.numel()
+            weight = weight.reshape(shape)
+        elif weight.ndim and not input.ndim:
+            weight = weight.reshape(())
+        return ops._prelu_kernel(input, weight)
+
+    samples = [*grid(input=[normal(3, 4, 2), normal(3, 4)], weight=[normal(1), normal(4)]), sample(normal(5), normal(1))]
+
+
+class Rrelu(Composite):
+    """Leaky relu whose slope is drawn from lower..upper for each element in training, and is their mean otherwise. Xu et al. 2015, arXiv 1505.00853."""
+
+    schema = "rrelu(Tensor input, Scalar lower=0.125, Scalar upper=0.3333333333333333, bool training=False, Generator? generator=None) -> Tensor"
+    paths = "torch nn.functional"
+    through_binder = True
+    in_place = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor, lower: float, upper: float, training: bool, generator: Any) -> Tensor:
+        if lower > upper:
+            raise refuse(RuntimeError, "Lower bound should be less than or equal to the upper bound")
+        if not training:
+            return ops.leaky_relu(input, (lower + upper) / 2)
+        noise = ops.empty_like(input.detach()).uniform_(float(lower), float(upper), generator=generator)
+        return ops._prelu_kernel(input, noise)
+
+    samples = grid(input=[normal(3, 5)])
+
+
+class GluParts(Pointwise):
+    """a * sigmoid(b)."""
+
+    schema = "glu_parts(Tensor a, Tensor b) -> Tensor"
+    dims = "*s, *s -> *s"
+    paths = ""
+    in_place = False
+    promotion = FLOATING + "glu_cpu"
+
+    @staticmethod
+    def scalar(a: Scalar, b: Scalar) -> Scalar:
+        return a * s.sigmoid(b)
+
+    samples = grid(a=[normal(3, 5)], b=[normal(3, 5)])
+
+
+class Glu(Composite):
+    """a * sigmoid(b) for the two halves along a dim. Dauphin et al. 2016, arXiv 1612.08083."""
+
+    schema = "glu(Tensor input, int dim=-1) -> Tensor"
+    paths = "nn.functional"
+    through_binder = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int) -> Tensor:
+        if input.ndim == 0:
+            raise refuse(RuntimeError, "glu does not support 0-dimensional tensors")
+        n = input.shape[wrap_dim(dim, input.ndim)]
+        if n % 2:
+            raise refuse(RuntimeError, f"Halving dimension must be even, but dimension {wrap_dim(dim, input.ndim)} is size {n}")
+        return ops.glu_parts(input.narrow(dim, 0, n // 2), input.narrow(dim, n // 2, n // 2))
+
+    samples = grid(input=[normal(3, 4), normal(4)], dim=[-1]) + [sample(normal(4, 3), 0)]
+    refusals = each(refused(normal(3, 5), raises=RuntimeError, match="Halving dimension must be even, but dimension 1 is size 5"))
+
+
+class Logit(Pointwise):
+    """log(input / (1 - input)), with input limited to eps..1-eps if eps is given."""
+
+    schema = "logit(Tensor input, float? eps=None) -> Tensor"
+    aliases = "special_logit"
+    dims = "*s -> *s"
+    promotion = "promote float no_complex kernel=logit_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar, eps: Scalar | None) -> Scalar:
+        if eps is None:
+            return s.log(x / (1 - x))
+        low = cast(eps, x.dtype)
+        high = 1 - low
+        t = where(x < low, low, where(x > high, high, x))
+        return s.log(t / (1 - t))
+
+    samples = grid(input=[uniform(3, 5, low=0.05, high=0.95)], eps=[None, 0.2])

@@ -1,0 +1,83 @@
+"""Trigonometric and hyperbolic functions, their inverses, and angles."""
+
+from __future__ import annotations
+
+import math
+
+from ..kernel import scalar as s
+from ..kernel.scalar import Scalar
+from ..spec.block import Pointwise
+from ..spec.samples import grid, normal, uniform
+from .exponential import unary
+
+ANY = [normal(3, 5), normal(), normal(0)]
+INSIDE = [uniform(3, 5, low=-0.9, high=0.9), uniform()]
+
+Sin = unary("sin", s.sin, "Sine of radians.", ANY)
+Cos = unary("cos", s.cos, "Cosine of radians.", ANY)
+Tan = unary("tan", s.tan, "Tangent of radians.", ANY)
+Asin = unary("asin", s.asin, "Arc sine.", INSIDE, aliases="arcsin")
+Acos = unary("acos", s.acos, "Arc cosine.", INSIDE, aliases="arccos")
+Atan = unary("atan", s.atan, "Arc tangent.", ANY, aliases="arctan")
+Sinh = unary("sinh", s.sinh, "Hyperbolic sine.", ANY)
+Cosh = unary("cosh", s.cosh, "Hyperbolic cosine.", ANY)
+Asinh = unary("asinh", s.asinh, "Inverse hyperbolic sine.", ANY, aliases="arcsinh")
+Acosh = unary("acosh", s.acosh, "Inverse hyperbolic cosine.", [uniform(3, 5, low=1.1, high=4)], aliases="arccosh")
+Atanh = unary("atanh", s.atanh, "Inverse hyperbolic tangent.", INSIDE, aliases="arctanh")
+
+
+class Atan2(Pointwise):
+    """Angle of the point (other, input), in (-pi, pi]."""
+
+    schema = "atan2(Tensor input, Tensor other) -> Tensor"
+    aliases = "arctan2"
+    dims = "*s, *s -> *s"
+    promotion = "promote float no_complex kernel=atan2_cpu"
+
+    @staticmethod
+    def scalar(y: Scalar, x: Scalar) -> Scalar:
+        return s.atan2(y, x)
+
+    samples = grid(input=[normal(3, 5)], other=[normal(3, 5), normal(5)])
+
+
+class Hypot(Pointwise):
+    """sqrt(input**2 + other**2) without overflow on the way."""
+
+    schema = "hypot(Tensor input, Tensor other) -> Tensor"
+    dims = "*s, *s -> *s"
+    promotion = "promote no_bool no_integral no_complex kernel=hypot_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar, y: Scalar) -> Scalar:
+        return s.hypot(x, y)
+
+    samples = grid(input=[normal(3, 5)], other=[normal(3, 5), normal(5)])
+
+
+class Deg2rad(Pointwise):
+    """Degrees as radians."""
+
+    schema = "deg2rad(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    promotion = "promote float no_complex"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return x * (math.pi / 180)
+
+    samples = grid(input=ANY)
+
+
+class Rad2deg(Pointwise):
+    """Radians as degrees."""
+
+    schema = "rad2deg(Tensor input) -> Tensor"
+    dims = "*s -> *s"
+    promotion = "promote float no_complex"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return x * (180 / math.pi)
+
+    samples = grid(input=ANY)
