@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...runtime.ir import Function, Module, Value, Var
+from ...runtime.ir import SIZE, Function, Module, Value, Var
 from .kinds import Kind, multiply_add
 from .pack import UNROLL
 
@@ -23,7 +23,8 @@ def emit_micro(m: Module, kind: Kind, rows: int, vectors: int) -> str:
     with m.function(name, ARGUMENTS, internal=True) as (f, A, B, D, ldd, sa, sb, k, add):
         # To L2, not L1: rows a power of two apart would evict each other in L1 (4 % at n = 2048).
         for r in range(rows):
-            f.prefetch(D, ldd * r, write=1, level=2, elem=kind.acc)
+            for v in range(0, vectors * kind.lanes, 64 // SIZE[kind.acc]):
+                f.prefetch(D, ldd * r + v, write=1, level=2, elem=kind.acc)
         sums = emit_products(f, kind, rows, vectors, (A, B), (sa, sb), k)
         for old in (0, 1):
             with f.when(add.eq(old)):

@@ -22,6 +22,7 @@ DEPTH_BYTES = 4096
 BLOCK_ROWS = 112  # rows of a block of a: 112 x 1024 words stay in half of an L2 of 1 MiB
 ALONE = 2_000_000  # operations up to which one core needs less than two fork-joins would save (8 us at 250 GFLOP/s)
 SHARE = 1_000_000  # operations worth handing to another thread (4 us; a fork-join takes 0.5 us)
+NEAR = 512  # reals from one k to the next up to which an operand is read in place
 FEW = 8  # rows up to which reading b takes longer than the products
 FEW_BYTES = 1 << 18  # bytes of b from which `skinny` wins (below, packed tiles run from L2)
 
@@ -161,16 +162,20 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     whole_b = panel_stride(kind, kind.columns, words) * col_panels * SIZE[kind.word]
     tiles = Kernel(emit_tiles, static)
     small = p.flops <= (ALONE if p.count == 1 else 8 * ALONE) and p.M <= BLOCK_ROWS * 2 and whole_b <= SCRATCH // 4
-    if small:
+    few_panels = p.M <= 128 and p.N >= 4 * p.M
+    if small or few_panels or p.N * kind.units <= NEAR:
         in_place(plan, row_panels)
-        block(plan, row_panels, col_panels, pack_b=True)
+    near = plan.fields.get("free_b") == 1
+    if small and not (near and p.count == 1 and p.flops > SHARE):
+        block(plan, row_panels, col_panels, pack_b=not near)
         return Schedule((plan.launch(tiles, p.count, max(1, SHARE // max(1, p.flops))),), 0, ("gemm: one block a matrix",))
     if row_panels * col_panels * p.count <= 64 and p.K >= 4096 * kind.pack // kind.units:
         return split(plan, tiles, static, row_panels, col_panels)
-    if p.M <= 128 and p.N >= 4 * p.M:
-        # Few panels of a: b would be read once, written and read again; each item packs its own columns instead.
+    if near:
+        return spread_out(plan, tiles, row_panels, col_panels)
+    if few_panels:
+        # b would be read once, written and read again; each item packs its own columns instead.
         most = max(1, SCRATCH // 4 // (panel_stride(kind, kind.columns, words) * SIZE[kind.word]))
-        in_place(plan, row_panels)
         each = min(most, max(2, col_panels // 32, SHARE // max(1, 2 * p.M * p.K * kind.columns)))
         blocks = block(plan, row_panels, ceil_div(col_panels, ceil_div(col_panels, each)), pack_b=True)
         return Schedule((plan.launch(tiles, p.count * blocks),), 0, ("gemm: column blocks, b packed by each",))
@@ -188,6 +193,17 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     return Schedule((pack, plan.launch(tiles, p.count * blocks)), workspace, (note,))
 
 
+def spread_out(plan: Plan, tiles: Kernel, row_panels: int, col_panels: int) -> Schedule:
+    """b lies as the tiles want it, so blocks share nothing: one launch. Rows are cut first, since a column block packs a again."""
+    p, mr = plan.p, int(plan.fields["mr"])  # type: ignore[call-overload]
+    work = 2 * mr * p.N * p.K  # of a panel of rows
+    rows = max(1, min(BLOCK_ROWS // mr, SHARE // work))
+    pieces = ceil_div(8, ceil_div(row_panels, rows))
+    pieces = max(1, min(col_panels, pieces, rows * work // SHARE), ceil_div(p.N * plan.kind.units, 4 * NEAR))
+    blocks = block(plan, rows, ceil_div(col_panels, pieces), pack_b=False)
+    return Schedule((plan.launch(tiles, p.count * blocks),), 0, ("gemm: blocks, b in place",))
+
+
 def in_place(plan: Plan, row_panels: int) -> None:
     """Let micro-kernels read operands where they lie if these look like panels: whole vectors, whole turns of the loop, no conversion.
 
@@ -197,8 +213,8 @@ def in_place(plan: Plan, row_panels: int) -> None:
     if kind.word != kind.source or p.K % UNROLL:
         return
     mr = int(plan.fields["mr"])  # type: ignore[call-overload]
-    plan.set(free_b=int(p.bn == 1 and p.N % kind.across == 0 and (p.N * kind.units <= 512 or row_panels <= 2)))
-    plan.set(free_a=int(p.am == 1 and (p.M % mr or mr) in kind.heights and p.ak * kind.units <= 512))
+    plan.set(free_b=int(p.bn == 1 and p.N % kind.across == 0 and (p.N * kind.units <= NEAR or row_panels <= 2)))
+    plan.set(free_a=int(p.am == 1 and (p.M % mr or mr) in kind.heights and p.ak * kind.units <= NEAR))
 
 
 def balanced(k: int, most: int, step: int) -> int:
