@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from .nest import interpret_pointwise, pointwise
+from .nest import copy, fill, interpret_pointwise, pointwise

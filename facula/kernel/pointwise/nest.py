@@ -13,7 +13,7 @@ from ...base.dtypes import complex64, complex128, float32, float64, int64
 from ..access import BROADCAST, CONTIGUOUS, INDEX, STRIDED, TURNED, kind_of
 from ..coalesce import Geometry, coalesce, contiguous
 from ..launch import Array, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
-from ..scalar import Scalar, cast, input, interpret, number, simplify, substitute, text
+from ..scalar import Scalar, cast, const, input, interpret, number, simplify, substitute, text
 from ..scalar.node import order
 from .cost import run_of, used_inputs, weight
 from .emit import Port, emit_pointwise, tile_of
@@ -58,6 +58,16 @@ def pointwise(
         kernel, (*head, *number_words(kinds)), total, grain, traffic, int(prod(shape) * max(1.0, weight(roots)))
     )
     return Schedule((launch,), notes=(f"pointwise {form} rank {geometry.rank}: {', '.join(f'{d} {k}' for d, k in ports)}",))
+
+
+def copy(out: Operand, source: Operand) -> Schedule:
+    """out = source, converted: also transposition, contiguous(), a change of memory format."""
+    return pointwise([out], [source], [cast(input(0, source.dtype), out.dtype)])
+
+
+def fill(out: Operand, value: int | float | complex | None = None) -> Schedule:
+    """Every element of out = the constant, or number argument 0."""
+    return pointwise([out], [], [number(0, out.dtype) if value is None else const(value, out.dtype.compute)])
 
 
 def fitted(

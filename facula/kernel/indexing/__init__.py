@@ -1,0 +1,8 @@
+"""Reading and writing through index tensors and masks. Indices are checked by the caller first (`check_indices`), and wrap if negative."""
+
+from __future__ import annotations
+
+from .check import check_indices
+from .mask import chunks, count_true, masked_select, nonzero
+from .put import embedding_backward, index_put, interpret_index_put, interpret_scatter, scatter
+from .take import gather, index_get, index_select, interpret_gather, interpret_index_get, take_rows

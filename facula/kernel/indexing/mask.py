@@ -1,0 +1,188 @@
+"""Elements where a mask holds: counted first, so that the caller can allocate, then written, in row-major order.
+
+The mask is walked in chunks of CHUNK row-major elements. `count_true` leaves, for each chunk, the number of hits before it, and the total
+behind the last one; `nonzero` and `masked_select` start each chunk from there. Limit: the mask's bytes read twice, the hits written once;
+no branch depends on the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from ...base.dtypes import DTYPES, bool_, int64
+from ...runtime.ir import Function, Module, Value, Var
+from ..access import INDEX, load_one, widened
+from ..coalesce import Geometry, contiguous, merge
+from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word
+from ..pointwise.emit import Odometer
+from ..scalar import cast, emit, input
+from .take import _bits, _move
+
+CHUNK = 8192
+PART = 512  # elements whose hits are gathered on the stack before they are copied out
+RUN = 2  # chunks of a run of work
+
+
+def chunks(mask: Operand) -> int:
+    """Elements that the `counts` of `count_true` must have: one for each chunk, and the total as the last."""
+    return -(-prod(mask.shape) // CHUNK) + 1
+
+
+def count_true(counts: Operand, mask: Operand) -> Schedule:
+    """counts (int64, contiguous, `chunks(mask)` of them): hits before each chunk, and in the last place their number. Nonzero counts as true."""
+    n = chunks(mask) - 1
+    loops = _loops([mask])
+    words: list[Word] = [Out(0), In(0), *loops.shape, *loops.strides[0], loops.elements]
+    count = Launch(Kernel(emit_count, (mask.dtype.name, loops.rank)), tuple(words), n, RUN, loops.elements * mask.dtype.itemsize, loops.elements)
+    prefix = Launch(Kernel(emit_prefix), (Out(0), n), 1, 1, 16 * n, n)
+    return Schedule((count, prefix) if n else (prefix,), notes=("count true",))
+
+
+def masked_select(out: Operand, source: Operand, mask: Operand) -> Schedule:
+    """out (1-dim, contiguous, as long as the total) = elements of `source` where `mask` holds. Inputs: source, mask, counts; one shape."""
+    return _write(source, mask, "select", 1)
+
+
+def nonzero(out: Operand, mask: Operand) -> Schedule:
+    """out (total, rank), int64, contiguous: the index of every hit. Inputs: mask, counts."""
+    shape = tuple(mask.shape)
+    return _write(Array(int64, shape, contiguous(shape)), mask, "place", len(shape))
+
+
+def _write(source: Operand, mask: Operand, form: str, width: int) -> Schedule:
+    if 0 in mask.shape or (form == "place" and width == 0):
+        return Schedule(())
+    loops = _loops([mask, source])
+    first: list[Word] = [In(1), In(0), In(2)] if form == "select" else [In(0), 0, In(1)]
+    words: list[Word] = [Out(0), *first, *loops.shape, *loops.strides[0], *loops.strides[1], loops.elements]
+    words += [*mask.shape] if form == "place" else []
+    size = source.dtype.itemsize
+    static = (form, mask.dtype.name, size, loops.rank, width)
+    n = chunks(mask) - 1
+    launch = Launch(Kernel(emit_write, static), tuple(words), n, RUN, loops.elements * (size + mask.dtype.itemsize), loops.elements)
+    return Schedule((launch,), notes=(f"masked {form}",))
+
+
+def _loops(operands: Sequence[Operand]) -> Geometry:
+    """Row-major loops: merged, never sorted."""
+    loops = merge(Geometry(tuple(operands[0].shape), tuple(tuple(o.strides) for o in operands)))
+    return loops if loops.rank else Geometry((1,), tuple((0,) for _ in operands))
+
+
+class _Walk:
+    """Row-major runs of a chunk: at most `limit` elements, within one innermost row."""
+
+    def __init__(self, f: Function, sizes: list[Value], steps: list[list[Value]], kinds: Sequence[str], base: list[Value], total: Value) -> None:
+        self.f, self.sizes, self.steps, self.kinds, self.base, self.total = f, sizes, steps, kinds, base, total
+
+    def run(self, chunk: Value, limit: int, visit: Any) -> None:
+        """visit(pointers, steps, count) for the runs of one chunk, in order."""
+        f = self.f
+        start = chunk * CHUNK
+        left = f.var("i64", f.smin(self.total - start, CHUNK))
+        inner = self.sizes[-1]
+        row = start.udiv(inner)
+        column = f.var("i64", start - row * inner)
+        meter = Odometer(f, self.sizes[:-1], [s[:-1] for s in self.steps], row)
+        with f.loop() as done:
+            f.leave(done, left.v.eq(0))
+            n = f.smin(f.smin(inner - column.v, left.v), limit)
+            here = []
+            for p, o, s, kind in zip(self.base, meter.offsets, self.steps, self.kinds):
+                offset = o.v + column.v * s[-1]
+                here.append(p + offset if kind == INDEX else f.bytes(p, offset))
+            visit(here, [s[-1] for s in self.steps], n)
+            left.v = left.v - n
+            column.v = column.v + n
+            with f.when(column.v.eq(inner)):
+                column.v = 0
+                meter.advance()
+
+
+def _holds(f: Function, dtype: str, pointer: Value) -> Value:
+    """1 where the element counts as true, as i64."""
+    d = DTYPES[dtype]
+    hit = emit([cast(input(0, d), bool_)], f, [widened(f, load_one(f, d, pointer), d)], [])[0]
+    assert isinstance(hit, Value)
+    return f.cast("zext", hit, "i64")
+
+
+def emit_count(module: Module, name: str, dtype: str, rank: int) -> None:
+    """Words: counts, mask, loop sizes, strides, elements. Item: a chunk; its hits go to the place behind its own."""
+    with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
+        out, mask = f.words(words, "ptr", "ptr")
+        sizes = f.words(words, *["i64"] * rank, start=2)
+        steps = [s * DTYPES[dtype].itemsize for s in f.words(words, *["i64"] * rank, start=2 + rank)]
+        total = f.words(words, "i64", start=2 + 2 * rank)[0]
+        walk = _Walk(f, sizes, [steps], ["mask"], [mask], total)
+        with f.range(lo, hi) as chunk:
+            hits: list[Var] = [f.var("i64", 0) for _ in range(4)]
+
+            def visit(here: list[Value], step: list[Value], n: Value) -> None:
+                main = n & -4
+                for start, stop, by in ((f.i64(0), main, 4), (main, n, 1)):
+                    with f.range(start, stop, by) as i:
+                        for u in range(by):
+                            hits[u].v = hits[u].v + _holds(f, dtype, f.bytes(here[0], (i + u) * step[0]))
+
+            walk.run(chunk, CHUNK, visit)
+            f.store(hits[0].v + hits[1].v + (hits[2].v + hits[3].v), out, chunk + 1)
+
+
+def emit_prefix(module: Module, name: str) -> None:
+    """Words: counts, chunks. counts[0] becomes 0, each later one the sum so far."""
+    with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, _lo, _hi, _):
+        out, n = f.words(words, "ptr", "i64")
+        f.store(f.i64(0), out)
+        total = f.var("i64", 0)
+        with f.range(1, n + 1) as i:
+            total.v = total.v + f.load("i64", out, i)
+            f.store(total.v, out, i)
+
+
+def emit_write(module: Module, name: str, form: str, dtype: str, size: int, rank: int, width: int) -> None:
+    """Words: out, mask, source, counts, loop sizes, strides of the mask and the source, elements, the mask's own shape (places). Item: a chunk."""
+    source_kind = "source" if form == "select" else INDEX
+    with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
+        out, mask, source, counts = f.words(words, "ptr", "ptr", "ptr" if form == "select" else "i64", "ptr")
+        sizes = f.words(words, *["i64"] * rank, start=4)
+        mask_steps = [s * DTYPES[dtype].itemsize for s in f.words(words, *["i64"] * rank, start=4 + rank)]
+        unit = size if form == "select" else 1
+        source_steps = [s * unit for s in f.words(words, *["i64"] * rank, start=4 + 2 * rank)]
+        total = f.words(words, "i64", start=4 + 3 * rank)[0]
+        shape = f.words(words, *["i64"] * width, start=5 + 3 * rank) if form == "place" else []
+        walk = _Walk(f, sizes, [mask_steps, source_steps], ["mask", source_kind], [mask, source], total)
+        stage = f.array(_bits(size), PART + 1)
+        with f.range(lo, hi) as chunk:
+            at = f.var("i64", f.load("i64", counts, chunk))
+
+            def visit(here: list[Value], step: list[Value], n: Value) -> None:
+                found = f.var("i64", 0)
+                found.v = 0
+                with f.range(0, n) as i:
+                    slot = f.bytes(stage, found.v * size)
+                    if form == "select":
+                        _move(f, size, f.bytes(here[1], i * step[1]), slot)
+                    else:
+                        f.store(here[1] + i * step[1], slot)
+                    found.v = found.v + _holds(f, dtype, f.bytes(here[0], i * step[0]))
+                with f.range(0, found.v) as k:
+                    if form == "select":
+                        _move(f, size, f.bytes(stage, k * size), f.bytes(out, (at.v + k) * size))
+                    else:
+                        _unravel(f, f.load("i64", stage, k), shape, f.bytes(out, (at.v + k) * (8 * width)))
+                at.v = at.v + found.v
+
+            walk.run(chunk, PART, visit)
+
+
+def _unravel(f: Function, linear: Value, shape: list[Value], out: Value) -> None:
+    """A row-major place as one index for each dim."""
+    rest = linear
+    for d in range(len(shape) - 1, 0, -1):
+        above = rest.udiv(shape[d])
+        f.store(rest - above * shape[d], out, d)
+        rest = above
+    f.store(rest, out)
