@@ -1,0 +1,7 @@
+"""Files: checkpoints in PyTorch's format, written atomically, verified when read, and never run."""
+
+from ..base.errors import LoadError
+from .checkpoint import load, save
+from .interpret import UntrustedError
+
+__all__ = ["LoadError", "UntrustedError", "load", "save"]

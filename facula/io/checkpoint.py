@@ -1,0 +1,263 @@
+"""`save` and `load`: nested state with tensors, in a file that PyTorch reads, that is complete or absent, and that cannot lie or act."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from typing import Any
+
+from .. import ops
+from ..base import dtypes
+from ..base.device import device
+from ..base.errors import LoadError, refuse
+from ..core import Tensor, objects
+from . import digest
+from .archive import Entry, Source, Writer, broken, read_directory
+from .emit import TYPED, Emitter
+from .files import FileSource, MapSource, bytes_at, replacing, require_seekable
+from .interpret import Interpreter, Maker, malformed
+from .rebuild import KEYS, Storage, dtype_of, finder
+
+DTYPE_OF_CLASS = {kind: name for name, kind in TYPED.items()}
+LARGEST_PICKLE = 1 << 31  # bytes of structure, without tensors
+DEFAULT_MMAP = [False]  # changed by serialization.set_default_mmap_options
+
+
+def save(
+    obj: Any,
+    f: str | os.PathLike[str] | Any,
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    _disable_byteorder_record: bool = False,
+) -> None:
+    """Write `obj` (numbers, text, containers, tensors, state dicts) to a path or binary file.
+
+    A path is replaced when the new file is complete and on disk; until then, and after any error, it keeps its old contents. Tensors that
+    share memory still do so after loading. The file carries a SHA-256 of each of its parts. RuntimeError when the folder is missing,
+    OSError when the system refuses to write.
+    """
+    if isinstance(f, (str, os.PathLike)):
+        path = os.fspath(f)
+        with replacing(path) as file:
+            _write(obj, file.write, os.path.splitext(os.path.basename(path))[0])
+        return
+    if not hasattr(f, "write"):
+        raise refuse(
+            AttributeError,
+            f"expected 'f' to be string, path, or a file-like object with a 'write' attribute. Got {type(f)}",
+            received=type(f).__name__,
+            expected="a path, or a file that is open for writing bytes",
+        )
+    _write(obj, f.write, "archive")
+
+
+def _write(obj: Any, write: Callable[[Any], Any], root: str) -> None:
+    emitter = Emitter()
+    structure = emitter.finish(obj)
+    sums: dict[str, tuple[str, int]] = {}
+    writer = Writer(write, _root_name(root))
+
+    def add(name: str, data: Any) -> None:
+        sums[name] = hashlib.sha256(data).hexdigest(), len(data)
+        writer.add(name, data)
+
+    add("data.pkl", structure)
+    add(".format_version", b"1")
+    add(".storage_alignment", b"64")
+    add("byteorder", sys.byteorder.encode())
+    for key, (keeper, address, count) in emitter.storages.items():
+        add(f"data/{key}", bytes_at(address, count))
+        del keeper
+    add("version", b"3\n")
+    writer.add(digest.RECORD, digest.compose(sums))
+    writer.close()
+
+
+def _root_name(stem: str) -> str:
+    """A folder name for inside the archive: the file's stem where that is a plain name."""
+    plain = stem.isprintable() and stem not in ("", ".", "..") and not set(stem) & set("/\\:")
+    return stem if plain and len(stem.encode()) < 200 else "archive"
+
+
+def load(
+    f: str | os.PathLike[str] | Any,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = True,
+    mmap: bool | None = None,
+    trusted: Iterable[Any] = (),
+    **pickle_load_args: Any,
+) -> Any:
+    """Read what `save` (or `torch.save`) wrote, exactly, or raise.
+
+    Nothing of the file is run, whatever `weights_only` says; classes other than tensors and containers are made only with
+    `weights_only=False` and their classes in `trusted`. All checksums are compared before anything is returned. `mmap=True` maps the file
+    instead of copying it; writes to such tensors stay in memory. LoadError for damaged, hostile or unknown files, FileNotFoundError,
+    EOFError for an empty one.
+    """
+    from .safe_globals import get_safe_globals
+
+    mmap = DEFAULT_MMAP[0] if mmap is None else mmap
+    where = _device_rule(map_location)
+    find = finder([*get_safe_globals(), *trusted], weights_only is not False)
+    if not isinstance(f, (str, os.PathLike)):
+        if mmap:
+            raise refuse(ValueError, "f must be a file path in order to use the mmap argument", received=type(f).__name__)
+        require_seekable(f)
+        return _load(FileSource(f, getattr(f, "name", None) or type(f).__name__), where, find)
+    path = os.fspath(f)
+    if mmap:
+        return _load(MapSource(path), where, find)
+    with closing(open(path, "rb")) as file:
+        return _load(FileSource(file, path), where, find)
+
+
+def _load(source: Any, where: Callable[[str], str], find: Callable[[str, str], Any]) -> Any:
+    if source.size == 0:
+        raise refuse(EOFError, "Ran out of input", received=f"{source.name}: an empty file", expected="a checkpoint")
+    _require_zip(source)
+    entries = read_directory(source)
+    root = _root_of(source, entries)
+    checker = digest.Checker(source, entries, root)
+
+    def small(name: str, most: int, default: bytes | None = None) -> bytes:
+        entry = entries.get(f"{root}/{name}")
+        if entry is None:
+            if default is None:
+                raise broken(source, "a part is missing", received=f"no {name!r}")
+            return default
+        if entry.size > most:
+            raise broken(source, "a part is too large", received=f"{name!r} has {entry.size} bytes")
+        data = source.read(entry.offset, entry.size)
+        checker.check(entry, data)
+        return data
+
+    _require_known(source, small("version", 20), small("byteorder", 20, b"little"))
+    structure = small("data.pkl", LARGEST_PICKLE)
+    reader = StorageReader(source, entries, root, checker, where)
+    result = Interpreter(structure, find, reader.persistent, KEYS).run()
+    if isinstance(result, Storage):
+        raise malformed("a storage in the place of a value")
+    checker.check_rest()
+    return result
+
+
+def _require_zip(source: Source) -> None:
+    head = source.read(0, min(4, source.size))
+    if head == b"PK\3\4":
+        return
+    kind = "a pickle" if head[:1] == b"\x80" else "a safetensors file" if source.read(8, 1)[:1] == b"{" else "another kind of file"
+    raise refuse(
+        LoadError,
+        "PytorchStreamReader failed reading zip archive: failed finding central directory",
+        received=f"{source.name}: {kind} ({source.size} bytes that begin with {head!r})",
+        expected="a checkpoint in the zip format, as save() and torch.save (1.6 and later) write it",
+        hint="facula.io.safetensors.load_file reads safetensors; older files: torch.save(torch.load(path), path) with PyTorch",
+    )
+
+
+def _root_of(source: Source, entries: dict[str, Entry]) -> str:
+    roots = {name.partition("/")[0] for name in entries}
+    if len(roots) != 1:
+        raise broken(source, "several root folders" if roots else "no entries", received=", ".join(sorted(roots)[:3]))
+    (root,) = roots
+    if f"{root}/constants.pkl" in entries:
+        raise refuse(
+            LoadError,
+            "PytorchStreamReader found a TorchScript archive, which holds a program",
+            received=source.name,
+            hint="save a state_dict with torch.save",
+        )
+    return root
+
+
+def _require_known(source: Source, version: bytes, order: bytes) -> None:
+    text = version.strip()
+    if not text.isdigit() or not 1 <= int(text) <= 10:
+        raise broken(source, "unknown version", received=repr(version), expected="1 to 10")
+    if order not in (b"little", b"big"):
+        raise broken(source, "unknown byte order", received=repr(order), expected="little")
+    if order.decode() != sys.byteorder:
+        raise refuse(LoadError, f"the checkpoint was written on a {order.decode()}-endian machine", received=source.name)
+
+
+class StorageReader:
+    """Finds and checks the bytes behind a persistent identifier; each storage is read once and shared."""
+
+    def __init__(self, source: Any, entries: dict[str, Entry], root: str, checker: digest.Checker, where: Callable[[str], str]) -> None:
+        self.source, self.entries, self.root, self.checker, self.where = source, entries, root, checker, where
+        self.bases: dict[str, Tensor] = {}
+
+    def persistent(self, identifier: Any) -> Storage:
+        """The storage named by ("storage", its class, key, location, elements)."""
+        if not isinstance(identifier, tuple) or len(identifier) != 5 or identifier[0] != "storage":
+            raise malformed("an identifier that names no storage", repr(type(identifier)))
+        _, kind, key, location, count = identifier
+        if not isinstance(kind, Maker) or (kind.name not in DTYPE_OF_CLASS and kind.name != "UntypedStorage"):
+            raise malformed("a storage of an unknown class")
+        if type(key) is not str or type(location) is not str or type(count) is not int or count < 0:
+            raise malformed("a storage whose key, location or size is of another type")
+        name = DTYPE_OF_CLASS.get(kind.name, "uint8")
+        dtype = dtype_of(name)
+        entry = self.entries.get(f"{self.root}/data/{key}")
+        if entry is None:
+            raise malformed("a storage that the file does not have", f"key {key[:40]!r}")
+        if count * dtype.itemsize != entry.size:
+            raise malformed("a storage of another size than its bytes", f"{count} of {dtype} for {entry.size} bytes")
+        self.where(location)
+        if key not in self.bases:
+            self.bases[key] = self._read(entry)
+        base = self.bases[key]
+        if name == "bool":
+            _require_bools(base, entry)
+        return Storage(base, dtype)
+
+    def _read(self, entry: Entry) -> Tensor:
+        if isinstance(self.source, MapSource) and entry.offset % 16 == 0 and entry.size:
+            import numpy as np
+
+            mapped = np.frombuffer(self.source.memory, np.uint8, entry.size, entry.offset)
+            self.checker.check(entry, mapped)
+            return ops.from_numpy(mapped)
+        base = ops.empty((entry.size,), dtype=dtypes.uint8)
+        view = bytes_at(objects.memory(base)[1], entry.size)
+        self.source.readinto(entry.offset, view)
+        self.checker.check(entry, view)
+        return base
+
+
+def _require_bools(base: Tensor, entry: Entry) -> None:
+    """Bytes of a bool tensor are 0 or 1: kernels rely on it."""
+    if base.numel() and int(base.max()) > 1:
+        raise malformed("a bool that is neither 0 nor 1", entry.name)
+
+
+def _device_rule(map_location: Any) -> Callable[[str], str]:
+    """From a saved location to where the storage goes; this machine has a CPU only."""
+    known: dict[str, Any] = map_location if isinstance(map_location, dict) else {}
+    everything = None if map_location is None or known or callable(map_location) else str(device(map_location))
+
+    def rule(location: str) -> str:
+        target = everything or str(known.get(location, location))
+        if callable(map_location) or target.partition(":")[0] == "cpu":
+            return "cpu"
+        if everything is None and location == target:
+            raise refuse(
+                RuntimeError,
+                f"Attempting to deserialize object on a {location.partition(':')[0].upper()} device but none is available. If you "
+                "are running on a CPU-only machine, please use torch.load with map_location=torch.device('cpu') to map your "
+                "storages to the CPU.",
+                received=f"a storage that was saved on {location}",
+                hint="load(f, map_location='cpu')",
+            )
+        raise refuse(RuntimeError, f"map_location {target!r} is not available here", expected="'cpu'")
+
+    return rule
+
+
+__all__ = ["load", "save"]
