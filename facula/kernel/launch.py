@@ -8,7 +8,7 @@ words that hold addresses, sizes, strides and scalars, so one compiled kernel se
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -73,6 +73,11 @@ Word = int | Out | In | Work | Number
 def bits(x: float, type_: str = "float") -> int:
     """A constant number as the word a kernel reads."""
     return int.from_bytes(struct.pack("<f" if type_ == "float" else "<d", x).ljust(8, b"\0"), "little")
+
+
+def unsigned(words: Iterable[Word]) -> tuple[Word, ...]:
+    """Words with negative numbers as the 64 bits that a kernel reads."""
+    return tuple(word & (1 << 64) - 1 if isinstance(word, int) else word for word in words)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...base.target import Target
 from ...runtime import host
-from ..launch import Kernel, Launch, Operand, Out, Schedule, Word, Work
+from ..launch import Kernel, Launch, Operand, Schedule, Word, Work, unsigned
 from . import depthwise as dw_kernels
 from . import weight_gradient as wg
 from . import winograd as wino
@@ -125,7 +125,7 @@ class Builder:
 
     def launch(self, kernel: Kernel, types: dict[str, str], words: dict[str, Word], total: int, grain: int = 1, nbytes: int = 0, flops: int = 0) -> None:
         if total > 0:
-            self.launches.append(Launch(kernel, tuple(words[name] for name in types), total, grain, nbytes, flops))
+            self.launches.append(Launch(kernel, unsigned(words[name] for name in types), total, grain, nbytes, flops))
 
     def schedule(self) -> Schedule:
         return Schedule(tuple(self.launches), self.workspace, tuple(self.notes), tuple(self.keep))

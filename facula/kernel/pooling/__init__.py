@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ...base.target import Target
 from ...runtime import host
 from ...runtime.ir import SIZE
-from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, bits
+from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, bits, unsigned
+from . import gradients as gr
 from . import lanes as ln
 from . import planes as pl
 from . import windows as wn
@@ -53,9 +54,9 @@ def avg_pool(
 
 def max_pool_backward(
     gx: Operand, g: Operand, *, kernel: Sequence[int] = (), stride: Sequence[int] = (), padding: Sequence[int] = (), dilation: Sequence[int] = (),
-    note: str = "index", spatial: int = 0, target: Target | None = None,
+    note: str = "index", spatial: int = 0,
 ) -> Schedule:  # fmt: skip
-    """gx (*, *S) from g (*, *R). In 0 g, In 1 what the forward noted. "index" (also of adaptive pooling) needs no window, but `spatial`."""
+    """gx (*, *S) from g (*, *R). In 0 g, In 1 what the forward noted. With "index" (also of adaptive pooling) `spatial` replaces the window."""
     spatial = spatial or len(kernel)
     if note == "tap":
         p = _pool(g, gx, kernel, stride, padding, dilation)
@@ -81,6 +82,9 @@ def avg_pool_backward(
 ) -> Schedule:  # fmt: skip
     """gx (*, *S) from g (*, *R). In 0 g."""
     p = _pool(g, gx, kernel, stride, padding, (1,) * len(kernel))
+    quick = _average_gradient(p, target or host.target(), divisor_override, count_include_pad)
+    if quick:
+        return quick
     bounds = [window_bounds(*line, count_include_pad) for line in zip(p.size, p.out, p.kernel, p.stride, p.padding)]
     return _regions("spread", p, bounds, False, divisor_override or 0)
 
@@ -149,7 +153,7 @@ def _schedule(
     """`work`: elements of an item, `nbytes` of an element."""
     if not total or not work:
         return Schedule((), keep=keep)
-    launch = Launch(kernel, tuple(words[name] for name in types), total, max(1, 32768 // work), nbytes * work * total)
+    launch = Launch(kernel, unsigned(words[name] for name in types), total, max(1, 32768 // work), nbytes * work * total)
     return Schedule((launch,), 0, (note,) if note else (), keep)
 
 
@@ -208,6 +212,29 @@ def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None
     return _schedule(Kernel(wn.emit_windows, (form,)), wn.WORDS, words, total, max(1, rows * columns), 5 * p.dtype.itemsize, keep)
 
 
+def _average_gradient(p: _Pool, target: Target, override: int | None, include: bool) -> Schedule | None:
+    """By windows; None where the stride is neither 1 nor 2 or a plane does not fit the scratch memory."""
+    kind = ln.compute(p.dtype)
+    lanes = ln.lanes_of(kind, target)
+    stride = p.stride[2]
+    border = (p.kernel[2] - 1) // stride + 1
+    reach = -(-(p.size[2] + p.padding[2]) // stride)  # outputs that an element may look for
+    pitch = -(-(border + max(p.out[2], reach) + 3 * lanes) // lanes) * lanes
+    room = (p.out[0] * p.out[1] + 2) * pitch * SIZE[kind] + (p.size[2] + p.padding[2] + 4 * lanes) * SIZE[kind] + 8 * math.prod(p.kernel[:2])
+    if stride > 2 or room > 2 * BOARD:
+        return None
+    w, h, d = keep = _window_tables(p, "avg", include, override or 0, lanes)
+    words: dict[str, Word] = {
+        "g": In(0), "to": Out(0), "divisor_w": w.ctypes.data, "divisor_h": h.ctypes.data, "divisor_d": d.ctypes.data,
+        "depth": p.size[0], "height": p.size[1], "width": p.size[2], "out_depth": p.out[0], "out_height": p.out[1], "out_width": p.out[2],
+        "kd": p.kernel[0], "kh": p.kernel[1], "kw": p.kernel[2], "sd": p.stride[0], "sh": p.stride[1],
+        "pd": p.padding[0], "ph": p.padding[1], "pw": p.padding[2],
+        "border": border, "pitch": pitch,
+    }  # fmt: skip
+    kernel = Kernel(gr.emit_gradient, (p.dtype.name, stride))
+    return _schedule(kernel, gr.WORDS, words, p.planes, max(1, math.prod(p.size)), 2 * p.dtype.itemsize, keep)
+
+
 @functools.lru_cache(256)
 def _tap_offsets(p: _Pool) -> np.ndarray:
     """Offset of each tap from the window's corner in the plane."""
@@ -226,7 +253,7 @@ def _scatter(planes: int, d: Any, size: Three, out: Three, note: str, how: str, 
         "out_width": out[2], "step_d": 0, "step_h": 0, "step_w": 0, "corner": 0,
     }  # fmt: skip
     keep: tuple[Any, ...] = ()
-    if p is not None:
+    if p is not None and note == "tap":
         keep = (_tap_offsets(p),)
         (sd, sh, sw), (pd, ph, pw), (h, w) = p.stride, p.padding, p.size[1:]
         steps = {"step_d": sd * h * w, "step_h": sh * w, "step_w": sw, "corner": -((pd * h + ph) * w + pw), "offsets": keep[0].ctypes.data}
