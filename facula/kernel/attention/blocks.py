@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...base.dtypes import dtype
+from ...base.dtypes import DTYPES, dtype
 from ...base.target import Target
 from ...runtime.ir import SIZE, Function, Module, Value, vector
 from .. import lanes
@@ -127,23 +127,23 @@ def pack_turned(m: Module, shape: Shape, columns: int) -> str:
     return name
 
 
-def masked_scores(f: Function, shape: Shape, row: Value, mask: Value, scale: Value, valid: Value, left: Value) -> list[Value]:
-    """A row of 64 raw products as scores: scaled, with the mask's row added, -inf from lane `valid` on. `left`: keys of the mask's row."""
+def masked_scores(f: Function, shape: Shape, row: Value, mask: Value, scale: Value, valid: Value, left: Value) -> tuple[list[Value], list[Value]]:
+    """A row of 64 raw products as scores: scaled, with the mask's row added, -inf from lane `valid` on; and which lanes come before it.
+    `left`: keys of the mask's row."""
     width, _, kind = shape.kind(f.module.target)
-    out = []
+    out, inside = [], []
     ids = f.lanes(vector(width, "i32"), range(width))
     edge = f.splat(f.cast("trunc", f.smin(f.smax(valid, 0), BLOCK), "i32"), width)
     for h in range(0, BLOCK, width):
         x = f.load(kind, row, h) * f.splat(scale, width)
         if shape.mask:
             x = _with_mask(f, shape, x, mask, h, left - h)
-        out.append(f.select((ids + h) < edge, x, f.const(kind, float("-inf"))))
-    return out
+        inside.append((ids + h) < edge)
+        out.append(f.select(inside[-1], x, f.const(kind, float("-inf"))))
+    return out, inside
 
 
 def _with_mask(f: Function, shape: Shape, x: Value, mask: Value, h: int, left: Value) -> Value:
-    from ...base.dtypes import DTYPES
-
     width, _, kind = shape.kind(f.module.target)
     slot = f.var(kind, 0.0)
 

@@ -71,16 +71,16 @@ def emit_forward(m: Module, name: str, shape: Shape) -> None:
                 f.call("void", "scores", q_at, keys, s_at, rows, f.i64(shape.head), shift, f.i64(0))
                 with f.range(0, count) as r:
                     row = f.at(s_at, r * BLOCK, one)
-                    mask = f.bytes(mask_all, (b * mb + h * mh + (first + r) * ml + at) * _mask_size(shape)) if shape.mask else mask_all
+                    mask = f.bytes(mask_all, (b * mb + h * mh + (first + r) * ml + at) * mask_size(shape)) if shape.mask else mask_all
                     valid = f.smin(S - at, f.select(causal.ne(0), shift + r + 1, BLOCK))
-                    s = masked_scores(f, shape, row, mask, scale, valid, S - at)
+                    s, _ = masked_scores(f, shape, row, mask, scale, valid, S - at)
                     _online(f, shape, s, row, f.at(o_at, r * shape.value, one), f.at(tops_at, r, one), f.at(sums_at, r * width, one), at)
                 values = f.at(keys, BLOCK * shape.head, one)
                 f.call("void", "weighted", s_at, values, o_at, rows, f.i64(BLOCK), shift, f.cast("zext", at.ne(0), "i64"))
             _finish(f, shape, count, value, f.at(out_all, b * ob + h * oh + first * ol, d.llvm), ol, f.at(lse_all, both * L + first, one), o_at, tops_at, sums_at)
 
 
-def _mask_size(shape: Shape) -> int:
+def mask_size(shape: Shape) -> int:
     return {"bool": 1, "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}[shape.mask]
 
 
@@ -138,14 +138,14 @@ def shape_of(q: Operand, v: Operand, mask: Operand | None) -> Shape:
     return Shape(q.dtype, padded(q.shape[3], target, q.dtype), padded(v.shape[3], target, q.dtype), mask.dtype.name if mask is not None else "")
 
 
-def _check(*operands: Operand | None) -> None:
+def check(*operands: Operand | None) -> None:
     for x in operands:
         if x is not None and x.shape[-1] > 1 and x.strides[-1] != 1:
             raise ValueError(f"attention wants stride 1 in the last dimension, not strides {x.strides}")
 
 
 def attention(q: Operand, k: Operand, v: Operand, out: Operand, mask: Operand | None = None, causal: bool = False) -> Schedule:
-    _check(q, k, v, out, mask)
+    check(q, k, v, out, mask)
     (B, H, L, E), (_, Hk, S, Ev) = q.shape, v.shape
     if not B * H * L:
         return Schedule(())

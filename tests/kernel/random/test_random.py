@@ -70,7 +70,7 @@ def ours(name: str, d: str) -> bool:
 CASES = {k: v for k, v in record.CASES.items() if ours(v[0][0], v[0][1])}
 
 
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t)], ids=lambda t: t.name)
+@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
 def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each instruction set this machine runs."""
     monkeypatch.setattr(host, "target", lambda: request.param)

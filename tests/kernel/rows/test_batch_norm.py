@@ -15,7 +15,7 @@ TOLERANCE = {"float32": 4e-6, "float64": 1e-13, "float16": 4e-3, "bfloat16": 3e-
 EPS, MOMENTUM = 1e-5, 0.1
 
 
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t)], ids=lambda t: t.name)
+@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
 def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "target", lambda: request.param)
 
