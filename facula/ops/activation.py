@@ -330,7 +330,7 @@ class Prelu(Composite):
     @staticmethod
     def compose(input: Tensor, weight: Tensor) -> Tensor:
         if input.dtype is not weight.dtype:
-            want, got = scalar_type_name(input.dtype).lower(), scalar_type_name(weight.dtype).lower()
+            want, got = scalar_type_name(input.dtype), scalar_type_name(weight.dtype)
             raise refuse(RuntimeError, f"prelu: Type promoting not supported. Got {want} and {got}")
         if weight.numel() != 1:
             if input.ndim == 0:

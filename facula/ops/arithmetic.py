@@ -16,7 +16,7 @@ from ..kernel.scalar import fmod as scalar_fmod
 from ..kernel.scalar import pow as scalar_pow
 from ..kernel.scalar import remainder as scalar_remainder
 from ..spec.block import Composite, Pointwise
-from ..spec.promotion import of_number
+from ..spec.promotion import cpp_name, of_number
 from ..spec.registry import ops
 from ..spec.samples import each, grid, integer, normal, positive, refused, sample, values
 
@@ -206,6 +206,7 @@ class Remainder(Pointwise):
 class Fmod(Pointwise):
     """What is left of input over other, with the sign of input (C's fmod)."""
 
+    overloaded = True
     schema = "fmod(Tensor input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_complex no_bool kernel=fmod_cpu"
@@ -264,6 +265,7 @@ def _short_exponent(e: Any) -> bool:
 class Pow(Pointwise):
     """input ** exponent, either of them a number or a tensor."""
 
+    overloaded = True
     schema = "pow(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_bool kernel=pow"
@@ -286,6 +288,7 @@ class Pow(Pointwise):
 class FloatPower(Composite):
     """input ** exponent in double precision (complex128 for complex arguments)."""
 
+    overloaded = True
     schema = "float_power(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor"
     through_binder = True
     in_place = True
@@ -364,10 +367,6 @@ class Addcdiv(Pointwise):
     samples = [*grid(input=[normal(3, 5)], tensor1=[normal(3, 5), normal(5)], tensor2=[positive(3, 1)], value=[1, 2, 0.5])]
 
 
-C_NAMES = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char",
-           "float16": "c10::Half", "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
-
-
 class Lerp(Pointwise):
     """input + weight * (end - input), taken from the nearer end so that weight 1 gives `end` exactly."""
 
@@ -379,7 +378,7 @@ class Lerp(Pointwise):
     def check(x: Layout, end: Layout, weight: Any) -> None:  # type: ignore[override]
         for name, other in (("end", end), ("weight", weight)):
             if isinstance(other, Layout) and other.dtype is not x.dtype and not (name == "weight" and other.ndim == 0):
-                want, got = (C_NAMES.get(t.name, t.name) for t in (x.dtype, other.dtype))
+                want, got = cpp_name(x.dtype), cpp_name(other.dtype)
                 raise refuse(RuntimeError, f"expected dtype {want} for `{name}` but got dtype {got}", received=f"{name} of {other.dtype.name}", expected=x.dtype.name)
 
     @staticmethod

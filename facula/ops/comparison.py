@@ -36,6 +36,7 @@ def _bits(x: Scalar) -> Scalar:
 class Eq(Pointwise):
     """input == other."""
 
+    overloaded = True
     schema = "eq(Tensor input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote bool rounded"
@@ -50,6 +51,7 @@ class Eq(Pointwise):
 class Ne(Pointwise):
     """input != other."""
 
+    overloaded = True
     schema = "ne(Tensor input, Tensor|Scalar other) -> Tensor"
     aliases = "not_equal"
     dims = "*s, *s -> *s"
@@ -65,6 +67,7 @@ class Ne(Pointwise):
 class Lt(Pointwise):
     """input < other."""
 
+    overloaded = True
     schema = "lt(Tensor input, Tensor|Scalar other) -> Tensor"
     aliases = "less"
     dims = "*s, *s -> *s"
@@ -80,6 +83,7 @@ class Lt(Pointwise):
 class Le(Pointwise):
     """input <= other."""
 
+    overloaded = True
     schema = "le(Tensor input, Tensor|Scalar other) -> Tensor"
     aliases = "less_equal"
     dims = "*s, *s -> *s"
@@ -95,6 +99,7 @@ class Le(Pointwise):
 class Gt(Pointwise):
     """input > other."""
 
+    overloaded = True
     schema = "gt(Tensor input, Tensor|Scalar other) -> Tensor"
     aliases = "greater"
     dims = "*s, *s -> *s"
@@ -110,6 +115,7 @@ class Gt(Pointwise):
 class Ge(Pointwise):
     """input >= other."""
 
+    overloaded = True
     schema = "ge(Tensor input, Tensor|Scalar other) -> Tensor"
     aliases = "greater_equal"
     dims = "*s, *s -> *s"
@@ -195,6 +201,7 @@ class Fmin(Pointwise):
 class Clamp(Pointwise):
     """input limited to min..max; either may be absent. Where they cross, max wins."""
 
+    overloaded = True
     schema = "clamp(Tensor input, Tensor|Scalar? min=None, Tensor|Scalar? max=None) -> Tensor"
     aliases = "clip"
     dims = "*s, *s, *s -> *s"
@@ -217,6 +224,7 @@ class Clamp(Pointwise):
 class ClampMin(Pointwise):
     """input, but not below min."""
 
+    overloaded = True
     schema = "clamp_min(Tensor input, Tensor|Scalar min) -> Tensor"
     dims = "*s, *s -> *s"
 
@@ -234,6 +242,7 @@ class ClampMin(Pointwise):
 class ClampMax(Pointwise):
     """input, but not above max."""
 
+    overloaded = True
     schema = "clamp_max(Tensor input, Tensor|Scalar max) -> Tensor"
     dims = "*s, *s -> *s"
 

@@ -12,7 +12,9 @@ from ..base.device import META, device, preserve_format
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
+from ..core import objects, writing
 from ..core.layout import Layout, channels_last_strides, dense_like, layout
+from ..core.modes import MODE
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
@@ -405,3 +407,42 @@ class ScalarTensor(Composite):
         return _scalar(s, dtype or SETTINGS.default_dtype).requires_grad_(requires_grad)
 
     samples = [sample(1.5)]
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Every element becomes `value`; the history ends here."""
+    writing.check_target(self, "fill_")
+    writing.check_leaf(self)
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise refuse(RuntimeError, f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+        return self.copy_(value.expand(self.shape))
+    if MODE.grad and self.requires_grad:
+        return writing.assign(self, ops.filled_over(self, value), "fill_")
+    fill(self, value)
+    objects.bump(self)
+    self._viewed = objects.version(self)
+    return self
+
+
+class FilledOver(Procedure):
+    """A constant of a tensor's shape; no gradient reaches the tensor but zeros."""
+
+    schema = "filled_over(Tensor input, any value) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, value: Any) -> Tensor:
+        return fill(new(input.shape, input.dtype, None, False, strides_like(input._layout, None)), value)
+
+    @staticmethod
+    def gradient(g: Tensor) -> Tensor:
+        return ops.zeros_like(g)
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Every element becomes 0."""
+    return fill_(self, 0)
+
+
+Tensor.fill_, Tensor.zero_ = fill_, zero_

@@ -114,6 +114,7 @@ def _product_of_log(x: Scalar, y: Scalar, log: Any) -> Scalar:
 class Xlogy(Pointwise):
     """input * log(other), 0 where input is 0."""
 
+    overloaded = True
     schema = "xlogy(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote float no_complex kernel=xlogy_cpu"
@@ -134,6 +135,7 @@ class Xlogy(Pointwise):
 class SpecialXlog1py(Pointwise):
     """input * log1p(other), 0 where input is 0."""
 
+    overloaded = True
     schema = "special_xlog1py(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     paths = ""
     in_place = False

@@ -18,7 +18,7 @@ from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel import random as kernels
 from ..spec.binder import BINDER
-from ..spec.block import Composite
+from ..spec.block import Composite, Procedure
 from ..spec.registry import ops
 from ..spec.samples import normal as normal_sample
 from ..spec.samples import sample
@@ -263,3 +263,49 @@ def _like(name: str, make: Any) -> None:
 _like("rand_like", uniform_)
 _like("randn_like", normal_)
 FUNCTIONS = ("default_generator", "manual_seed", "initial_seed", "seed", "get_rng_state", "set_rng_state", "Generator")
+
+
+class DropoutForward(Procedure):
+    """(x where kept, times 1 / (1 - p); which were kept): PyTorch's draws, one pass."""
+
+    schema = "dropout_forward(Tensor input, any p, any generator=None) -> (Tensor out, Tensor mask)"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, p: float, generator: Any) -> tuple[Tensor, Tensor]:
+        x = input.contiguous()
+        out, mask = allocate(layout(x.shape, x.dtype)), allocate(layout(x.shape, d.bool_))
+        execute(kernels.dropout(x._layout), [out, mask], [x], [_state(generator), 1.0 - p, 1.0 - p])
+        return out, mask
+
+    @staticmethod
+    def gradient(g0: Tensor, out1: Tensor, p: float) -> Tensor:
+        return g0 * out1.detach() * (1.0 / (1.0 - p))
+
+
+class Dropout(Composite):
+    """Each element is zero with probability p, else scaled by 1 / (1 - p). Srivastava et al. 2014."""
+
+    schema = "dropout(Tensor input, float p, bool train) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor:
+        if not 0 <= p <= 1:
+            raise refuse(RuntimeError, f"dropout probability has to be between 0 and 1, but got {p}")
+        if not train or p == 0 or not input._layout.numel:
+            return input
+        if p == 1:
+            return input * ops.zeros_like(input)
+        return ops.dropout_forward(input, float(p))[0]
+
+    samples = [sample(normal_sample(3, 4), 0.5, False)]
+
+
+def dropout_(self: Tensor, p: float = 0.5, train: bool = True) -> Tensor:
+    """Dropout written into the tensor."""
+    got = ops.dropout(self, p, train)
+    return self if got is self else writing.assign(self, got, "dropout_")
+
+
+ops.dropout_ = dropout_

@@ -1,0 +1,297 @@
+"""Max and average pooling, adaptive forms, unpooling. Memory-bound: one read and one write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core.layout import Layout, layout
+from ..core.result import Result
+from ..core.tensor import Tensor
+from ..kernel import pooling as kernels
+from ..spec.block import Composite, Fused
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import distinct, normal, sample
+from .convolution import spread
+
+WINDOW = "int[] kernel, int[] stride, int[] padding, int[] dilation, bool ceil_mode"
+
+
+def pooled(n: int, k: int, s: int, p: int, dil: int, ceil: bool) -> int:
+    """Windows along a dim; with `ceil` the last one may hang over, but must start inside the input or its left padding."""
+    reach = n + 2 * p - dil * (k - 1) - 1
+    count = (reach + (s - 1 if ceil else 0)) // s + 1
+    return count - 1 if ceil and (count - 1) * s >= n + p else count
+
+
+def windows(x: Layout, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool) -> tuple[int, ...]:
+    """The result's shape, or PyTorch's refusal."""
+    n = len(kernel)
+    for name, values in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
+        if any(v <= 0 for v in values):
+            word = {"kernel size": "kernel size should be greater than zero, but got ", "stride": "stride should be greater than zero, but got ", "dilation": "dilation should be greater than zero, but got "}[name]
+            raise refuse(RuntimeError, word + " ".join(f"k{a}: {v}" if name == "kernel size" else f"d{a}: {v}" for a, v in zip("THW"[3 - n :], values)))
+    for k, p in zip(kernel, padding):
+        if p < 0 or p > k // 2:
+            raise refuse(RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dilation[0]}" if p >= 0 else f"pad must be non-negative, but got pad: {p}")
+    out = tuple(pooled(*row, ceil) for row in zip(x.shape[-n:], kernel, stride, padding, dilation))
+    if any(v < 1 for v in out):
+        size = "x".join(map(str, x.shape[-n - 1 :]))
+        shown = "x".join(map(str, (x.shape[-n - 1], *out)))
+        raise refuse(RuntimeError, f"Given input size: ({size}). Calculated output size: ({shown}). Output size is too small", received=f"input {tuple(x.shape)}, kernel {tuple(kernel)}")
+    return (*x.shape[:-n], *out)
+
+
+def check_dims(x: Layout, n: int, title: str) -> None:
+    if x.ndim not in (n + 1, n + 2):
+        raise refuse(RuntimeError, f"{title}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(x.shape)}" if n > 1 else f"{title}() Expected 2D or 3D input tensor, but got {list(x.shape)}")
+    if any(v == 0 for v in x.shape[-n - 1 :]):
+        raise refuse(RuntimeError, f"{title}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(x.shape)}")
+
+
+class MaxPool(Fused):
+    """(maxima, int64 flat index of each in its plane)."""
+
+    schema = f"max_pool(Tensor input, {WINDOW}) -> (Tensor out, Tensor indices)"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
+        shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
+        out = layout(shape, x.dtype)
+        return Result((out, layout(shape, d.int64)), kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index"))
+
+    @staticmethod
+    def gradient(g0: Tensor, input: Tensor, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor:
+        return ops.max_pool_backward(g0, out1.detach(), input, kernel, stride, padding, dilation)
+
+
+class MaxPoolBackward(Fused):
+    """g put back where the maxima were; overlapping windows add."""
+
+    schema = "max_pool_backward(Tensor grad, Tensor indices, Tensor input, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+    paths = ""
+    contiguous = ("grad", "indices")
+
+    @staticmethod
+    def kernel(g: Layout, indices: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
+        out = layout(x.shape, g.dtype)
+        return Result((out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index"))
+
+    @staticmethod
+    def gradient(g: Tensor, indices: Tensor, kernel: Any) -> tuple[Any, ...]:
+        return ops.pool_take(g, indices, len(kernel)), None, None
+
+
+class PoolTake(Fused):
+    """x[plane][index]: what the maxima of the windows see of another tensor."""
+
+    schema = "pool_take(Tensor input, Tensor indices, int spatial) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, indices: Layout, spatial: int) -> Result:
+        out = layout(indices.shape, x.dtype)
+        return Result((out,), kernels.max_unpool_backward(out, x, spatial=spatial))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, indices: Tensor, spatial: int) -> tuple[Any, ...]:
+        return ops.pool_put(g, indices, input, spatial), None
+
+
+class PoolPut(Fused):
+    """Zeros of the input's shape with g added at the indices of its plane."""
+
+    schema = "pool_put(Tensor grad, Tensor indices, Tensor input, int spatial) -> Tensor"
+    paths = ""
+    contiguous = ("grad", "indices")
+
+    @staticmethod
+    def kernel(g: Layout, indices: Layout, x: Layout, spatial: int) -> Result:
+        out = layout(x.shape, g.dtype)
+        return Result((out,), kernels.max_pool_backward(out, g, note="index", spatial=spatial))
+
+    @staticmethod
+    def gradient(g: Tensor, indices: Tensor, spatial: int) -> tuple[Any, ...]:
+        return ops.pool_take(g, indices, spatial), None, None
+
+
+class AvgPool(Fused):
+    """Means of windows."""
+
+    schema = "avg_pool(Tensor input, int[] kernel, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Result:
+        if not x.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"avg_pool{len(kernel)}d_out_frame\" not implemented for '{scalar_type_name(x.dtype)}'")
+        if divisor_override == 0:
+            raise refuse(RuntimeError, "divisor must be not zero")
+        out = layout(windows(x, kernel, stride, padding, (1,) * len(kernel), ceil_mode), x.dtype)
+        return Result((out,), kernels.avg_pool(out, x, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad, divisor_override=divisor_override))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None) -> Tensor:
+        return ops.avg_pool_backward(g, input, kernel, stride, padding, count_include_pad, divisor_override)
+
+
+class AvgPoolBackward(Fused):
+    """Each gradient shared among its window."""
+
+    schema = "avg_pool_backward(Tensor grad, Tensor input, int[] kernel, int[] stride, int[] padding, bool count_include_pad, int? divisor_override) -> Tensor"
+    paths = ""
+    contiguous = ("grad",)
+
+    @staticmethod
+    def kernel(g: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None) -> Result:
+        out = layout(x.shape, g.dtype)
+        return Result((out,), kernels.avg_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad, divisor_override=divisor_override))
+
+    @staticmethod
+    def gradient(g: Tensor, grad: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None) -> tuple[Any, ...]:
+        n = len(kernel)
+        ceil = windows(g._layout, kernel, stride, padding, (1,) * n, False) != tuple(grad.shape)
+        return ops.avg_pool(g, kernel, stride, padding, ceil, count_include_pad, divisor_override), None
+
+
+class AdaptiveAvgPool(Fused):
+    """Means of boxes floor(i S / R) .. ceil((i + 1) S / R)."""
+
+    schema = "adaptive_avg_pool(Tensor input, int[] output_size) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, output_size: Any) -> Result:
+        n = len(output_size)
+        out = layout((*x.shape[:-n], *output_size), x.dtype)
+        return Result((out,), kernels.adaptive_avg_pool(out, x, spatial=n))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, output_size: Any) -> Tensor:
+        return ops.adaptive_avg_pool_backward(g, input, len(output_size))
+
+
+class AdaptiveAvgPoolBackward(Fused):
+    """Each gradient shared among its box."""
+
+    schema = "adaptive_avg_pool_backward(Tensor grad, Tensor input, int spatial) -> Tensor"
+    paths = ""
+    contiguous = ("grad",)
+
+    @staticmethod
+    def kernel(g: Layout, x: Layout, spatial: int) -> Result:
+        out = layout(x.shape, g.dtype)
+        return Result((out,), kernels.adaptive_avg_pool_backward(out, g, spatial=spatial))
+
+    @staticmethod
+    def gradient(g: Tensor, grad: Layout, spatial: int) -> tuple[Any, ...]:
+        return ops.adaptive_avg_pool(g, tuple(grad.shape[-spatial:])), None
+
+
+class AdaptiveMaxPool(Fused):
+    """(maxima of boxes, int64 flat index of each in its plane)."""
+
+    schema = "adaptive_max_pool(Tensor input, int[] output_size) -> (Tensor out, Tensor indices)"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, output_size: Any) -> Result:
+        n = len(output_size)
+        out = layout((*x.shape[:-n], *output_size), x.dtype)
+        return Result((out, layout(out.shape, d.int64)), kernels.adaptive_max_pool(out, x, spatial=n))
+
+    @staticmethod
+    def gradient(g0: Tensor, input: Tensor, out1: Tensor, output_size: Any) -> Tensor:
+        return ops.pool_put(g0, out1.detach(), input, len(output_size))
+
+
+class MaxUnpool(Fused):
+    """Zeros with x at the indices of its plane."""
+
+    schema = "max_unpool(Tensor input, Tensor indices, int[] size, int spatial) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, indices: Layout, size: Any, spatial: int) -> Result:
+        out = layout(size, x.dtype)
+        return Result((out,), kernels.max_unpool(out, x, spatial=spatial))
+
+    @staticmethod
+    def gradient(g: Tensor, indices: Tensor, spatial: int) -> tuple[Any, ...]:
+        return ops.pool_take(g, indices, spatial), None
+
+
+# -- public forms
+def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+    check_dims(input._layout, n, title)
+    kernel = spread(kernel_size, n, "kernel_size")
+    step = kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
+    return ops.max_pool(input, kernel, step, spread(padding, n, "padding"), spread(dilation, n, "dilation"), bool(ceil_mode))
+
+
+def _declare(n: int) -> None:
+    """The pooling functions of n dims, under PyTorch's names and signatures."""
+    shape = (2, 3, 6, 5, 4)[: n + 2]
+
+    def max_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> Tensor:
+        return _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+
+    def with_indices(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> tuple[Tensor, Tensor]:
+        got = _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode)
+        return got[0], got[1]
+
+    def avg_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
+        check_dims(input._layout, n, f"avg_pool{n}d")
+        kernel = spread(kernel_size, n, "kernel_size")
+        step = kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
+        return ops.avg_pool(input, kernel, step, spread(padding, n, "padding"), bool(ceil_mode), bool(count_include_pad), divisor_override)
+
+    def adaptive_avg(input: Tensor, output_size: Any) -> Tensor:
+        if not input.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"adaptive_avg_pool{n}d\" not implemented for '{scalar_type_name(input.dtype)}'")
+        return ops.adaptive_avg_pool(input, _target(n, input, output_size, f"adaptive_avg_pool{n}d"))
+
+    def adaptive_max(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
+        got = ops.adaptive_max_pool(input, _target(n, input, output_size, f"adaptive_max_pool{n}d"))
+        return got[0], got[1]
+
+    window = "any kernel_size, any stride=None, any padding=0, any dilation=1, bool ceil_mode=False"
+    rows = [
+        (f"max_pool{n}d", max_pool, f"Tensor input, {window}", "torch nn.functional", [sample(distinct(*shape), 2)]),
+        (f"max_pool{n}d_with_indices", with_indices, f"Tensor input, {window}", "torch nn.functional" if n == 1 else "nn.functional", [sample(distinct(*shape), 2)]),
+        (f"avg_pool{n}d", avg_pool, "Tensor input, any kernel_size, any stride=None, any padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None",
+         "torch nn.functional" if n == 1 else "nn.functional", [sample(normal(*shape), 2)]),
+        (f"adaptive_avg_pool{n}d", adaptive_avg, "Tensor input, any output_size", "torch nn.functional" if n == 1 else "nn.functional", [sample(normal(*shape), 2)]),
+        (f"adaptive_max_pool{n}d", adaptive_max, "Tensor input, any output_size", "torch" if n == 1 else "", [sample(distinct(*shape), 2)]),
+    ]  # fmt: skip
+    for name, compose, arguments, paths, samples in rows:
+        body = {"__doc__": f"{name.replace('_', ' ')} over the last {n} dims.", "__module__": __name__, "schema": f"{name}({arguments}) -> Tensor", "paths": paths,
+                "compose": staticmethod(compose), "samples": samples}  # fmt: skip
+        type("".join(w.title() for w in name.split("_")), (Composite,), body)
+
+
+def _target(n: int, input: Tensor, output_size: Any, title: str) -> tuple[int, ...]:
+    """One extent per dim; None keeps the input's."""
+    if input.ndim not in (n + 1, n + 2):
+        raise refuse(RuntimeError, f"{title}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(input.shape)}")
+    sizes = (output_size,) * n if output_size is None or not hasattr(output_size, "__iter__") else tuple(output_size)
+    if len(sizes) != n:
+        raise refuse(RuntimeError, f"{title}: internal error: output_size.size() must be {n}", received=f"output_size={output_size}")
+    for i in range(1, n + 1):
+        if input.shape[-i] == 0:
+            raise refuse(RuntimeError, f"{title}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(input.shape)} with dimension {input.ndim - i} being empty")
+    return tuple(input.shape[i - n] if v is None else int(v) for i, v in enumerate(sizes))
+
+
+for _n in (1, 2, 3):
+    _declare(_n)
