@@ -22,9 +22,11 @@ DEPTH_BYTES = 4096
 BLOCK_ROWS = 112  # rows of a block of a: 112 x 1024 words stay in half of an L2 of 1 MiB
 ALONE = 2_000_000  # operations up to which one core needs less than two fork-joins would save (8 us at 250 GFLOP/s)
 SHARE = 1_000_000  # operations worth handing to another thread (4 us; a fork-join takes 0.5 us)
-NEAR = 512  # reals from one k to the next up to which an operand is read in place
+NEAR = 1024  # reals from one k to the next up to which an operand is read in place
+L2_SHARE = 1 << 19  # bytes of b that stay in L2
 FEW = 8  # rows up to which reading b takes longer than the products
-FEW_BYTES = 1 << 18  # bytes of b from which `skinny` wins (below, packed tiles run from L2)
+# Bytes of b from which few rows do without tiles, for up to 2, 4 and 8 rows. Below, b[K][N] read in place runs from L2.
+FROM_STREAM, FROM_DOTS = {2: 1 << 16, 4: 1 << 20, 8: 1 << 20}, {2: 1 << 14, 4: 1 << 14, 8: 1 << 16}
 
 Scale = float | complex | Number
 
@@ -44,8 +46,11 @@ class Plan:
         table = [x for dim in self.p.batch for x in dim]
         return (*(self.fields.get(name, 0) for name in FIELDS[:-1]), len(self.p.batch), *table)
 
-    def launch(self, kernel: Kernel, total: int, grain: int = 1) -> Launch:
+    def launch(self, kernel: Kernel, total: int, grain: int = 1, moved: int | None = None) -> Launch:
+        """The products' launch, or one that only moves that many bytes."""
         p = self.p
+        if moved is not None:
+            return Launch(kernel, self.words(), total, grain, moved)
         size = SIZE[self.kind.source] * self.kind.units
         return Launch(kernel, self.words(), total, grain, size * p.count * (p.M * p.K + p.K * p.N + p.M * p.N), p.flops * p.count)
 
@@ -110,7 +115,9 @@ def skinny(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule | None:
         p = p.turn()
     size = SIZE[kind.source]
     streams, dots = p.bn == 1 and p.N > 1, p.bk == 1 and p.ak == 1
-    if p.M > FEW or kind.units > 1 or kind.acc not in ("float", "double") or p.K * p.N * size < FEW_BYTES or not (streams or dots):
+    if p.M > FEW or kind.units > 1 or kind.acc not in ("float", "double") or not (streams or dots):
+        return None
+    if p.K * p.N * size < (FROM_STREAM if streams else FROM_DOTS)[min(m for m in FROM_DOTS if m >= p.M)]:
         return None
     if p is not plan.p:
         turn(plan, p)
@@ -143,9 +150,11 @@ def turn(plan: Plan, p: Problem) -> None:
 
 
 def combine(plan: Plan, static: tuple[str, ...]) -> Launch:
-    p = plan.p
-    chunk = min(p.N, CHUNK)
-    return plan.launch(Kernel(emit_combine, static), p.count * p.M * ceil_div(p.N, CHUNK), max(1, 65536 // (chunk * int(plan.fields["parts"]))))  # type: ignore[call-overload]
+    """The launch that adds the parts of k."""
+    p, parts = plan.p, int(plan.fields["parts"])  # type: ignore[call-overload]
+    moved = p.count * p.M * p.N * (parts + 1) * SIZE[plan.kind.acc] * plan.kind.units
+    grain = max(1, 65536 // (min(p.N, CHUNK) * parts))
+    return plan.launch(Kernel(emit_combine, static), p.count * p.M * ceil_div(p.N, CHUNK), grain, moved)
 
 
 # -- tiles
@@ -187,8 +196,9 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     shared = all(dim[2] == 0 for dim in p.batch)
     plan.set(packed=Work(0), panels=col_panels, group=group, pack_batch=0 if shared else per_batch)
     copies = 1 if shared else p.count
-    pack = plan.launch(Kernel(emit_pack_b, (dtype,)), copies * passes * ceil_div(col_panels, group), max(1, 16384 // (group * kind.columns * kc)))
     workspace = per_batch * copies * SIZE[kind.word]
+    grain = max(1, 16384 // (group * kind.columns * kc))
+    pack = plan.launch(Kernel(emit_pack_b, (dtype,)), copies * passes * ceil_div(col_panels, group), grain, 2 * workspace)
     note = f"gemm: {rows * mr} x {cols * kind.columns} blocks, b packed once ({workspace} bytes), {word} byte words"
     return Schedule((pack, plan.launch(tiles, p.count * blocks)), workspace, (note,))
 
@@ -197,7 +207,9 @@ def spread_out(plan: Plan, tiles: Kernel, row_panels: int, col_panels: int) -> S
     """b lies as the tiles want it, so blocks share nothing: one launch. Rows are cut first, since a column block packs a again."""
     p, mr = plan.p, int(plan.fields["mr"])  # type: ignore[call-overload]
     work = 2 * mr * p.N * p.K  # of a panel of rows
-    rows = max(1, min(BLOCK_ROWS // mr, SHARE // work))
+    # A b beyond L2 is streamed again for each block: take more rows as long as 16 blocks are left to share.
+    far = row_panels // 16 if p.K * p.N * SIZE[plan.kind.source] * plan.kind.units > L2_SHARE else 1
+    rows = max(1, min(BLOCK_ROWS // mr, max(far, SHARE // work)))
     pieces = ceil_div(8, ceil_div(row_panels, rows))
     pieces = max(1, min(col_panels, pieces, rows * work // SHARE), ceil_div(p.N * plan.kind.units, 4 * NEAR))
     blocks = block(plan, rows, ceil_div(col_panels, pieces), pack_b=False)
