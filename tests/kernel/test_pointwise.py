@@ -1,0 +1,207 @@
+"""Elementwise nests against their NumPy interpreter: bit for bit, for both vector targets, any strides, any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from facula.base.dtypes import (
+    DTYPES,
+    bfloat16,
+    bool_,
+    complex64,
+    complex128,
+    dtype,
+    float16,
+    float32,
+    float64,
+    from_numpy,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
+from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.kernel.compiler import run
+from facula.kernel.launch import Array, Schedule
+from facula.kernel.pointwise import copy, fill, interpret_pointwise, pointwise
+from facula.kernel.scalar import Scalar, cast, exp, index, input, number
+from facula.runtime import host, pool
+
+RUNNABLE = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)]
+SIZES = (1, 2, 7, 8, 15, 16, 17, 33, 64, 100, 1000, 20011)
+REAL = (uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+
+
+@pytest.fixture(params=RUNNABLE, ids=lambda t: t.name)
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+    monkeypatch.setattr(host, "target", lambda: request.param)
+    yield request.param
+
+
+def operand(a: np.ndarray[Any, Any]) -> Array:
+    kind = from_numpy(a.dtype)
+    assert kind is not None
+    return Array(kind, a.shape, tuple(s // a.itemsize for s in a.strides))
+
+
+def values(shape: int | Sequence[int], d: dtype, seed: int = 0) -> np.ndarray[Any, Any]:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(shape) * 20
+    if d.is_complex:
+        x = x + 1j * rng.standard_normal(shape)
+    return np.asarray(x > 0 if d is bool_ else np.abs(x) if d is uint8 else x).astype(d.numpy)
+
+
+def agree(
+    outs: Sequence[np.ndarray[Any, Any]], ins: Sequence[np.ndarray[Any, Any]], body: Sequence[Scalar], numbers: Sequence[complex] = ()
+) -> Schedule:
+    """Run and compare every bit; what lies between strided results must not change either."""
+    wanted = [o.copy() for o in outs]
+    interpret_pointwise(wanted, ins, body, numbers)
+    schedule = pointwise([operand(o) for o in outs], [operand(i) for i in ins], body)
+    run(schedule, outs, ins, numbers)
+    for out, want in zip(outs, wanted):
+        assert out.tobytes() == want.tobytes(), schedule.notes
+    return schedule
+
+
+def guarded(shape: Sequence[int], d: dtype) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """An array inside a larger one, whose margins show writes outside."""
+    n = int(np.prod(shape))
+    whole = np.full(n + 128, 77, d.numpy)
+    return whole, whole[64 : 64 + n].reshape(shape)
+
+
+@pytest.mark.parametrize("d", REAL, ids=lambda d: d.name)
+def test_every_length_and_type(target: Target, d: dtype) -> None:
+    body = [input(0, d) * input(1, d) + number(0, d)]
+    for n in SIZES:
+        whole, out = guarded((n,), d)
+        agree([out], [values(n, d, 1), values(n, d, 2)], body, (3,))
+        assert (whole[:64] == whole[0]).all() and (whole[64 + n :] == whole[0]).all()
+
+
+@pytest.mark.parametrize("d", (complex64, complex128), ids=lambda d: d.name)
+def test_complex(target: Target, d: dtype) -> None:
+    for n in SIZES:
+        agree([np.empty(n, d.numpy)], [values(n, d, 1), values(2 * n, d, 2)[::2]], [input(0, d) + input(1, d)])
+    agree([np.empty(9, d.numpy)], [values(9, d)], [input(0, d) - number(0, d)], (1 + 2j,))
+
+
+def test_types_convert_on_the_way_in_and_out(target: Target) -> None:
+    for n in (5, 40):
+        x, b, k = values(n, float32), values(n, bool_, 1), values(n, int16, 2)
+        agree([np.empty(n)], [x, b], [cast(input(0), float64) * cast(input(1, bool_), float64)])
+        agree([np.empty(n, bool)], [x, k], [input(0) < cast(input(1, int16), float32)])
+        agree([np.empty(n, np.float16), np.empty(n, np.int64)], [x, k], [input(0) * 2.0, cast(input(1, int16), int64)])
+        agree([np.empty(n, bfloat16.numpy)], [x], [input(0)])
+
+
+SHAPES = [(3, 4, 5), (1, 1, 1), (5, 17, 33), (2, 100, 70), (130, 3, 7), (1, 40000, 2), (2, 3, 40000)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_broadcasting(target: Target, shape: tuple[int, int, int]) -> None:
+    a, b, c = shape
+    x = values(shape, float32)
+    for i, small in enumerate(((c,), (b, 1), (a, 1, 1), (a, 1, c), (1, b, c), (1,))):
+        y = np.broadcast_to(values(small, float32, i), shape)
+        agree([np.empty(shape, np.float32)], [x, y], [input(0) * input(1)])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("order", [(2, 1, 0), (0, 2, 1), (1, 2, 0)], ids=str)
+def test_transposed_inputs(target: Target, shape: tuple[int, int, int], order: tuple[int, int, int]) -> None:
+    x = values(shape, float32)
+    back = tuple(np.argsort(order))
+    turned = np.ascontiguousarray(x.transpose(order)).transpose(back)
+    agree([np.empty(shape, np.float32)], [x, turned], [input(0) - input(1)])
+    for d in (int8, float16, float64, complex64, complex128):
+        source = turned.astype(d.numpy, order="K")
+        schedule = agree([np.empty(shape, d.numpy)], [source], [input(0, d)])
+    if min(shape) >= 8:
+        assert "turned" not in schedule.notes[0]  # elements of 16 bytes go one by one
+    agree([turned.copy(order="K")], [turned], [input(0)])  # the output's own order is followed
+
+
+def test_strided_operands(target: Target) -> None:
+    for n in SIZES[:-1]:
+        x = values(3 * n, float32)
+        base = np.full(2 * n, 9, np.float32)
+        agree([base[::2]], [x[1::3], x[:n]], [input(0) * input(1)])
+        assert (base[1::2] == 9).all()
+
+
+def test_linear_index(target: Target) -> None:
+    for shape in ((17,), (5, 9, 40), (70, 90)):
+        agree([np.empty(shape, np.int64)], [], [index() * 3])
+        turned = np.empty(shape[::-1], np.float32).T
+        agree([turned], [values(shape, float32)], [input(0) + cast(index(), float32)])
+
+
+def test_in_place(target: Target) -> None:
+    for n in (1, 17, 1000, 70000):
+        x, y = values(n, float32, 1), values(n, float32, 2)
+        want = x + y
+        run(pointwise([operand(x)], [operand(x), operand(y)], [input(0) + input(1)], in_place=True), [x], [x, y])
+        assert np.array_equal(x, want)
+
+
+def test_streaming_stores_peel_to_an_aligned_address(target: Target) -> None:
+    n = 3_500_003
+    for offset in (0, 1, 3):
+        out = np.zeros(n + 8, np.float32)
+        x = values(n, float32)
+        schedule = agree([out[offset : offset + n]], [x, x], [input(0) + input(1)])
+        assert "stream" in schedule.notes[0]
+        assert not out[:offset].any() and not out[offset + n :].any()
+
+
+def test_empty_and_zero_dim(target: Target) -> None:
+    assert pointwise([Array(float32, (0, 3), (3, 1))], [Array(float32, (0, 3), (3, 1))], [input(0)]).launches == ()
+    agree([np.empty((), np.float32)], [values((), float32)], [input(0) * 2.0])
+
+
+def test_same_bits_for_any_number_of_threads(target: Target) -> None:
+    x = values((300, 1001), float32) / 20
+    got = []
+    before = pool.get_num_threads()
+    try:
+        for threads in (1, 2, 8):
+            pool.set_num_threads(threads)
+            out = np.empty_like(x)
+            schedule = pointwise([operand(out)], [operand(x), operand(np.broadcast_to(x[0], x.shape))], [exp(input(0)) * input(1)])
+            run(schedule, [out], [x, x[0]])
+            got.append(out.tobytes())
+    finally:
+        pool.set_num_threads(before)
+    assert len(set(got)) == 1
+
+
+def test_main_loop_and_tail_give_the_same_bits(target: Target) -> None:
+    x = np.repeat(np.float32([0.3, -1.7, 11.5]), 37)
+    out = np.empty_like(x)
+    run(pointwise([operand(out)], [operand(x)], [exp(input(0))]), [out], [x])
+    assert len(set(out.tolist())) == 3
+
+
+@pytest.mark.parametrize("d", [d for d in DTYPES.values() if d.name not in ("uint16", "uint32", "uint64", "complex32")], ids=lambda d: d.name)
+def test_copy_and_fill(target: Target, d: dtype) -> None:
+    x = values((13, 21), d)
+    out = np.empty((21, 13), d.numpy).T
+    run(copy(operand(out), operand(x)), [out], [x])
+    assert np.array_equal(out, x)
+    run(fill(operand(out), 1), [out], [])
+    assert (out == np.ones((), d.numpy)).all()
+    run(fill(operand(out)), [out], [], (0,))
+    assert not out.any()
+
+
+def test_operands_of_different_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        pointwise([Array(float32, (3,), (1,))], [Array(float32, (1,), (1,))], [input(0)])
