@@ -19,6 +19,9 @@ class Parameter(Tensor):
             from .. import ops
 
             data = ops.empty(0)
+        if requires_grad and isinstance(data, Tensor) and not (data.is_floating_point() or data.is_complex()):
+            raise refuse(RuntimeError, "Only Tensors of floating point and complex dtype can require gradients", received=str(data.dtype),
+                         hint="requires_grad=False, or a cast")  # fmt: skip
         if type(data) is Tensor or isinstance(data, Parameter):
             return Tensor._make_subclass(cls, data, requires_grad)
         if not isinstance(data, Tensor):

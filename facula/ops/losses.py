@@ -109,7 +109,7 @@ class LogitsError(Pointwise):
     @staticmethod
     def scalar(x: Scalar, y: Scalar, pos_weight: Scalar | None) -> Scalar:
         # log(1 + exp(-x)) = max(-x, 0) + log1p(exp(-|x|))
-        tail = clamp(-x, const(0.0, x.dtype)) + log1p(scalar_exp(-abs(x)))
+        tail = maximum(-x, const(0.0, x.dtype)) + log1p(scalar_exp(-abs(x)))  # maximum: at 0 its slope is a half, as the sigmoid's
         w = 1.0 if pos_weight is None else 1.0 + (pos_weight - 1.0) * y
         return (1.0 - y) * x + tail * w
 
