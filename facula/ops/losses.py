@@ -7,7 +7,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.tensor import Tensor
-from ..kernel.scalar import Scalar, abs, clamp, const, log, log1p, maximum, where
+from ..kernel.scalar import Scalar, abs, const, log, log1p, maximum, where
 from ..kernel.scalar import exp as scalar_exp
 from ..spec.block import Composite, Pointwise
 from ..spec.registry import ops
