@@ -131,9 +131,16 @@ class Expression:
         out_shape = outs[0].shape
         shrink = tuple(None if s == out_shape else s for s in shapes)
 
+        kinds = [layouts[i].dtype for i in edges]
+
         def run(grads: Sequence[Any], values: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
-            got = backward(grads, values)
-            return [g if s is None or g is None else ops.sum_to_size(g, s) for g, s in zip(got, shrink)]
+            got = list(backward(grads, values))
+            for k, g in enumerate(got):
+                if g is None:  # flat everywhere, as a rounding is: zeros, as from PyTorch
+                    got[k] = ops.zeros(tuple(shapes[k]), dtype=kinds[k]) if wanted[k] else None
+                elif (shape := shrink[k]) is not None:
+                    got[k] = ops.sum_to_size(g, shape)
+            return got
 
         return Rule(title(self.name), self, run, save, edges, tuple(layouts[i] for i in edges), tuple(outs))
 

@@ -112,6 +112,8 @@ class Function:
         except TypeError:
             if operator:
                 raise Unsupported from None
+            if self.ops[0].block.overloaded and len(self.ops) == 1:
+                raise BINDER.no_fit(self.schemas, args, kwargs, self.title, self.variant in ("method", "in_place")) from None
             raise
         op = self.ops[which]
         if self.variant in ("in_place", "in_place_operator"):

@@ -43,7 +43,7 @@ class Call:
 
 def fixed(block: Any, name: str, value: Any) -> bool:
     """Whether a number is part of the plan (and of the body) rather than an operand of its runs."""
-    if name in getattr(block, "static", ()):
+    if name in getattr(block, "static", ()) or (isinstance(value, complex) and block.kind == "pointwise"):
         return True
     special = getattr(block, "special", None)
     return special is not None and name in special and special[name](value)
@@ -79,8 +79,7 @@ def key_of(call: Call) -> tuple[Any, ...]:
         elif p.is_list and p.is_tensor and value is not None:
             parts.append(tuple(None if t is None else t._layout for t in value))
         elif p.is_operand and value is not None and not fixed(block, p.name, value):
-            # a complex number is part of the body
-            parts.append(value if isinstance(value, complex) else type(value))
+            parts.append(type(value))
         else:
             parts.append((type(value), value))
     return tuple(parts)
@@ -272,14 +271,13 @@ def expression_for(call: Call) -> Expression:
             tensor += 1
         elif value is not None and p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             kind = _number_kind(value, common)
-            if isinstance(value, complex):
-                arguments.append((const, value, d.complex128 if common is d.complex128 else d.complex64, common.compute))
-                signature.append(value)
-            else:
-                into = common.compute if p.type != "float" or common.is_complex else None
-                arguments.append((number, len(kinds), kind, into if not half or into is None else common))
-                signature.append(("number", kind))
+            into = common.compute if p.type != "float" or common.is_complex else None
+            arguments.append((number, len(kinds), kind, into if not half or into is None else common))
+            signature.append(("number", kind))
             kinds.append(kind)
+        elif isinstance(value, complex):
+            arguments.append((const, value, d.complex128 if common is d.complex128 else d.complex64, common.compute))
+            signature.append(value)
         else:
             arguments.append(value)
             signature.append((type(value), value))

@@ -169,10 +169,14 @@ class Binder:
                 return i, self.bind(schema, args, kwargs, title, method)
             except TypeError:
                 continue
+        raise self.no_fit(schemas, args, kwargs, title, method)
+
+    def no_fit(self, schemas: Sequence[Schema], args: Sequence[Any], kwargs: dict[str, Any], title: str, method: bool = False) -> TypeError:
+        """What to raise when no schema takes these arguments."""
         shown = args[1:] if method else args
         got = ", ".join([_type_name(a) for a in shown] + [f"{k}={_type_name(v)}" for k, v in kwargs.items()])
         wanted = "".join(f"\n * ({', '.join(_listing(s, method))})" for s in schemas)
-        raise TypeError(f"{title}() received an invalid combination of arguments - got ({got}), but expected one of:{wanted}\n")
+        return TypeError(f"{title}() received an invalid combination of arguments - got ({got}), but expected one of:{wanted}\n")
 
 
 def _listing(schema: Schema, method: bool) -> list[str]:

@@ -51,6 +51,13 @@ def scalar_type_name(t: dtype) -> str:
     return names[t.name]
 
 
+def cpp_name(t: dtype) -> str:
+    """A type as C++ spells it, which some of PyTorch's error messages print."""
+    names = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char",
+             "float16": "c10::Half", "bfloat16": "c10::BFloat16", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
+    return names.get(t.name, t.name)
+
+
 def of_number(x: complex) -> dtype:
     """The type a Python number would have as a tensor."""
     if isinstance(x, bool):
