@@ -13,7 +13,7 @@ from ..core.tensor import NUMBERS
 from ..spec.registry import FAMILIES as OPERATORS
 from ..spec.registry import ops as _table
 
-FAMILIES = ("activation", "arithmetic", "comparison", "contraction", "conversion", "convolution", "creation", "exponential", "indexing", "joining", "losses", "movement", "normalisation", "pooling", "random", "reduction", "softmax", "trigonometric")
+FAMILIES = ("activation", "arithmetic", "attention", "comparison", "contraction", "conversion", "convolution", "creation", "exponential", "gathering", "indexing", "joining", "losses", "movement", "normalisation", "pooling", "random", "reduction", "softmax", "trigonometric")
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 publish()

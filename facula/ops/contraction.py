@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..core.expression import broadcast, expanded
 from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.gemm import matmul as product
 from ..kernel.launch import Array
-from ..spec.block import Fused
+from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample
 
 
@@ -171,3 +173,195 @@ def _count(shape: Sequence[int]) -> int:
         n *= x
     return n
 
+
+
+class Matmul(Fused):
+    """Matrix product with PyTorch's rules: vectors are rows or columns, leading dims are batches and broadcast."""
+
+    schema = "matmul(Tensor input, Tensor other) -> Tensor"
+    dims = "*b n k, *b k m -> *b n m"
+
+    @staticmethod
+    def kernel(a: Layout, b: Layout) -> Result:
+        if not a.ndim or not b.ndim:
+            raise refuse(RuntimeError, f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
+        x = Array(a.dtype, (1, *a.shape), (0, *a.strides)) if a.ndim == 1 else a
+        y = Array(b.dtype, (*b.shape, 1), (*b.strides, 0)) if b.ndim == 1 else b
+        if x.shape[-1] != y.shape[-2]:
+            raise _mismatch(a, b)
+        if a.dtype is not b.dtype:
+            raise refuse(RuntimeError, f"expected m1 and m2 to have the same dtype, but got: {dtype_name(a)} != {dtype_name(b)}", received=f"{a.dtype.name} and {b.dtype.name}")
+        no_bool(a, "addmm_impl_cpu_")
+        batch = broadcast([x.shape[:-2], y.shape[:-2]])
+        shape = (*batch, *(x.shape[-2:-1] if a.ndim > 1 else ()), *(y.shape[-1:] if b.ndim > 1 else ()))
+        out = layout(shape, a.dtype)
+        full = (*batch, x.shape[-2], y.shape[-1])
+        flat = Array(a.dtype, full, layout(full, a.dtype).strides)
+        return Result((out,), product(flat, _batched(x, batch), _batched(y, batch)))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, other: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:
+        a, b = input, other
+        if a.ndim == 2 and b.ndim == 2:
+            return (g.mm(_h(b)) if needs[0] else None, _h(a).mm(g) if needs[1] else None)
+        if a.ndim == 1 and b.ndim == 1:
+            return (g * _c(b) if needs[0] else None, g * _c(a) if needs[1] else None)
+        x = a.unsqueeze(0) if a.ndim == 1 else a
+        y = b.unsqueeze(1) if b.ndim == 1 else b
+        grad = g.unsqueeze(-2) if a.ndim == 1 else g.unsqueeze(-1) if b.ndim == 1 else g
+        ga = gb = None
+        if needs[0]:
+            ga = ops.sum_to_size(ops.matmul(grad, _h(y)), x.shape).reshape(a.shape)
+        if needs[1]:
+            if y.ndim == 2 and x.ndim > 2:  # the batch is summed within one product
+                k, m = x.shape[-1], grad.shape[-1]
+                gb = _h(x.reshape(-1, k)).mm(grad.reshape(-1, m)).reshape(b.shape)
+            else:
+                gb = ops.sum_to_size(ops.matmul(_h(x), grad), y.shape).reshape(b.shape)
+        return ga, gb
+
+    samples = [sample(normal(3, 4), normal(4, 5)), sample(normal(4), normal(4)), sample(normal(2, 3, 4), normal(4, 5)), sample(normal(2, 1, 3, 4), normal(5, 4, 2)), sample(normal(3, 4), normal(4)), sample(normal(4), normal(2, 4, 3))]
+
+
+def _c(x: Tensor) -> Tensor:
+    return x.conj() if x.dtype.is_complex else x
+
+
+def _batched(x: Any, batch: Sequence[int]) -> Array:
+    lead = len(batch) + 2 - len(x.shape)
+    strides = (*(0,) * lead, *(0 if n == 1 and batch[lead + i] != 1 else s for i, (n, s) in enumerate(zip(x.shape[:-2], x.strides[:-2]))), *x.strides[-2:])
+    return Array(x.dtype, (*batch, *x.shape[-2:]), strides)
+
+
+def _mismatch(a: Layout, b: Layout) -> RuntimeError:
+    """PyTorch says it in the words of the product it would have called."""
+    details = {"received": f"{tuple(a.shape)} {a.dtype.name}; {tuple(b.shape)} {b.dtype.name}", "expected": "(*, n, k) and (*, k, m)"}
+    if a.ndim == 1 and b.ndim == 1:
+        return refuse(RuntimeError, f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, but got {a.shape[0]} and {b.shape[0]} elements respectively", **details)
+    if a.ndim == 2 and b.ndim == 1:
+        return refuse(RuntimeError, f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})", **details)
+    if b.ndim == 2:
+        rows = a.numel // a.shape[-1] if a.shape[-1] else 1
+        return refuse(RuntimeError, f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1]} and {b.shape[0]}x{b.shape[1]})", **details)
+    size = b.shape[-1] if b.ndim > 1 else 1
+    n = b.numel // max(1, size * b.shape[-2]) if b.ndim > 1 else 1
+    return refuse(RuntimeError, f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: [{n}, {b.shape[-2] if b.ndim > 1 else b.shape[0]}].", **details)
+
+
+class Mv(Composite):
+    """Matrix times vector."""
+
+    schema = "mv(Tensor input, Tensor vec) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, vec: Tensor, *, out: Any = None) -> Tensor:
+        if input.ndim != 2 or vec.ndim != 1:
+            raise refuse(RuntimeError, f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
+        if input.shape[1] != vec.shape[0]:
+            raise refuse(RuntimeError, f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})")
+        got = ops.matmul(input, vec)
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(3, 4), normal(4))]
+
+
+class Dot(Composite):
+    """Inner product of two vectors."""
+
+    schema = "dot(Tensor input, Tensor tensor) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
+        if input.ndim != 1 or tensor.ndim != 1:
+            raise refuse(RuntimeError, f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
+        if input.dtype is not tensor.dtype:
+            raise refuse(RuntimeError, f"dot : expected both vectors to have same dtype, but found {scalar_type_name(input.dtype)} and {scalar_type_name(tensor.dtype)}")
+        got = ops.matmul(input, tensor)
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(4), normal(4))]
+
+
+class Addmm(Fused):
+    """beta * input + alpha * mat1 @ mat2."""
+
+    schema = "addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor"
+    dims = "*s, n k, k m -> n m"
+    in_place = True
+    static = ("beta", "alpha")
+
+    @staticmethod
+    def kernel(x: Layout, a: Layout, b: Layout, beta: Any, alpha: Any) -> Result:
+        for name, t in (("mat1", a), ("mat2", b)):
+            if t.ndim != 2:
+                raise refuse(RuntimeError, f"{name} must be a matrix, got {t.ndim}-D tensor")
+        check_product(a, b)
+        same_dtype(a, b)
+        if x.dtype is not a.dtype:
+            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(b.dtype)}")
+        out = layout((a.shape[0], b.shape[1]), a.dtype)
+        bias = _bias(x, out)
+        return Result((out,), shifted(product(out, a, b, bias=bias, alpha=alpha, beta=beta)))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, mat1: Tensor, mat2: Tensor, beta: Any, alpha: Any, needs: Sequence[bool]) -> tuple[Any, ...]:
+        return (
+            ops.sum_to_size(_times(g, beta), input.shape) if needs[0] else None,
+            _times(g.mm(_h(mat2)), alpha) if needs[1] else None,
+            _times(_h(mat1).mm(g), alpha) if needs[2] else None,
+        )
+
+    samples = [sample(normal(3, 5), normal(3, 4), normal(4, 5)), sample(normal(5), normal(3, 4), normal(4, 5), beta=0.5, alpha=2)]
+
+
+def _times(x: Tensor, k: Any) -> Tensor:
+    return x if k == 1 else x * (k.conjugate() if isinstance(k, complex) else k)
+
+
+def _bias(x: Layout, out: Layout) -> Array:
+    try:
+        fits = broadcast([out.shape, x.shape]) == tuple(out.shape)
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise refuse(RuntimeError, f"The expanded size of the tensor ({out.shape[-1]}) must match the existing size ({x.shape[-1] if x.ndim else 1}) at non-singleton dimension {out.ndim - 1}.  Target sizes: {list(out.shape)}.  Tensor sizes: {list(x.shape)}")
+    return expanded(x, tuple(out.shape))
+
+
+def shifted(schedule: Any) -> Any:
+    """Inputs of the product are a, b, bias; the operator's are bias, a, b."""
+    from dataclasses import replace
+
+    from ..kernel.launch import In
+
+    places = (1, 2, 0)
+    launches = tuple(replace(x, words=tuple(In(places[w.index], w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    return replace(schedule, launches=launches)
+
+
+class Baddbmm(Fused):
+    """beta * input + alpha * batch1 @ batch2."""
+
+    schema = "baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor"
+    dims = "*s, b n k, b k m -> b n m"
+    in_place = True
+    static = ("beta", "alpha")
+
+    @staticmethod
+    def kernel(x: Layout, a: Layout, b: Layout, beta: Any, alpha: Any) -> Result:
+        for name, t in (("batch1", a), ("batch2", b)):
+            if t.ndim != 3:
+                raise refuse(RuntimeError, f"{name} must be a 3D tensor")
+        check_batches(a, b)
+        out = layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype)
+        return Result((out,), shifted(product(out, a, b, bias=_bias(x, out), alpha=alpha, beta=beta)))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, batch1: Tensor, batch2: Tensor, beta: Any, alpha: Any, needs: Sequence[bool]) -> tuple[Any, ...]:
+        return (
+            ops.sum_to_size(_times(g, beta), input.shape) if needs[0] else None,
+            _times(g.bmm(_h(batch2)), alpha) if needs[1] else None,
+            _times(_h(batch1).bmm(g), alpha) if needs[2] else None,
+        )
+
+    samples = [sample(normal(2, 3, 5), normal(2, 3, 4), normal(2, 4, 5))]

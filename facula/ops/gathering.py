@@ -1,0 +1,399 @@
+"""Reading and writing through index tensors: x[i], gather, scatter, embedding. Every index is checked before a kernel uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core import writing
+from ..core.copying import converted
+from ..core.expression import broadcast, expanded, wants
+from ..core.layout import Layout, layout
+from ..core.modes import MODE
+from ..core.plan import allocate, execute
+from ..core.result import Result
+from ..core.tensor import Tensor, wrap_dim
+from ..kernel import indexing as kernels
+from ..kernel.launch import In, Schedule
+from ..kernel.pointwise import pointwise
+from ..spec.block import Composite, Fused, Procedure
+from ..spec.registry import ops
+from ..spec.samples import integer, normal, sample
+
+
+def check(index: Tensor, size: int, sentence: str, wrap: bool = True) -> None:
+    """IndexError when an index lies outside; `sentence` may name {value}."""
+    if not index._layout.numel:
+        return
+    found = allocate(layout((1,), d.int64))
+    execute(kernels.check_indices(layout((), d.int64), index._layout, size, wrap), [found], [index])
+    at = found.item()
+    if at >= 0:
+        value = int(index.reshape(-1)[at].item())
+        raise refuse(IndexError, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}")
+
+
+def moved(schedule: Schedule, places: Sequence[int]) -> Schedule:
+    """The schedule with input i at places[i]."""
+    launches = tuple(replace(x, words=tuple(In(places[w.index], w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    return replace(schedule, launches=launches)
+
+
+def chain(*schedules: Schedule) -> Schedule:
+    """One after the other; at most one of them may have a workspace."""
+    launches = tuple(x for s in schedules for x in s.launches)
+    return Schedule(launches, max(s.workspace for s in schedules), tuple(n for s in schedules for n in s.notes), tuple(k for s in schedules for k in s.keep))
+
+
+def indexed_shape(shape: Sequence[int], index: Sequence[int], dims: Sequence[int], place: int) -> tuple[int, ...]:
+    rest = [n for k, n in enumerate(shape) if k not in dims]
+    return (*rest[:place], *index, *rest[place:])
+
+
+class IndexGet(Fused):
+    """x with index tensors in `dims`; their common shape comes at `place` of the other dims."""
+
+    schema = "index_get(Tensor input, Tensor[] indices, int[] dims, int place) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, indices: list[Layout], dims: tuple[int, ...], place: int) -> Result:
+        common = broadcast([i.shape for i in indices])
+        out = layout(indexed_shape(x.shape, common, dims, place), x.dtype)
+        return Result((out,), kernels.index_get(out, x, [expanded(i, common) for i in indices], dims, place))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, indices: list[Tensor], dims: tuple[int, ...], place: int) -> tuple[Any, ...]:
+        return ops.index_add_zeros(g, indices, tuple(input.shape), dims, place), [None] * len(indices)
+
+
+class IndexAddZeros(Fused):
+    """Zeros of shape `size` with values added where the indices point: the transpose of reading through them."""
+
+    schema = "index_add_zeros(Tensor values, Tensor[] indices, int[] size, int[] dims, int place) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(values: Layout, indices: list[Layout], size: tuple[int, ...], dims: tuple[int, ...], place: int) -> Result:
+        out = layout(size, values.dtype)
+        common = broadcast([i.shape for i in indices])
+        wide = [expanded(i, common) for i in indices]
+        if tuple(dims) == (0,) and place == 0 and len(size) == 2 and len(wide) == 1:
+            return Result((out,), kernels.embedding_backward(out, values, wide[0]))
+        put = kernels.index_put(out, values, wide, dims, place, "sum")
+        return Result((out,), chain(cleared(out), put))
+
+    @staticmethod
+    def gradient(g: Tensor, indices: list[Tensor], dims: tuple[int, ...], place: int) -> tuple[Any, ...]:
+        return ops.index_get(g, indices, dims, place), [None] * len(indices)
+
+
+def cleared(out: Layout) -> Schedule:
+    from .creation import fill_schedule
+
+    schedule = fill_schedule(out, 0)
+    from ..kernel.launch import Number
+
+    fixed = tuple(replace(x, words=tuple(0 if isinstance(w, Number) else w for w in x.words)) for x in schedule.launches)
+    return replace(schedule, launches=fixed)
+
+
+class IndexPutCopy(Fused):
+    """A copy of x with values put (or added) where the indices point."""
+
+    schema = "index_put_copy(Tensor input, Tensor values, Tensor[] indices, int[] dims, int place, bool accumulate) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, values: Layout, indices: list[Layout], dims: tuple[int, ...], place: int, accumulate: bool) -> Result:
+        out = layout(x.shape, x.dtype)
+        common = broadcast([i.shape for i in indices])
+        shape = indexed_shape(x.shape, common, dims, place)
+        copy = pointwise([out], [x], (converted(x.dtype, x.dtype),))
+        put = kernels.index_put(out, expanded(values, shape), [expanded(i, common) for i in indices], dims, place, "sum" if accumulate else None)
+        return Result((out,), chain(copy, moved(put, range(1, 2 + len(indices)))))
+
+    @staticmethod
+    def gradient(g: Tensor, values: Layout, indices: list[Tensor], dims: tuple[int, ...], place: int, accumulate: bool, needs: Any) -> tuple[Any, ...]:
+        gx = g if accumulate else ops.index_put_copy(g, ops.zeros((), dtype=g.dtype), indices, dims, place, False)
+        gv = ops.sum_to_size(ops.index_get(g, indices, dims, place), values.shape) if needs[1] else None
+        return (gx if needs[0] else None), gv, [None] * len(indices)
+
+
+# -- x[indices]
+def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int, ...], int]:
+    """(int64 indices, the dims they index, where their shape goes), checked. Masks become the places where they hold."""
+    row: list[Any] = []
+    for t in indices:
+        if t is None:
+            row.append(None)
+        elif t.dtype in (d.bool_, d.uint8):
+            at = len(row)
+            if tuple(t.shape) != tuple(x.shape[at : at + t.ndim]):
+                bad = next((k for k in range(t.ndim) if at + k >= x.ndim or t.shape[k] != x.shape[at + k]), 0)
+                raise refuse(IndexError, f"The shape of the mask {list(t.shape)} at index {bad} does not match the shape of the indexed tensor {list(x.shape)} at index {at + bad}")
+            row += list(ops.nonzero(t).unbind(1)) if t.ndim else [ops.nonzero(t.reshape(1)).unbind(1)[0]]
+        elif t.dtype in (d.int64, d.int32):
+            row.append(t)
+        elif t.dtype.is_integral:
+            row.append(t.to(d.int64))
+        else:
+            raise refuse(IndexError, "tensors used as indices must be long, int, byte or bool tensors", received=f"an index of {t.dtype.name}")
+    if len(row) > x.ndim:
+        raise refuse(IndexError, f"too many indices for tensor of dimension {x.ndim}")
+    dims = tuple(k for k, t in enumerate(row) if t is not None)
+    used = [row[k] for k in dims]
+    try:
+        broadcast([t.shape for t in used])
+    except RuntimeError:
+        raise refuse(IndexError, f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(t.shape)) for t in used)}") from None
+    for k, t in zip(dims, used):
+        check(t, x.shape[k], f"index {{value}} is out of bounds for dimension {k} with size {x.shape[k]}")
+    adjacent = all(b - a == 1 for a, b in zip(dims, dims[1:]))
+    return used, dims, dims[0] if adjacent else 0
+
+
+class Index(Composite):
+    """x[indices]: one index tensor, mask or None per dim."""
+
+    schema = "index(Tensor input, any indices) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def compose(input: Tensor, indices: Sequence[Any]) -> Tensor:
+        used, dims, place = prepared(input, indices)
+        return ops.index_get(input, used, dims, place)
+
+
+class IndexPut(Composite):
+    """A copy with `values` put, or added, at the indices."""
+
+    schema = "index_put(Tensor input, any indices, Tensor values, bool accumulate=False) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
+        used, dims, place = prepared(input, indices)
+        _check_values(input, used, dims, place, values)
+        return ops.index_put_copy(input, values, used, dims, place, bool(accumulate))
+
+    samples = [sample(normal(4, 3), [[0, 2]], normal(2, 3))]
+
+
+def _check_values(x: Tensor, used: list[Tensor], dims: tuple[int, ...], place: int, values: Tensor) -> None:
+    if values.dtype is not x.dtype:
+        raise refuse(RuntimeError, f"Index put requires the source and destination dtypes match, got {_name(x)} for the destination and {_name(values)} for the source.")
+    shape = indexed_shape(x.shape, broadcast([t.shape for t in used]), dims, place)
+    try:
+        fits = broadcast([shape, values.shape]) == shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise refuse(RuntimeError, f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}")
+
+
+def _name(t: Tensor) -> str:
+    from ..spec.promotion import scalar_type_name
+
+    return scalar_type_name(t.dtype)
+
+
+def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
+    """Puts, or adds, `values` at the indices."""
+    writing.check_target(self, "index_put_")
+    writing.check_leaf(self)
+    if values.dtype is not self.dtype and values.ndim == 0:
+        values = values.to(self.dtype)
+    used, dims, place = prepared(self, indices)
+    _check_values(self, used, dims, place, values)
+    if MODE.grad and (wants(values) or wants(self)):
+        return writing.assign(self, ops.index_put_copy(self, values, used, dims, place, bool(accumulate)), "index_put_")
+    if values._block == self._block:
+        values = values.clone()
+    common = broadcast([t.shape for t in used])
+    shape = indexed_shape(self.shape, common, dims, place)
+    wide = [expanded(t._layout, common) for t in used]
+    execute(kernels.index_put(self._layout, expanded(values._layout, shape), wide, dims, place, "sum" if accumulate else None), [self], [values, *used])
+    writing.objects.bump(self)
+    self._viewed = writing.objects.version(self)
+    return self
+
+
+Tensor.index_put_ = index_put_
+ops.index_put_ = index_put_
+
+
+class IndexSelect(Composite):
+    """The listed indices of a dim."""
+
+    schema = "index_select(Tensor input, int dim, Tensor index) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, *, out: Any = None) -> Tensor:
+        if index.ndim > 1:
+            raise refuse(IndexError, "index_select(): Index is supposed to be a vector", received=f"{index.ndim} dims")
+        if index.dtype not in (d.int64, d.int32):
+            raise refuse(RuntimeError, "index_select(): Expected dtype int32 or int64 for index")
+        k = wrap_dim(dim, input.ndim)
+        if not input.ndim:
+            check(index, 1, "index_select(): self indexing axis dim should be positive and less than the number of dims", False)
+            return input.clone()
+        check(index, input.shape[k], "index out of range in self", False)
+        got = ops.index_get(input, [index.reshape(-1)], (k,), k)
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(4, 3), 0, integer(2, low=0, high=3)), sample(normal(4, 3), 1, integer(2, low=0, high=3))]
+
+
+class GatherAlong(Fused):
+    """out[i][j] = x[i][index[i][j]] for dim 1, and so on."""
+
+    schema = "gather_along(Tensor input, int dim, Tensor index) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, dim: int, index: Layout) -> Result:
+        out = layout(index.shape, x.dtype)
+        return Result((out,), kernels.gather(out, x, index, dim))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, dim: int, index: Tensor) -> tuple[Any, ...]:
+        return ops.scatter_zeros(g, dim, index, tuple(input.shape)), None
+
+
+class ScatterZeros(Fused):
+    """Zeros of shape `size` with g added at the indices."""
+
+    schema = "scatter_zeros(Tensor src, int dim, Tensor index, int[] size) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(src: Layout, dim: int, index: Layout, size: tuple[int, ...]) -> Result:
+        out = layout(size, src.dtype)
+        return Result((out,), chain(cleared(out), kernels.scatter(out, src, index, dim, "sum")))
+
+    @staticmethod
+    def gradient(g: Tensor, dim: int, index: Tensor) -> tuple[Any, ...]:
+        return ops.gather_along(g, dim, index), None
+
+
+class Gather(Composite):
+    """Values along a dim, one per index."""
+
+    schema = "gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Any = None) -> Tensor:
+        k = wrap_dim(dim, input.ndim)
+        if index.dtype is not d.int64 and index.dtype is not d.int32:
+            raise refuse(RuntimeError, "gather(): Expected dtype int32/int64 for index")
+        if max(index.ndim, 1) != max(input.ndim, 1):
+            raise refuse(RuntimeError, "Index tensor must have the same number of dimensions as input tensor")
+        for i in range(index.ndim):
+            if i != k and index.shape[i] > (input.shape[i] if input.ndim else 1):
+                raise refuse(RuntimeError, f"Size does not match at dimension {i} expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {k}")
+        check(index, input.shape[k] if input.ndim else 1, f"index {{value}} is out of bounds for dimension {k} with size {input.shape[k] if input.ndim else 1}", False)
+        if not input.ndim:
+            return input.expand(index.shape).clone()
+        got = ops.gather_along(input, k, index)
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(3, 4), 1, integer(3, 2, low=0, high=3))]
+
+
+class Embedding(Composite):
+    """Rows of a matrix by index; `padding_idx` gets no gradient."""
+
+    schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
+        if weight.ndim != 2:
+            raise refuse(RuntimeError, "'weight' must be 2-D", received=f"weight {tuple(weight.shape)}")
+        if indices.dtype not in (d.int64, d.int32):
+            raise refuse(RuntimeError, f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got torch.{_name(indices)}Tensor instead (while checking arguments for embedding)")
+        check(indices, weight.shape[0], "index out of range in self", False)
+        return ops.embedding_rows(weight, indices, padding_idx, scale_grad_by_freq)
+
+    samples = [sample(normal(5, 3), integer(2, 2, low=0, high=4))]
+
+
+class EmbeddingRows(Fused):
+    """weight[indices]: whole rows copied, the bandwidth of a copy."""
+
+    schema = "embedding_rows(Tensor weight, Tensor indices, int padding_idx, bool scale_grad_by_freq) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(weight: Layout, indices: Layout, padding_idx: int, scale_grad_by_freq: bool) -> Result:
+        out = layout((*indices.shape, weight.shape[1]), weight.dtype)
+        return Result((out,), kernels.take_rows(out, weight, indices))
+
+    @staticmethod
+    def gradient(g: Tensor, weight: Layout, indices: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> tuple[Any, ...]:
+        if scale_grad_by_freq:
+            counts = ops.zeros((weight.shape[0],), dtype=g.dtype)
+            flat = indices.reshape(-1)
+            counts = ops.index_add_zeros(ops.ones((flat.shape[0],), dtype=g.dtype), [flat], (weight.shape[0],), (0,), 0)
+            g = g / ops.index_get(counts, [indices], (0,), 0).unsqueeze(-1)
+        return ops.embedding_grad(g, indices, weight.shape[0], padding_idx), None
+
+
+class EmbeddingGrad(Fused):
+    """Zeros (n, columns) with each row of g added at its index, in a fixed order; rows at `padding_idx` are skipped."""
+
+    schema = "embedding_grad(Tensor grad, Tensor indices, int n, int padding_idx) -> Tensor"
+    paths = ""
+    contiguous = ("grad",)
+
+    @staticmethod
+    def kernel(g: Layout, indices: Layout, n: int, padding_idx: int) -> Result:
+        out = layout((n, g.shape[-1]), g.dtype)
+        return Result((out,), kernels.embedding_backward(out, g, indices, padding_idx if padding_idx >= 0 else None))
+
+    @staticmethod
+    def gradient(g: Tensor, indices: Tensor, padding_idx: int) -> tuple[Any, ...]:
+        if padding_idx >= 0:
+            keep = (indices != padding_idx).to(g.dtype).unsqueeze(-1)
+            return ops.index_get(g, [indices], (0,), 0) * keep, None
+        return ops.index_get(g, [indices], (0,), 0), None
+
+
+class Nonzero(Procedure):
+    """(n, ndim) int64: the index of every element that is not zero."""
+
+    schema = "nonzero(Tensor input) -> Tensor"
+
+    @staticmethod
+    def run(input: Tensor) -> Tensor:
+        x = input
+        mask = x if x.dtype is d.bool_ else x != 0
+        counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
+        execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
+        total = int(counts.select(0, counts.shape[0] - 1).item())
+        out = allocate(layout((total, x.ndim), d.int64))
+        if total and x.ndim:
+            execute(kernels.nonzero(out._layout, mask._layout), [out], [mask, counts])
+        return out
+
+    samples = [sample(normal(3, 4))]
+
+
+class MaskedSelect(Composite):
+    """The elements where a mask holds, in row-major order."""
+
+    schema = "masked_select(Tensor input, Tensor mask) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, mask: Tensor, *, out: Any = None) -> Tensor:
+        if mask.dtype is not d.bool_:
+            raise refuse(RuntimeError, "masked_select: expected BoolTensor for mask", received=f"mask {mask.dtype.name}")
+        shape = broadcast([input.shape, mask.shape])
+        x, m = input.expand(shape), mask.expand(shape)
+        got = ops.index(x, [m]) if shape else x.reshape(1)[m.reshape(1)]
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(3, 4), [[True, False, True, False]])]
