@@ -13,7 +13,10 @@ from ..core.tensor import NUMBERS
 from ..spec.registry import FAMILIES as OPERATORS
 from ..spec.registry import ops as _table
 
-FAMILIES = ("activation", "arithmetic", "attention", "comparison", "contraction", "conversion", "convolution", "creation", "exponential", "gathering", "indexing", "joining", "losses", "movement", "normalisation", "pooling", "random", "reduction", "softmax", "trigonometric")
+FAMILIES = (
+    "activation", "arithmetic", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "creation", "exponential", "gathering",
+    "indexing", "joining", "losses", "masked", "movement", "normalisation", "pooling", "random", "reduction", "rounding", "softmax", "special", "trigonometric",
+)  # fmt: skip
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 publish()

@@ -16,6 +16,7 @@ from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, grid, normal, refused, sample, uniform
 from .exponential import unary
+from .masked import LARGEST
 
 X = [normal(3, 5), normal(), normal(0)]
 FLOATING = "promote no_bool no_integral no_complex kernel="
@@ -259,8 +260,9 @@ class Softshrink(Pointwise):
 
     @staticmethod
     def check(x: Layout, lambd: float) -> None:  # type: ignore[override]
-        if lambd < 0:
-            raise refuse(RuntimeError, f"lambda must be greater or equal to 0, but found to be {lambd:g}.")
+        if not 0 <= lambd <= LARGEST.get(x.dtype.name, math.inf):
+            top, name = LARGEST.get(x.dtype.name, math.inf), scalar_type_name(x.dtype)
+            raise refuse(RuntimeError, f"lambda must be in range [0, {top:.6g}] for input dtype {name}, but found {lambd:g}")
 
     @staticmethod
     def scalar(x: Scalar, lambd: float) -> Scalar:
@@ -268,7 +270,7 @@ class Softshrink(Pointwise):
         return where(x > bound, x - bound, where(x < -bound, x + bound, x * 0))
 
     samples = grid(input=X, lambd=[0.5, 0.1])
-    refusals = each(refused(normal(3), -0.5, raises=RuntimeError, match="lambda must be greater or equal to 0, but found to be -0.5"))
+    refusals = each(refused(normal(3), -0.5, raises=RuntimeError, match="lambda must be in range .* but found -0.5"))
 
 
 class Hardshrink(Pointwise):

@@ -211,7 +211,7 @@ class Clamp(Pointwise):
         if low is None and high is None:
             raise refuse(RuntimeError, "torch.clamp: At least one of 'min' or 'max' must not be None")
         if any(isinstance(v, Layout) and v.dtype.is_complex or isinstance(v, complex) for v in (x, low, high)):
-            raise refuse(RuntimeError, "clamp is not supported for complex types")
+            raise refuse(NotImplementedError, "clamp is not supported for complex types")
 
     @staticmethod
     def scalar(x: Scalar, low: Any, high: Any) -> Scalar:

@@ -146,12 +146,12 @@ class Nextafter(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, common: d.dtype) -> Scalar:
-        if common is not d.bfloat16:
+        if common.itemsize != 2:
             return s.nextafter(x, y)
-        bits = s.bitcast(x, d.int32)  # the upper 16 are the number; away from 0 is one up
-        step = where((x < y) == (x > 0), const(1 << 16, d.int32), const(-1 << 16, d.int32))
-        least = s.bitcast(where(y > 0, const(1 << 16, d.int32), const((1 << 16) - (1 << 31), d.int32)), d.float32)
-        moved = where(x == 0, least, s.bitcast(bits + step, d.float32))
+        bits = s.bitcast(cast(x, common), d.int16)  # away from 0 is one up
+        step = where((x < y) == (x > 0), const(1, d.int16), const(-1, d.int16))
+        least = where(y > 0, const(1, d.int16), const(-32767, d.int16))
+        moved = cast(s.bitcast(where(x == 0, least, bits + step), common), x.dtype)
         return where(s.isnan(x) | s.isnan(y), x + y, where(x == y, y, moved))
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), normal(5)])

@@ -1,0 +1,316 @@
+"""Special functions: error functions, Gamma and its kin, Bessel functions, orthogonal polynomials.
+
+The frequent ones are expressions of the scalar language; the rare ones run in SciPy, in float64, rounded once to the result's type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..base.settings import SETTINGS
+from ..core.expression import broadcast
+from ..core.tensor import Tensor
+from ..kernel import scalar as s
+from ..kernel.scalar import Scalar, where
+from ..spec.block import Composite, Library, Pointwise
+from ..spec.promotion import of_number, result_type
+from ..spec.registry import ops
+from ..spec.samples import each, grid, integer, normal, positive, refused, sample, uniform
+from .exponential import unary
+
+ANY = [normal(3, 5), normal(), normal(0)]
+ABOVE = [positive(3, 5), positive(), positive(0)]
+FLOAT = "promote float no_complex kernel="
+
+Erf = unary("erf", s.erf, "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.", ANY, FLOAT + "erf_vml_cpu", "special_erf")
+Erfc = unary("erfc", s.erfc, "1 - erf(input), with full relative accuracy in the tail.", ANY, FLOAT + "erfc_vml_cpu", "special_erfc")
+Erfinv = unary("erfinv", s.erfinv, "The inverse of erf.", [uniform(3, 5, low=-0.9, high=0.9)], FLOAT + "erfinv_vml_cpu", "special_erfinv")
+I0 = unary("i0", s.i0, "Modified Bessel function of the first kind, order 0.", ANY, FLOAT + "i0_cpu", "special_i0")
+SpecialI0e = unary("special_i0e", s.i0e, "exp(-|input|) * i0(input).", ANY, FLOAT + "i0e_cpu", paths="", in_place=False)
+SpecialI1 = unary("special_i1", s.i1, "Modified Bessel function of the first kind, order 1.", ANY, FLOAT + "i1_cpu", "special_modified_bessel_i1", "", False)
+SpecialI1e = unary("special_i1e", s.i1e, "exp(-|input|) * i1(input).", ANY, FLOAT + "i1e_cpu", paths="", in_place=False)
+SpecialNdtr = unary("special_ndtr", s.ndtr, "P(X <= input) for X ~ N(0, 1).", ANY, FLOAT + "ndtr_cpu", paths="", in_place=False)
+
+
+class Lgamma(Pointwise):
+    """log |Gamma(input)|."""
+
+    schema = "lgamma(Tensor input) -> Tensor"
+    aliases = "special_gammaln"
+    dims = "*s -> *s"
+    promotion = FLOAT + "lgamma_vml_cpu"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return s.lgamma(x)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor) -> Tensor:
+        return g * ops.digamma(input)
+
+    samples = grid(input=ABOVE)
+
+
+class Digamma(Pointwise):
+    """The derivative of log Gamma."""
+
+    schema = "digamma(Tensor input) -> Tensor"
+    aliases = "special_digamma special_psi"
+    dims = "*s -> *s"
+    promotion = FLOAT + "digamma"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return s.digamma(x)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor) -> Tensor:
+        return g * ops.polygamma(1, input)
+
+    samples = grid(input=ABOVE)
+
+
+class SpecialEntr(Pointwise):
+    """-input * log(input); 0 at 0, -inf below."""
+
+    schema = "special_entr(Tensor input) -> Tensor"
+    paths = ""
+    in_place = False
+    dims = "*s -> *s"
+    promotion = FLOAT + "entr"
+
+    @staticmethod
+    def scalar(x: Scalar) -> Scalar:
+        return where(s.isnan(x), x, where(x > 0, -x * s.log(x), where(x == 0, 0, -float("inf"))))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor) -> Tensor:
+        return g * (-ops.log(input) - 1)
+
+    samples = grid(input=ABOVE)
+
+
+# -- SciPy's
+def scipy_special(name: str) -> Callable[..., Any]:
+    """A function of scipy.special, imported when it is first used."""
+
+    def call(*args: Any) -> Any:
+        from scipy import special
+
+        return getattr(special, name)(*args)
+
+    return call
+
+
+def in_double(function: Callable[..., Any], *args: Any) -> Any:
+    """function(*args) in float64 by broadcasting, in the type to which the arguments promote (integers become floating)."""
+    import numpy as np
+
+    arrays = [a for a in args if isinstance(a, np.ndarray)]
+    broadcast([a.shape for a in arrays])  # PyTorch's error where they do not fit
+    kinds = [d.from_numpy(a.dtype) for a in arrays]
+    numbers = [of_number(a) for a in args if not isinstance(a, np.ndarray)]
+    kind = result_type([k for a, k in zip(arrays, kinds) if a.ndim], [k for a, k in zip(arrays, kinds) if not a.ndim], numbers)
+    kind = kind if kind.is_floating_point else SETTINGS.default_dtype
+    with np.errstate(all="ignore"):
+        out = function(*(np.asarray(a, np.float64) for a in args))
+        return np.asarray(out).astype(kind.numpy)
+
+
+def _library(name: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, aliases: str = "", paths: str = "") -> type:
+    """A function of one tensor."""
+
+    def library(input: Any) -> Any:
+        return in_double(function, input)
+
+    body: dict[str, Any] = {
+        "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "paths": paths, "aliases": aliases,
+        "library": staticmethod(library), "gradient": gradient and staticmethod(gradient), "samples": grid(input=samples or ANY),
+    }  # fmt: skip
+    return type("".join(w.title() for w in name.split("_")), (Library,), body)
+
+
+def _of_two(name: str, first: str, second: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, number: bool = True) -> type:
+    """A function of two arguments, either of which may be a number (if `number`)."""
+
+    def library(a: Any, b: Any) -> Any:
+        return in_double(function, a, b)
+
+    kind = "Tensor|Scalar" if number else "Tensor"
+    body: dict[str, Any] = {
+        "__doc__": meaning, "__module__": __name__, "schema": f"{name}({kind} {first}, {kind} {second}) -> Tensor", "dims": "*s, *s -> *s", "overloaded": number,
+        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "gradient": gradient and staticmethod(gradient), "samples": samples,
+    }  # fmt: skip
+    return type("".join(w.title() for w in name.split("_")), (Library,), body)
+
+
+def _erfcx_gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
+    return g * (2 * input * out - 2 / math.sqrt(math.pi))
+
+
+def _ndtri_gradient(g: Tensor, out: Tensor) -> Tensor:
+    return g * (ops.exp(out * out / 2) * math.sqrt(2 * math.pi))
+
+
+def _log_ndtr_gradient(g: Tensor, input: Tensor) -> Tensor:
+    return g / ops.special_erfcx(input * -math.sqrt(0.5)) * math.sqrt(2 / math.pi)
+
+
+_library("special_erfcx", scipy_special("erfcx"), "exp(input**2) * erfc(input).", _erfcx_gradient)
+_library("special_ndtri", scipy_special("ndtri"), "The inverse of ndtr.", _ndtri_gradient, [uniform(3, 5, low=0.05, high=0.95)])
+_library("special_log_ndtr", scipy_special("log_ndtr"), "log of ndtr, without underflow.", _log_ndtr_gradient)
+_library("special_airy_ai", lambda x: scipy_special("airy")(x)[0], "Airy function Ai.")
+_library("special_bessel_j0", scipy_special("j0"), "Bessel function of the first kind, order 0.")
+_library("special_bessel_j1", scipy_special("j1"), "Bessel function of the first kind, order 1.")
+_library("special_bessel_y0", scipy_special("y0"), "Bessel function of the second kind, order 0.", samples=ABOVE)
+_library("special_bessel_y1", scipy_special("y1"), "Bessel function of the second kind, order 1.", samples=ABOVE)
+_library("special_modified_bessel_i0", scipy_special("i0"), "Modified Bessel function of the first kind, order 0.")
+_library("special_modified_bessel_k0", scipy_special("k0"), "Modified Bessel function of the second kind, order 0.", samples=ABOVE)
+_library("special_modified_bessel_k1", scipy_special("k1"), "Modified Bessel function of the second kind, order 1.", samples=ABOVE)
+_library("special_scaled_modified_bessel_k0", scipy_special("k0e"), "exp(input) * k0(input).", samples=ABOVE)
+_library("special_scaled_modified_bessel_k1", scipy_special("k1e"), "exp(input) * k1(input).", samples=ABOVE)
+
+
+def _spherical_j0(x: Any) -> Any:
+    import numpy as np
+
+    return np.where(np.isinf(x), 0.0, np.where(np.abs(x) < 0.5, 1 - x * x / 6 * (1 - x * x / 20 * (1 - x * x / 42 * (1 - x * x / 72 * (1 - x * x / 110)))), np.sin(x) / x))
+
+
+_library("special_spherical_bessel_j0", _spherical_j0, "Spherical Bessel function of the first kind, order 0: sin(x) / x.")
+
+
+# -- two arguments
+def _zeta_gradient(g: Tensor, input: Any, other: Any, needs: Any) -> Any:
+    if needs[0]:
+        raise refuse(NotImplementedError, "the derivative for 'self' is not implemented.", received="zeta with an order that requires grad")
+    return None, g * -input * ops.special_zeta(input + 1, other)
+
+
+def _igamma_gradient(sign: int, name: str) -> Callable[..., Any]:
+    def gradient(g: Tensor, input: Tensor, other: Tensor, needs: Any) -> Any:
+        if needs[0]:
+            raise refuse(NotImplementedError, f"the derivative for '{name}: input' is not implemented.")
+        return None, sign * g * ops.exp((input - 1) * ops.log(other) - other - ops.lgamma(input))
+
+    return gradient
+
+
+PAIRS = grid(input=[positive(3, 5)], other=[positive(3, 5), positive(5)])
+_of_two("special_zeta", "input", "other", scipy_special("zeta"), "Hurwitz zeta: the sum of (k + other) ** -input over k = 0, 1, ....", _zeta_gradient,
+        [sample(uniform(3, 5, low=1.5, high=4), positive(3, 5)), sample(2.0, positive(3))])  # fmt: skip
+_of_two("igamma", "input", "other", scipy_special("gammainc"), "Regularised lower incomplete Gamma function P(input, other).", _igamma_gradient(1, "igamma"), PAIRS, False)
+_of_two("igammac", "input", "other", scipy_special("gammaincc"), "Regularised upper incomplete Gamma function Q(input, other).", _igamma_gradient(-1, "igammac"), PAIRS, False)
+
+
+class PolygammaRest(Library):
+    """Derivative number n + 1 of log Gamma."""
+
+    schema = "polygamma_rest(Tensor input, int n) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def library(input: Any, n: int) -> Any:
+        return in_double(lambda x: scipy_special("polygamma")(n, x), input)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, n: int) -> Tensor:
+        return g * ops.polygamma_rest(input, n + 1)
+
+    samples = [sample(positive(3, 5), 2)]
+
+
+class Polygamma(Composite):
+    """The n-th derivative of digamma."""
+
+    schema = "polygamma(int n, Tensor input) -> Tensor"
+    aliases = "special_polygamma"
+    paths = "torch"
+    through_binder = True
+
+    @staticmethod
+    def compose(n: int, input: Tensor) -> Tensor:
+        if n < 0:
+            raise refuse(RuntimeError, "polygamma(n, x) does not support negative n.", received=f"{n=}")
+        return ops.digamma(input) if n == 0 else ops.polygamma_rest(input, n)
+
+    samples = [sample(0, positive(3, 5)), sample(1, positive(3, 5)), sample(2, positive(3, 5))]
+    refusals = each(refused(-1, normal(3), raises=RuntimeError, match="polygamma\\(n, x\\) does not support negative n"))
+
+
+def polygamma(self: Tensor, n: int) -> Tensor:
+    """The n-th derivative of digamma."""
+    return ops.polygamma(n, self)
+
+
+def polygamma_(self: Tensor, n: int) -> Tensor:
+    return self.copy_(ops.polygamma(n, self))
+
+
+Tensor.polygamma, Tensor.polygamma_ = polygamma, polygamma_
+
+
+class Mvlgamma(Composite):
+    """log of the multivariate Gamma function of dimension p."""
+
+    schema = "mvlgamma(Tensor input, int p) -> Tensor"
+    aliases = "special_multigammaln"
+    through_binder = True
+    in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, p: int) -> Tensor:
+        if p < 1:
+            raise refuse(RuntimeError, "p has to be greater than or equal to 1", received=f"{p=}")
+        if input.dtype is d.bool_:
+            raise refuse(RuntimeError, "The input tensor may not be a boolean tensor.")
+        x = input if input.dtype.is_floating_point else input.to(SETTINGS.default_dtype)
+        total = ops.lgamma(x)
+        for j in range(1, p):
+            total = total + ops.lgamma(x - j / 2)
+        return total + p * (p - 1) / 4 * math.log(math.pi)
+
+    samples = grid(input=[uniform(3, 5, low=3, high=5)], p=[1, 3])
+    refusals = each(refused(normal(3), 0, raises=RuntimeError, match="p has to be greater than or equal to 1"))
+
+
+# -- orthogonal polynomials: the degree is the second argument, cut to a whole number; below 0 they are 0
+def _polynomial(name: str, evaluate: Callable[[Any, Any], Any], meaning: str) -> None:
+    def function(x: Any, n: Any) -> Any:
+        import numpy as np
+
+        whole = np.trunc(np.where(np.isnan(n), -1.0, n)).astype(np.int64)
+        x, whole = np.broadcast_arrays(x, whole)
+        return np.where(whole < 0, 0.0, evaluate(np.maximum(whole, 0), x))
+
+    samples = [*grid(input=[uniform(3, 5)], n=[integer(3, 5, high=5), integer(5, high=9)]), sample(uniform(3, 5), 3)]
+    _of_two("special_" + name, "input", "n", function, meaning, None, samples)
+
+
+def chebyshev(kind: str, shifted: bool = False) -> Callable[[Any, Any], Any]:
+    """T, U, V or W: cosines and sines of multiples of the angle, carried beyond [-1, 1]; at 2x - 1 when shifted."""
+
+    def evaluate(n: Any, x: Any) -> Any:
+        t = 2 * x - 1 if shifted else x
+        if kind == "t":
+            return scipy_special("eval_chebyt")(n, t)
+        u = scipy_special("eval_chebyu")(n, t)
+        if kind == "u":
+            return u
+        before = scipy_special("eval_chebyu")(n - 1, t)  # U of degree -1 is 0
+        return u - before if kind == "v" else u + before
+
+    return evaluate
+
+
+for _kind, _words in (("t", "first"), ("u", "second"), ("v", "third"), ("w", "fourth")):
+    _polynomial(f"chebyshev_polynomial_{_kind}", chebyshev(_kind), f"Chebyshev polynomial of the {_words} kind, degree n.")
+    _polynomial(f"shifted_chebyshev_polynomial_{_kind}", chebyshev(_kind, True), f"Chebyshev polynomial of the {_words} kind at 2 * input - 1, degree n.")
+_polynomial("hermite_polynomial_h", scipy_special("eval_hermite"), "Physicist's Hermite polynomial of degree n.")
+_polynomial("hermite_polynomial_he", scipy_special("eval_hermitenorm"), "Probabilist's Hermite polynomial of degree n.")
+_polynomial("laguerre_polynomial_l", scipy_special("eval_laguerre"), "Laguerre polynomial of degree n.")
+_polynomial("legendre_polynomial_p", scipy_special("eval_legendre"), "Legendre polynomial of degree n.")
