@@ -14,7 +14,7 @@ from ...base.target import Target
 from ..launch import In, Kernel, Operand, Out, Schedule, Word, Work
 from . import halves
 from .geometry import backward_grids, forward_grid
-from .plan import ITEMS, Builder, Problem, Side, Weights, dense, depthwise, depthwise_fits, filtered, problem, product, weight_gradient, winograd
+from .plan import ITEMS, Builder, Problem, Side, Weights, dense, depthwise, depthwise_fits, filtered, problem, product, weight_gradient, winograd, winograd_gradient
 
 
 def forward(
@@ -65,6 +65,9 @@ def backward_weight(
     gs, xs, ws = _Half.side(b, In(0), g, "g"), _Half.side(b, In(1), x, "x"), _Half.result(b, gw, "gw")
     if depthwise_fits(p, True) and p.stride[1] == p.stride[2] <= 2 and p.images and p.groups >= ITEMS:
         depthwise(b, p, "weight", xs, gs, ws.at, ws.image)
+        return _finish(b, ws, gw)
+    if filtered(p, p.channels, p.outputs) and p.images:
+        winograd_gradient(b, p, xs, gs, ws.at, ws.image, ws.plane)
         return _finish(b, ws, gw)
     grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
     weight_gradient(b, p, grid, xs, gs, ws.at, ws.image, ws.plane)

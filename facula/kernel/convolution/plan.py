@@ -13,6 +13,7 @@ from ..launch import Kernel, Launch, Operand, Schedule, Word, Work, unsigned
 from . import depthwise as dw_kernels
 from . import weight_gradient as wg
 from . import winograd as wino
+from . import winograd_gradient as wino_gradient
 from .geometry import Grid, Table, Three, table
 from .product import DEPTH, MASKS, PANEL_WORDS, WORDS, Form, emit_panels, emit_product
 from .tile import Shape, height, shape_for
@@ -231,13 +232,19 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
     form = wg.Form(p.element, rows, t.read, t.read_pieces, t.write, t.write_pieces, deep)
     nbytes = shape.size * p.images * p.groups * (p.channels * math.prod(p.source) + p.outputs * grid.count)
     b.launch(Kernel(wg.emit_weight_gradient, (form,)), wg.WORDS, words, items * unit_blocks, 1, nbytes, p.flops)
+    _sum(b, p, shape, part, blocks, gw, output_stride, channel_stride)
+    b.notes.append(f"weight gradient over {blocks} block(s) of images, {rows} x {shape.width} tile")
+
+
+def _sum(b: Builder, p: Problem, shape: Shape, part: Word, blocks: int, gw: Word, output_stride: int, channel_stride: int) -> None:
+    """Partial sums to the weight's gradient."""
+    size = p.taps * p.channels * p.outputs * p.groups
     vectors, parts = -(-p.outputs // shape.lanes), -(-p.channels // wg.CHANNELS)
-    words = {
-        "to": gw, "part": part, "blocks": blocks, "block_stride": size // shape.size, "outputs": p.outputs, "channels": p.channels,
+    words: dict[str, Word] = {
+        "to": gw, "part": part, "blocks": blocks, "block_stride": size, "outputs": p.outputs, "channels": p.channels,
         "tap_count": p.taps, "output_vectors": vectors, "channel_parts": parts, "output_stride": output_stride, "channel_stride": channel_stride,
     }  # fmt: skip
-    b.launch(Kernel(wg.emit_sum, (p.element,)), wg.SUM_WORDS, words, p.groups * vectors * parts, 1, size * (blocks + 1))
-    b.notes.append(f"weight gradient over {blocks} block(s) of images, {rows} x {shape.width} tile")
+    b.launch(Kernel(wg.emit_sum, (p.element,)), wg.SUM_WORDS, words, p.groups * vectors * parts, 1, size * shape.size * (blocks + 1))
 
 
 def filtered(p: Problem, outputs: int, channels: int) -> bool:
@@ -337,3 +344,44 @@ def depthwise(b: Builder, p: Problem, what: str, x: Side, y: Side, weight: Word,
         _depthwise(b, p, what, small, large, (reach[0], reach[1]), 1, p.stride[1:], x, y, weight, weight_stride, bias)
     else:
         _depthwise(b, p, what, large, small, pad, p.stride[1], (1, 1), x, y, weight, weight_stride, bias)
+
+
+def _side(b: Builder, side: str, t: Table, plane: Three) -> dict[str, Word]:
+    values = (
+        b.constant(t.entries), b.constant(t.taps), b.constant(t.shifts), *t.shift_counts, *plane, t.period, t.source_step, t.row_step, t.result_step,
+    )  # fmt: skip
+    return {f"{side}_{name}": value for name, value in zip(wino_gradient.SIDE, values)}
+
+
+def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output_stride: int, channel_stride: int) -> None:
+    """Gradient of a 3 x 3 weight at stride 1."""
+    shape, most = shape_for(p.element, b.target), wino_gradient.BLOCK
+    tiles = (1, -(-p.result[1] // 2), -(-p.result[2] // 2))
+    patches = tuple((i, (0, i // 4, i % 4)) for i in range(16))
+    corners = tuple((i, (0, i // 2, i % 2)) for i in range(4))
+    size = 9 * p.channels * p.outputs * shape.size
+    blocks = max(1, min(p.images, ITEMS, PARTS // max(1, size)))
+    images = -(-p.images // blocks)
+    minus = (0, -p.padding[1], -p.padding[2])
+    xt = table(Grid(tiles, p.source, p.result, minus, (1, 2, 2), patches), shape.lanes, shape.lanes, images, x.image, 0)
+    gt = table(Grid(tiles, p.result, p.result, (0, 0, 0), (1, 2, 2), corners), shape.lanes, shape.lanes, images, g.image, 0)
+    image_block = -(-(-(-p.images // xt.images)) // blocks) * xt.images
+    blocks = -(-p.images // image_block)
+    channel_block = -(-p.channels // -(-p.channels // most))
+    output_block = min(most // shape.width, -(-p.outputs // shape.width)) * shape.width
+    channel_blocks, output_blocks = -(-p.channels // channel_block), -(-p.outputs // output_block)
+    part = b.room(size * blocks)
+    words: dict[str, Word] = {
+        "x": x.at, "g": g.at, "part": part, "channels": p.channels, "outputs": p.outputs, "images": p.images, "x_together": xt.images,
+        "image_block": image_block, "x_image": x.image, "x_plane": x.plane, "g_image": g.image, "g_plane": g.plane, "pixels": math.prod(tiles),
+        "channel_block": channel_block, "channel_blocks": channel_blocks, "output_block": output_block, "output_blocks": output_blocks,
+        **_side(b, "x", xt, p.source), **_side(b, "g", gt, p.result),
+    }  # fmt: skip
+    rows = height(channel_block, shape.rows)
+    reads = ((t.read, t.read_pieces) for t in (xt, gt))
+    kernel = Kernel(wino_gradient.emit_gradient, (p.element, rows, *reads))
+    nbytes = shape.size * p.images * (p.channels * math.prod(p.source) + p.outputs * math.prod(p.result))
+    flops = 32 * p.images * p.outputs * p.channels * math.prod(tiles)
+    b.launch(kernel, wino_gradient.WORDS, words, blocks * channel_blocks * output_blocks, 1, nbytes, flops)
+    _sum(b, p, shape, part, blocks, gw, output_stride, channel_stride)
+    b.notes.append(f"weight gradient by minimal filtering F(3x3, 2x2) over {blocks} block(s) of images")

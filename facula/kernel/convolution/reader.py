@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 from ...runtime.ir import Function, Value
 from .geometry import PIECES, RESULT, SOURCE, D, H, W, read_pieces, written_pieces
@@ -76,14 +76,25 @@ class Pieces:
             out.append((at, [bits_mask(f, bits, lanes)] if self.pace == 1 else spread(f, bits, lanes)))
         return out
 
-    def _take(self, plane: Value, pieces: list[tuple[Value, list[Value]]]) -> Value:
-        """The pixels' values in one plane; zeros outside."""
+    def _take(self, plane: Value, pieces: list[tuple[Value, list[Value]]]) -> list[Value]:
+        """The pixels' values in one plane, zeros outside; at pace 2 also those between."""
         f, shape = self.f, self.shape
         halves = [f.const(shape.vec, 0.0) for _ in range(self.pace)]
         for at, masks in pieces:
             here = f.at(plane, at, shape.element)
             halves = [f.load(shape.vec, here, h * shape.lanes, mask, old) for h, (mask, old) in enumerate(zip(masks, halves))]
-        return halves[0] if self.pace == 1 else f.shuffle(halves[0], halves[1], range(0, 2 * shape.lanes, 2))
+        return halves if self.pace == 1 else [f.shuffle(halves[0], halves[1], range(h, 2 * shape.lanes, 2)) for h in (0, 1)]
+
+    def _pair(self, n: int, odd: Value) -> list[tuple[Value, list[Value]]]:
+        """As _pieces at pace 2, for two neighbouring taps: `odd` are the lanes of the second."""
+        f, lanes = self.f, self.shape.lanes
+        out = []
+        for s in range(n):
+            at = f.cast("sext", f.load("i32", self.entry, self.first + 1 + s), "i64") + self.offset
+            here = f.load("i32", self.entry, self.first + 1 + PIECES + s) if self.most > 1 else f.const("i32", -1)
+            wide = double(f, self.inside & here) | (double(f, odd & here) << 1)
+            out.append((at, [bits_mask(f, wide, lanes), bits_mask(f, wide >> lanes, lanes)]))
+        return out
 
     def _index(self) -> Value:
         """Lane by lane: the element each lane reads."""
@@ -99,25 +110,39 @@ class Pieces:
     def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: object) -> None:
         """Copy the pixels of `count` planes, `distance` elements apart, to vectors at `to`, `step` elements apart."""
         f, shape = self.f, self.shape
-
-        def each(take: Callable[[Value], Value]) -> None:
-            with f.range(0, count) as i:
-                f.store(take(f.at(plane, i * distance, shape.element)), f.at(to, i * step, shape.element))
-
         if self.pace == 0:
             index = self._index()
-            each(lambda p: self._gather(p, index))
+            with f.range(0, count) as i:
+                f.store(self._gather(f.at(plane, i * distance, shape.element), index), f.at(to, i * step, shape.element))
             return
+        for n in self._ways():
+            pieces = self._pieces(n)
+            with f.range(0, count) as i:
+                f.store(self._take(f.at(plane, i * distance, shape.element), pieces)[0], f.at(to, i * step, shape.element))
+
+    def planes_of_two(self, other: Pieces, plane: Value, distance: Value, count: Value, to: Value, then: Value, step: object) -> None:
+        """The same for this tap, to `to`, and for the one at its right, to `then`: at pace 2 both come from the same loads."""
+        f, shape = self.f, self.shape
+        if self.pace != 2:
+            self.planes(plane, distance, count, to, step)
+            other.planes(plane, distance, count, then, step)
+            return
+        for n in self._ways():
+            pieces = self._pair(n, other.inside)
+            with f.range(0, count) as i:
+                for x, place in zip(self._take(f.at(plane, i * distance, shape.element), pieces), (to, then)):
+                    f.store(x, f.at(place, i * step, shape.element))
+
+    def _ways(self) -> Iterator[int]:
+        """Numbers of pieces, each inside the branch where it holds."""
         if self.most == 1:
-            pieces = self._pieces(1)
-            each(lambda p: self._take(p, pieces))
+            yield 1
             return
+        f = self.f
         parts = f.load("i32", self.entry, self.first)
-        ways = [(1, parts.eq(1)), (2, parts > 1)] if self.most == 2 else [(1, parts.eq(1)), (2, parts.eq(2)), (PIECES, parts > 2)]
-        for n, condition in ways:
-            with f.when(condition):
-                pieces = self._pieces(n)
-                each(lambda p, pieces=pieces: self._take(p, pieces))
+        for n in range(1, self.most + 1):
+            with f.when(parts.eq(n)):
+                yield n
 
 
 def window(f: Function, shape: Shape, pace: int, most: int, deep: bool, entry: Value, tap: Value, masks: Value, offset: Value) -> Pieces:
