@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.device import contiguous_format
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.layout import Layout, extent, layout, row_major
@@ -591,7 +592,7 @@ class Reshape(Composite):
         size = infer_size([int(n) for n in size], input._layout.numel)
         if view_strides(input._layout.shape, input._layout.strides, size) is not None:
             return input.view(size)
-        return input.clone(memory_format=ops.contiguous_format).view(size)
+        return input.clone(memory_format=contiguous_format).view(size)
 
     samples = [sample(normal(2, 3), (3, 2)), sample(normal(2, 3), (-1,))]
 
