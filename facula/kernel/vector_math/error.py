@@ -9,7 +9,7 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .exponential import exp_wide
+from .exponential import exp_wide, scaled_exp
 from .logarithm import log_wide
 from .pieces import INF, NAN, limited, narrow, poly, wide
 
@@ -48,12 +48,14 @@ def ndtr(n: Scalar, target: Target) -> Scalar:
     a = limited(fn.fabs(x), 0.0, 15.0 if single else 40.0)
     square = a * a
     low = fn.fma(a, a, -square)
-    e = fn.exp(square * -0.5)
+    e = scaled_exp(square * -0.5, 0 if single else 128, target)
     e = fn.fma(e, low * -0.5, e)
     if single:
-        tail = e * poly((a - NDTR_CENTRE) / (a + NDTR_CENTRE), C.NDTR32)
-    else:
-        tail = e * scaled_erfc(a * math.sqrt(0.5)) * 0.5
+        w = 1 / (a + NDTR_CENTRE)
+        tail = e * w * poly((a - NDTR_CENTRE) * w, C.NDTR32)
+        near = fn.fma(x, poly(x * x, C.NDTR_NEAR32), 0.5)
+        return fn.where(a < 0.7, near, fn.where(x > 0, 1 - tail, tail))
+    tail = e * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
     return fn.where(x > 0, 1 - tail, tail)
 
 
@@ -70,14 +72,14 @@ def _erfc_tail(a: Scalar, target: Target) -> Scalar:
     b = limited(a, 0.0, 28.0)
     square = b * b
     low = fn.fma(b, b, -square)
-    e = fn.exp(-square)
-    return fn.fma(e, -low, e) * scaled_erfc(b)
+    e = scaled_exp(-square, 128, target)  # the product may be subnormal, its factor not
+    return fn.fma(e, -low, e) * scaled_erfc(b) * 2.0**-128
 
 
 def scaled_erfc(a: Scalar) -> Scalar:
     """e**(a*a) erfc(a) for a >= 0 in float64."""
-    t = (a - 2) / (a + 2)
-    return poly(t, C.ERFCX64)
+    w = 1 / (a + 2)
+    return poly((a - 2) * w, C.ERFCX64) * w
 
 
 def erfinv(n: Scalar, target: Target) -> Scalar:

@@ -67,10 +67,11 @@ def expm1(n: Scalar, target: Target) -> Scalar:
     k, first = first_reduced(x)
     r = fn.fma(k, -_ln2_low(x), first)
     lost = fn.fma(k, -_ln2_low(x), first - r)
-    t = fn.fma(r * r, poly(r, C.EXP32 if x.dtype is float32 else C.EXP64), lost)  # e**x = 2**k (1 + r + t)
+    t = fn.fma(r * r, poly(r, C.EXPM32 if x.dtype is float32 else C.EXP64), lost)  # e**x = 2**k (1 + r + t)
     half = power_of_two(to_integer(k) - 1, x.dtype)
-    u = fn.fma(half, r, half - 0.5)
-    rest = fn.fma(half, r, (half - 0.5) - u)
+    one = half - 0.5
+    u = fn.fma(half, r, one)
+    rest = fn.fma(half, r, one - u) + ((half - one) - 0.5)
     out = (u + fn.fma(half, t, rest)) * 2
     return fn.copysign(fn.where(k == 0, r + t, out), x)
 
@@ -117,6 +118,7 @@ def _pow64(a: Scalar, y: Scalar, target: Target) -> Scalar:
     from .logarithm import log_pair
 
     high, low = log_pair(a)
+    y = limited(y, -1e20, 1e20)  # the least |log a| is 1.1e-16
     p, e = two_product(y, high)
     p, e = quick_sum(p, fn.fma(y, low, e))
     bounded = limited(p, -760.0, 760.0)

@@ -6,6 +6,7 @@ from ...base.dtypes import float32, float64, int32, int64
 from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
+from .pieces import INF, NAN, Pair, power_of_two
 
 
 def rsqrt(n: Scalar, target: Target) -> Scalar:
@@ -32,58 +33,45 @@ def hypot(n: Scalar, target: Target) -> Scalar:
 
 
 def fmod(n: Scalar, target: Target) -> Scalar:
-    """a - b * trunc(a / b), exact: quotients of up to 2**50 at a time, larger ratios in a block that hardly ever runs."""
+    """a - b * trunc(a / b), exact: quotients up to 2**50 at once, larger ones in a block that hardly ever runs."""
     a, b = n.args
     kind = n.dtype
     x, y = (fn.fabs(fn.cast(v, float64)) for v in (a, b))
-    reach = 2.0**50
-    rest = _step(x, y)
-    steps = 6 if kind is float32 else 43
-    slow, scale = x, 2.0 ** (50 * (steps - 1) if kind is float32 else 1000)
-    if kind is float32:
-        for _ in range(steps):
-            slow = fn.where(slow >= y * scale, _step(slow, y * scale), slow)
-            scale /= reach
-    else:
-        slow = _long_remainder(x, y)
-    r = fn.rare((x >= y * reach) & (x < float("inf")) & (y > 0), slow, rest)
-    r = fn.where((y == 0) | fn.isinf(x) | fn.isnan(x) | fn.isnan(y), float("nan"), fn.where(fn.isinf(y), x, r))
+    ordinary = (y > 0) & (x < INF) & (y < INF)
+    far = ordinary & ~(x < y * 2.0**50)
+    safe = fn.where(far, 1, y)
+    r = fn.rare(far, _long_remainder(x, y, 6 if kind is float32 else 42), _step(fn.where(far, 0, x), safe))
+    r = fn.where(ordinary, r, fn.where((y == INF) & (x < INF), x, NAN))
     return fn.copysign(fn.cast(r, kind), a)
 
 
 def _step(x: Scalar, y: Scalar) -> Scalar:
     """x mod y for x / y < 2**52: the quotient may be one off, which the sign of the rest tells."""
-    q = fn.trunc(x / y)
-    r = fn.fma(-q, y, x)
+    r = fn.fma(-fn.trunc(x / y), y, x)
     r = fn.where(r < 0, r + y, r)
     return fn.where(r >= y, r - y, r)
 
 
-def _long_remainder(x: Scalar, y: Scalar) -> Scalar:
-    """float64: y times falling powers of two is taken away while it fits; y is first brought out of the subnormals."""
-    small = y < 2.0**-900
-    y = fn.where(small, y * 2.0**100, y)
-    x_small = fn.where(small, x * 2.0**100, x)
-    huge = x_small >= 2.0**900  # the product y * 2**k must not overflow, nor may x * 2**100
-    x = fn.where(small & (x >= 2.0**900), x, x_small)
-    del huge
-    r = x
-    exponent = fn.bitcast(x, int64) >> 52
-    below = fn.bitcast(y, int64) >> 52
-    gap = exponent - below
-    for i in range(42):
-        k = gap - 50 * (i + 1)
-        k = fn.where(k > 0, k, 0)
-        power = _power(k)
-        part = y * power
-        r = fn.where((r >= part), _step(r, part), r)
-    return fn.where(small, r * 2.0**-100, r)
+def _long_remainder(x: Scalar, y: Scalar, steps: int) -> Scalar:
+    """Long division in base 2**50 on the mantissas, as many digits as the exponents are apart; both are positive and finite."""
+    x_exponent, r = _mantissa(x)
+    y_exponent, divisor = _mantissa(y)
+    gap = x_exponent - y_exponent
+    r = fn.where(r >= divisor, r - divisor, r)
+    for _ in range(steps):
+        digit = fn.where(gap > 50, 50, fn.where(gap > 0, gap, 0))
+        r = _step(r * power_of_two(digit, float64), divisor)
+        gap = gap - digit
+    half = y_exponent >> 1
+    return r * power_of_two(half, float64) * power_of_two(y_exponent - half, float64)  # a multiple of y's last bit: exact
 
 
-def _power(k: Scalar) -> Scalar:
-    """2**k for 0 <= k < 2100; beyond float64 it is an infinity, which never fits."""
-    top = fn.where(k > 1023, 1023, k)
-    return fn.where(k > 1023, float("inf"), fn.bitcast((top + 1023) << 52, float64))
+def _mantissa(x: Scalar) -> Pair:
+    """Exponent and mantissa in [1, 2) of a positive finite float64."""
+    small = x < 2.0**-1022
+    bits = fn.bitcast(fn.where(small, x * 2.0**54, x), int64)
+    exponent = (bits >> 52) - fn.where(small, 1077, const(1023, int64))
+    return exponent, fn.bitcast((bits & ((1 << 52) - 1)) | (1023 << 52), float64)
 
 
 def remainder(n: Scalar, target: Target) -> Scalar:

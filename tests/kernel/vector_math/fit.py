@@ -75,7 +75,7 @@ SMALL = mp.mpf(10) ** -20
 LN2 = mp.log(2)
 
 # e**r = 1 + r + r*r*EXP(r)
-for name, degree in (("EXP32", 4), ("EXP40", 5), ("EXP64", 10)):
+for name, degree in (("EXP32", 4), ("EXPM32", 5), ("EXP40", 5), ("EXP64", 10)):
     row(name, series(lambda r: mp.expm1(r) - r, 2), -0.3466, 0.3466, degree)
 # 2**r = 1 + r*EXP2(r)
 for name, degree in (("EXP2_32", 5), ("EXP2_40", 6), ("EXP2_64", 11)):
@@ -122,7 +122,7 @@ def _scaled_erfc(t: mp.mpf) -> mp.mpf:
 
 def _scaled_erfc_map(t: mp.mpf) -> mp.mpf:
     x = 2 * (1 + t) / (1 - t)
-    return mp.erfc(x) * mp.exp(x * x)
+    return mp.erfc(x) * mp.exp(x * x) * (x + 2)
 
 
 def _inverse(w: mp.mpf) -> mp.mpf:
@@ -140,17 +140,68 @@ def _inverse(w: mp.mpf) -> mp.mpf:
     return y / x
 
 
+# erfc x = exp(-x*x) / (x + 2)*ERFCX((x - 2) / (x + 2)), x in [0, 28]
 row("ERFCX64", _scaled_erfc_map, -1, 0.8667, 25, relative(_scaled_erfc_map))
 row("ERFINV_NEAR", _inverse, 0, 5, 10, relative(_inverse))
 row("ERFINV_END", lambda s: _inverse(s * s), 4.1, 6.1, 8, relative(lambda s: _inverse(s * s)))
 row("ERFINV_FAR", lambda s: _inverse(s * s), 2.236, 4.1, 9, relative(lambda s: _inverse(s * s)))
 def _normal_tail(u: mp.mpf) -> mp.mpf:
     x = mp.mpf("2.75") * (1 + u) / (1 - u)
-    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2) / 2
+    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2) / 2 * (x + mp.mpf("2.75"))
 
 
-# P(X > x) = exp(-x*x/2)*NDTR((x - 2.75) / (x + 2.75)), x in [0, 15]
-row("NDTR32", _normal_tail, -1, 0.6902, 9, relative(_normal_tail))
+# P(X > x) = exp(-x*x/2) / (x + 2.75)*NDTR((x - 2.75) / (x + 2.75)), x in [0, 15]
+row("NDTR32", _normal_tail, -1, 0.6902, 10, relative(_normal_tail))
+# P(X <= x) = 1/2 + x*NDTR_NEAR(x*x), |x| <= 0.7
+row("NDTR_NEAR32", lambda t: mp.erf(mp.sqrt(t / 2)) / mp.sqrt(t) / 2 if t > SMALL else 1 / mp.sqrt(2 * mp.pi), 0, 0.49, 4)
+# log Gamma(1 + t) = t*LGAMMA1(t), |t| <= 1/2; log Gamma(2 + t) = t*LGAMMA2(t), t in [-1/2, 1]
+row("LGAMMA1", series(lambda t: mp.loggamma(1 + t), 1), -0.5, 0.5, 28)
+row("LGAMMA2", series(lambda t: mp.loggamma(2 + t), 1), -0.5, 1, 22)
+# log Gamma(x) = (x - 1/2) log x - x + log(2 pi)/2 + STIRLING(1/x**2)/x, x >= 8
+row(
+    "STIRLING",
+    lambda t: (mp.loggamma(1 / mp.sqrt(t)) - (1 / mp.sqrt(t) - 0.5) * mp.log(1 / mp.sqrt(t)) + 1 / mp.sqrt(t) - mp.log(2 * mp.pi) / 2) / mp.sqrt(t)
+    if t > mp.mpf(10) ** -12
+    else mp.mpf(1) / 12,
+    0,
+    1 / 64,
+    7,
+)
+# digamma x = (x - root)*DIGAMMA(x - 3/2) on [1, 2]; log x - 1/(2x) - DIGAMMA_FAR(1/x**2)/x**2 for x >= 10
+ROOT = mp.findroot(mp.digamma, 1.46)
+row("DIGAMMA", lambda t: mp.digamma(t + 1.5) / (t + 1.5 - ROOT) if abs(t + 1.5 - ROOT) > SMALL else mp.psi(1, ROOT), -0.5, 0.5, 21)
+row(
+    "DIGAMMA_FAR",
+    lambda t: (-mp.digamma(1 / mp.sqrt(t)) + mp.log(1 / mp.sqrt(t)) - mp.sqrt(t) / 2) / t if t > mp.mpf(10) ** -12 else mp.mpf(1) / 12,
+    0,
+    0.01,
+    7,
+)
+# trigamma x = 1/x + 1/(2 x**2) + TRIGAMMA_FAR(1/x**2)/x**3, x >= 10
+row(
+    "TRIGAMMA_FAR",
+    lambda t: (mp.psi(1, 1 / mp.sqrt(t)) - mp.sqrt(t) - t / 2) / mp.sqrt(t) ** 3 if t > mp.mpf(10) ** -12 else mp.mpf(1) / 6,
+    0,
+    0.01,
+    8,
+)
+# I0 x = BESSEL0(x*x), I1 x = x*BESSEL1(x*x) for |x| <= 8; sqrt(x) exp(-x) I x = BESSEL_FAR(1/x) beyond
+for order in (0, 1):
+    row(
+        f"BESSEL{order}",
+        lambda t, order=order: mp.besseli(order, mp.sqrt(t)) / mp.sqrt(t) ** order if t > SMALL else 1 / mp.mpf(2) ** order,
+        0,
+        64,
+        14,
+        relative(lambda t, order=order: mp.besseli(order, mp.sqrt(t)) / mp.sqrt(t) ** order if t > SMALL else 1 / mp.mpf(2) ** order),
+    )
+    row(
+        f"BESSEL{order}_FAR",
+        lambda t, order=order: mp.besseli(order, 1 / t) * mp.exp(-1 / t) / mp.sqrt(t) if t > mp.mpf(10) ** -4 else 1 / mp.sqrt(2 * mp.pi),
+        0.0002,
+        0.125,
+        24,
+    )
 # log(1 + e) = e + e*e*LOG1P(e), e in [0, 1]
 row("LOG1P32", series(lambda e: mp.log1p(e) - e, 2), 0, 1, 9)
 row("ERFC40", _scaled_erfc, 0.15, 1, 14, relative(_scaled_erfc))
