@@ -116,6 +116,8 @@ class Function:
                 raise BINDER.no_fit(self.schemas, args, kwargs, self.title, self.variant in ("method", "in_place")) from None
             raise
         op = self.ops[which]
+        if op.block.overloaded and not any(isinstance(v, objects.Tensor) for v in bound):
+            raise BINDER.no_fit(self.schemas, args, kwargs, self.title, False)
         if self.variant in ("in_place", "in_place_operator"):
             return writing.in_place(op, bound, self.title)
         if out is not None:

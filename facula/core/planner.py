@@ -225,8 +225,7 @@ def common_dtype(call: Call) -> DType:
     """The type that the operands are promoted to."""
     words = promotion_words(call)
     if not call.tensors:
-        got = ", ".join(type(v).__name__ for v in call.bound)
-        raise refuse(TypeError, f"{call.op.name}() received an invalid combination of arguments - got ({got}), but expected one of:\n * ({call.op.schema.text})\n")
+        raise refuse(TypeError, f"{call.op.name}(): argument '{call.op.schema.params[0].name}' (position 1) must be Tensor, not {type(call.bound[0]).__name__}")
     kept = words.get("keep", "").split(",")
     named = [(p, v) for p, v in zip(call.op.schema.params, call.bound) if p.name not in kept and v is not None]
     tensors = [v for p, v in named if isinstance(v, objects.Tensor)]
@@ -436,11 +435,17 @@ def _with_copies(schedule: Schedule, moved: dict[int, tuple[Layout, Layout]]) ->
 
 
 # -- library and procedure
+def _array(t: Any) -> Any:
+    """A tensor's elements as a NumPy array on the same memory; bfloat16 as ml_dtypes has it."""
+    plain = t.detach()
+    return plain.view(d.uint16).numpy().view(d.bfloat16.numpy) if t.dtype is d.bfloat16 else plain.numpy()
+
+
 def plan_library(call: Call) -> Plan:
     block = call.op.block
 
     def run(operands: Sequence[Any]) -> Any:
-        arguments = [v.detach().numpy() if isinstance(v, objects.Tensor) else v for v in _rebound(call, operands)]
+        arguments = [_array(v) if isinstance(v, objects.Tensor) else v for v in _rebound(call, operands)]
         got = block.library(*arguments)
         several = isinstance(got, (tuple, list))
         made = [ops.from_numpy(x) for x in (got if several else [got])]

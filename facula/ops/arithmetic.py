@@ -296,8 +296,6 @@ class FloatPower(Composite):
     @staticmethod
     def compose(input: Any, exponent: Any) -> Tensor:
         kind = d.complex128 if any(kind_of(v._layout if isinstance(v, Tensor) else v).is_complex for v in (input, exponent)) else d.float64
-        if not isinstance(input, Tensor) and not isinstance(exponent, Tensor):
-            raise refuse(TypeError, f"float_power() received an invalid combination of arguments - got ({type(input).__name__}, {type(exponent).__name__}), but expected one of:\n")
         return ops.pow(*(v.to(kind) if isinstance(v, Tensor) else complex(v) if kind is d.complex128 else float(v) for v in (input, exponent)))
 
     samples = grid(input=[positive(3, 5)], exponent=[normal(3, 5), 2, 0.5])

@@ -112,15 +112,30 @@ def _part(index: int) -> property:
 Tensor.real, Tensor.imag = _part(0), _part(1)
 
 
-class ConjPhysical(Pointwise):
-    """The conjugate, computed; real tensors are copied."""
+class ConjValues(Pointwise):
+    """The conjugate, computed."""
 
-    schema = "conj_physical(Tensor input) -> Tensor"
+    schema = "conj_values(Tensor input) -> Tensor"
+    paths = ""
     dims = "*s -> *s"
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
         return s.conj(x)
+
+    samples = grid(input=[*COMPLEX, normal(3)])
+
+
+class ConjPhysical(Composite):
+    """The conjugate, computed; a real tensor is returned itself."""
+
+    schema = "conj_physical(Tensor input) -> Tensor"
+    through_binder = True
+    in_place = True
+
+    @staticmethod
+    def compose(input: Tensor) -> Tensor:
+        return ops.conj_values(input) if input.dtype.is_complex else input
 
     samples = grid(input=[*COMPLEX, normal(3)])
 
@@ -134,7 +149,7 @@ class Conj(Composite):
 
     @staticmethod
     def compose(input: Tensor) -> Tensor:
-        return ops.conj_physical(input) if input.dtype.is_complex else input
+        return ops.conj_values(input) if input.dtype.is_complex else input
 
     samples = grid(input=[*COMPLEX, normal(3)])
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..core.expression import broadcast
 from ..core.layout import Layout
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, where
@@ -31,6 +32,7 @@ class MaskedFill(Pointwise):
     def check(x: Layout, mask: Layout, value: Any) -> None:  # type: ignore[override]
         if mask.dtype is not d.bool_:
             raise refuse(RuntimeError, f"masked_fill_ only supports boolean masks, but got mask with dtype {cpp_name(mask.dtype)}", expected="a bool mask", hint="mask.bool()")
+        broadcast([mask.shape, x.shape])
         if isinstance(value, Layout) and value.ndim:
             raise refuse(RuntimeError, f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
         if (value.dtype.is_complex if isinstance(value, Layout) else isinstance(value, complex)) and not x.dtype.is_complex:

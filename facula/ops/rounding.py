@@ -7,6 +7,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout
+from ..core.tensor import Tensor
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, const, where
 from ..spec.block import Pointwise
@@ -142,7 +143,6 @@ class Nextafter(Pointwise):
     schema = "nextafter(Tensor input, Tensor other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_bool no_integral no_complex kernel=nextafter_cpu"
-    gradient = None
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, common: d.dtype) -> Scalar:
@@ -153,6 +153,10 @@ class Nextafter(Pointwise):
         least = where(y > 0, const(1, d.int16), const(-32767, d.int16))
         moved = cast(s.bitcast(where(x == 0, least, bits + step), common), x.dtype)
         return where(s.isnan(x) | s.isnan(y), x + y, where(x == y, y, moved))
+
+    @staticmethod
+    def gradient(g: Tensor) -> tuple[Tensor, None]:
+        return g, None  # a neighbour moves with the number
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), normal(5)])
 

@@ -85,7 +85,7 @@ class SpecialEntr(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
-        return where(s.isnan(x), x, where(x > 0, -x * s.log(x), where(x == 0, 0, -float("inf"))))
+        return where(s.isnan(x), x, where(x > 0, -x * s.log(x), where(x == 0, s.const(0, x.dtype), -float("inf"))))
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor) -> Tensor:
@@ -148,6 +148,12 @@ def _of_two(name: str, first: str, second: str, function: Callable[..., Any], me
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
 
+def _airy(x: Any) -> Any:
+    import numpy as np
+
+    return np.where(x > 110, 0.0, scipy_special("airy")(x)[0])  # it underflows from 104 on, where SciPy gives NaN for the largest arguments
+
+
 def _erfcx_gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
     return g * (2 * input * out - 2 / math.sqrt(math.pi))
 
@@ -163,7 +169,7 @@ def _log_ndtr_gradient(g: Tensor, input: Tensor) -> Tensor:
 _library("special_erfcx", scipy_special("erfcx"), "exp(input**2) * erfc(input).", _erfcx_gradient)
 _library("special_ndtri", scipy_special("ndtri"), "The inverse of ndtr.", _ndtri_gradient, [uniform(3, 5, low=0.05, high=0.95)])
 _library("special_log_ndtr", scipy_special("log_ndtr"), "log of ndtr, without underflow.", _log_ndtr_gradient)
-_library("special_airy_ai", lambda x: scipy_special("airy")(x)[0], "Airy function Ai.")
+_library("special_airy_ai", _airy, "Airy function Ai.")
 _library("special_bessel_j0", scipy_special("j0"), "Bessel function of the first kind, order 0.")
 _library("special_bessel_j1", scipy_special("j1"), "Bessel function of the first kind, order 1.")
 _library("special_bessel_y0", scipy_special("y0"), "Bessel function of the second kind, order 0.", samples=ABOVE)
@@ -200,11 +206,22 @@ def _igamma_gradient(sign: int, name: str) -> Callable[..., Any]:
     return gradient
 
 
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    import numpy as np
+
+    return np.where(condition, a, b)
+
+
+def _gamma_part(name: str, at_infinity: float) -> Callable[..., Any]:
+    """SciPy's, with PyTorch's values for an infinite order."""
+    return lambda a, x: _where((a == math.inf) & (x != math.inf), at_infinity, scipy_special(name)(a, x))
+
+
 PAIRS = grid(input=[positive(3, 5)], other=[positive(3, 5), positive(5)])
 _of_two("special_zeta", "input", "other", scipy_special("zeta"), "Hurwitz zeta: the sum of (k + other) ** -input over k = 0, 1, ....", _zeta_gradient,
         [sample(uniform(3, 5, low=1.5, high=4), positive(3, 5)), sample(2.0, positive(3))])  # fmt: skip
-_of_two("igamma", "input", "other", scipy_special("gammainc"), "Regularised lower incomplete Gamma function P(input, other).", _igamma_gradient(1, "igamma"), PAIRS, False)
-_of_two("igammac", "input", "other", scipy_special("gammaincc"), "Regularised upper incomplete Gamma function Q(input, other).", _igamma_gradient(-1, "igammac"), PAIRS, False)
+_of_two("igamma", "input", "other", _gamma_part("gammainc", 0.0), "Regularised lower incomplete Gamma function P(input, other).", _igamma_gradient(1, "igamma"), PAIRS, False)
+_of_two("igammac", "input", "other", _gamma_part("gammaincc", 1.0), "Regularised upper incomplete Gamma function Q(input, other).", _igamma_gradient(-1, "igammac"), PAIRS, False)
 
 
 class PolygammaRest(Library):
@@ -215,7 +232,7 @@ class PolygammaRest(Library):
 
     @staticmethod
     def library(input: Any, n: int) -> Any:
-        return in_double(lambda x: scipy_special("polygamma")(n, x), input)
+        return in_double(lambda x: _where(x == -math.inf, math.nan, scipy_special("polygamma")(n, x)), input)
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, n: int) -> Tensor:
@@ -291,26 +308,33 @@ def _polynomial(name: str, evaluate: Callable[[Any, Any], Any], meaning: str) ->
     _of_two("special_" + name, "input", "n", function, meaning, None, samples)
 
 
-def chebyshev(kind: str, shifted: bool = False) -> Callable[[Any, Any], Any]:
-    """T, U, V or W: cosines and sines of multiples of the angle, carried beyond [-1, 1]; at 2x - 1 when shifted."""
+def recurrence(first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """p0 = 1, p1 = first(x), p(k+1) = step(k, x, pk, p(k-1)): each element stops at its own degree."""
 
     def evaluate(n: Any, x: Any) -> Any:
-        t = 2 * x - 1 if shifted else x
-        if kind == "t":
-            return scipy_special("eval_chebyt")(n, t)
-        u = scipy_special("eval_chebyu")(n, t)
-        if kind == "u":
-            return u
-        before = scipy_special("eval_chebyu")(n - 1, t)  # U of degree -1 is 0
-        return u - before if kind == "v" else u + before
+        import numpy as np
+
+        before, now = np.ones_like(x), first(x)
+        out = np.where(n == 0, before, now)
+        for k in range(1, int(n.max(initial=0))):
+            before, now = now, step(k, x, now, before)
+            out = np.where(n == k + 1, now, out)
+        return out
 
     return evaluate
 
 
-for _kind, _words in (("t", "first"), ("u", "second"), ("v", "third"), ("w", "fourth")):
-    _polynomial(f"chebyshev_polynomial_{_kind}", chebyshev(_kind), f"Chebyshev polynomial of the {_words} kind, degree n.")
-    _polynomial(f"shifted_chebyshev_polynomial_{_kind}", chebyshev(_kind, True), f"Chebyshev polynomial of the {_words} kind at 2 * input - 1, degree n.")
-_polynomial("hermite_polynomial_h", scipy_special("eval_hermite"), "Physicist's Hermite polynomial of degree n.")
-_polynomial("hermite_polynomial_he", scipy_special("eval_hermitenorm"), "Probabilist's Hermite polynomial of degree n.")
-_polynomial("laguerre_polynomial_l", scipy_special("eval_laguerre"), "Laguerre polynomial of degree n.")
-_polynomial("legendre_polynomial_p", scipy_special("eval_legendre"), "Legendre polynomial of degree n.")
+def chebyshev(first: Callable[[Any], Any], shifted: bool = False) -> Callable[[Any, Any], Any]:
+    """The four kinds differ in p1 only; the shifted ones are taken at 2x - 1."""
+    plain = recurrence(first, lambda k, x, p, q: 2 * x * p - q)
+    return (lambda n, x: plain(n, 2 * x - 1)) if shifted else plain
+
+
+KINDS = {"t": ("first", lambda x: x), "u": ("second", lambda x: 2 * x), "v": ("third", lambda x: 2 * x - 1), "w": ("fourth", lambda x: 2 * x + 1)}
+for _kind, (_word, _first) in KINDS.items():
+    _polynomial(f"chebyshev_polynomial_{_kind}", chebyshev(_first), f"Chebyshev polynomial of the {_word} kind, degree n.")
+    _polynomial(f"shifted_chebyshev_polynomial_{_kind}", chebyshev(_first, True), f"Chebyshev polynomial of the {_word} kind at 2 * input - 1, degree n.")
+_polynomial("hermite_polynomial_h", recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * (x * p - k * q)), "Physicist's Hermite polynomial of degree n.")
+_polynomial("hermite_polynomial_he", recurrence(lambda x: x, lambda k, x, p, q: x * p - k * q), "Probabilist's Hermite polynomial of degree n.")
+_polynomial("laguerre_polynomial_l", recurrence(lambda x: 1 - x, lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1)), "Laguerre polynomial of degree n.")
+_polynomial("legendre_polynomial_p", recurrence(lambda x: x, lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1)), "Legendre polynomial of degree n.")
