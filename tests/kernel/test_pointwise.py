@@ -184,7 +184,7 @@ def test_same_bits_for_any_number_of_threads(target: Target) -> None:
 
 
 def test_main_loop_and_tail_give_the_same_bits(target: Target) -> None:
-    x = np.repeat(np.float32([0.3, -1.7, 11.5]), 37)
+    x = np.repeat(np.array([0.3, -1.7, 11.5], np.float32), 37)
     out = np.empty_like(x)
     run(pointwise([operand(out)], [operand(x)], [exp(input(0))]), [out], [x])
     assert len(set(out.tolist())) == 3

@@ -6,3 +6,22 @@ from .check import check_indices
 from .mask import chunks, count_true, masked_select, nonzero
 from .put import embedding_backward, index_put, interpret_index_put, interpret_scatter, scatter
 from .take import gather, index_get, index_select, interpret_gather, interpret_index_get, take_rows
+
+__all__ = [
+    "check_indices",
+    "chunks",
+    "count_true",
+    "embedding_backward",
+    "gather",
+    "index_get",
+    "index_put",
+    "index_select",
+    "interpret_gather",
+    "interpret_index_get",
+    "interpret_index_put",
+    "interpret_scatter",
+    "masked_select",
+    "nonzero",
+    "scatter",
+    "take_rows",
+]

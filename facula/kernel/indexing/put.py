@@ -261,14 +261,20 @@ def interpret_scatter(
 
 
 def _one_by_one(out: np.ndarray[Any, Any], values: np.ndarray[Any, Any], flat: np.ndarray[Any, Any], reduce: str | None) -> None:
+    """In row-major order: first the first element of every destination, then the second of every destination, and so on."""
     import numpy as np
 
     from ..pointwise.nest import _operand
 
     kind = _operand(out).dtype
-    target = out.reshape(-1)
-    for at, value in zip(flat.reshape(-1), values.reshape(-1)):
+    target, places, given = out.reshape(-1), flat.reshape(-1), values.reshape(-1)
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    turn = np.arange(places.size) - np.searchsorted(ordered, ordered)  # how many came before to the same destination
+    for k in range(int(turn.max(initial=-1)) + 1):
+        now = order[turn == k]
+        new = given[now]
         if reduce is not None:
-            pair = [np.asarray(v).astype(kind.compute.numpy) for v in (target[at], value)]
-            value = np.asarray(interpret([REDUCTIONS[reduce](input(0, kind), input(1, kind))], pair)[0]).astype(out.dtype)
-        target[at] = value
+            pair = [v.astype(kind.compute.numpy) for v in (target[places[now]], new)]
+            new = np.asarray(interpret([REDUCTIONS[reduce](input(0, kind), input(1, kind))], pair)[0]).astype(out.dtype)
+        target[places[now]] = new

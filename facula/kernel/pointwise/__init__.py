@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 from .nest import copy, fill, interpret_pointwise, pointwise
+
+__all__ = ["copy", "fill", "interpret_pointwise", "pointwise"]

@@ -22,3 +22,25 @@ from .reducer import (
     reducer,
     sum_of,
 )
+
+__all__ = [
+    "Reducer",
+    "accumulator",
+    "all_of",
+    "any_of",
+    "argmax_of",
+    "argmin_of",
+    "count_nonzero_of",
+    "interpret_reduce",
+    "logsumexp_of",
+    "max_of",
+    "mean_of",
+    "min_max_of",
+    "min_of",
+    "moments_of",
+    "norm_of",
+    "product_of",
+    "reduce",
+    "reducer",
+    "sum_of",
+]

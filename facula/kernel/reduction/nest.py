@@ -173,7 +173,7 @@ def _twice(plan: _Plan, pieces: int, length: int) -> Schedule:
     for d in state:
         words.append(Work(offset))
         offset += -(-results * pieces * d.itemsize // 64) * 64
-    n, m = len(plan.outs), len(plan.ins)
+    n = len(plan.outs)
     dense = contiguous(kept.shape)
     leaves = tuple(input(i, d) for i, d in enumerate(state))
     first = replace(

@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 from .nest import cummax_of, cummin_of, interpret_scan, scan
+
+__all__ = ["cummax_of", "cummin_of", "interpret_scan", "scan"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ...base.dtypes import dtype, int64, uint8, bool_
+from ...base.dtypes import bool_, dtype, int64, uint8
 from ..access import BROADCAST, INDEX, STRIDED, kind_of
 from ..coalesce import Geometry, merge, sort
 from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word, Work
