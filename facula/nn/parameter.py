@@ -29,10 +29,14 @@ class Parameter(Tensor):
                          received=f"data={data!r}", expected="a Tensor", hint="Parameter(facula.tensor(...))")  # fmt: skip
         own = data.detach().requires_grad_(requires_grad)  # a user's tensor class stays what it is
         if type(own) is not type(data):
-            raise refuse(RuntimeError, f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns "
-                         f"an instance of the same type, but return type {type(own).__name__} was found instead. To use the type as a "
-                         "Parameter, please correct the detach() semantics defined by its __torch_dispatch__() implementation.",
-                         received=type(own).__name__, expected=type(data).__name__)  # fmt: skip
+            raise refuse(
+                RuntimeError,
+                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() returns "
+                f"an instance of the same type, but return type {type(own).__name__} was found instead. To use the type as a "
+                "Parameter, please correct the detach() semantics defined by its __torch_dispatch__() implementation.",
+                received=type(own).__name__,
+                expected=type(data).__name__,
+            )
         own._is_param = True
         return own
 
@@ -89,6 +93,7 @@ class UninitializedTensorMixin:
     """What the two uninitialized classes share: everything that needs a shape is refused until `materialize`."""
 
     cls_to_become: type = Tensor
+    requires_grad: bool
     allowed = ("__hash__", "cuda", "cpu", "to", "is_floating_point", "is_complex", "half", "float", "double", "bfloat16", "type", "char",
                "short", "int", "long", "copy_", "get_device", "_has_compatible_shallow_copy_type", "detach", "requires_grad_",
                "share_memory_")  # fmt: skip

@@ -40,7 +40,11 @@ def main() -> None:
         torch.manual_seed(3)
         module = getattr(torch.nn, name)(*args, **kwargs)
         lazy = name.startswith("Lazy")
-        state = {} if lazy else {k: [list(v.shape), [round(x, 6) for x in v.double().flatten().tolist()[:4]]] for k, v in module.state_dict().items()}
+        state = (
+            {}
+            if lazy
+            else {k: [list(v.shape), [round(x, 6) for x in v.double().flatten().tolist()[:4]]] for k, v in module.state_dict().items()}
+        )
         rows[call] = {"repr": repr(module), "state": state}
     text = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in rows.items())
     Path(__file__).with_name("recorded.json").write_text("{\n" + text + "\n}\n")

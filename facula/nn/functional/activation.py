@@ -35,7 +35,9 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """`input` cut to [min_val, max_val]."""
     if min_val > max_val:
-        raise refuse(ValueError, "min_val cannot be greater than max_val", received=f"{min_val=}, {max_val=}", expected="min_val <= max_val")
+        raise refuse(
+            ValueError, "min_val cannot be greater than max_val", received=f"{min_val=}, {max_val=}", expected="min_val <= max_val"
+        )
     return ops.hardtanh_(input, min_val, max_val) if inplace else ops.hardtanh(input, min_val, max_val)
 
 

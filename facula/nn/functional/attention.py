@@ -36,16 +36,23 @@ def _checked_shapes(query: Tensor, key: Tensor, value: Tensor, padding: Tensor |
     batched = query.dim() == 3
     word, n, mask_dims = ("batched", 3, "2-D") if batched else ("unbatched", 2, "1-D")
     if key.dim() != n or value.dim() != n:
-        raise refuse(AssertionError, f"For {word} (3-D) `query`, expected `key` and `value` to be 3-D but found {key.dim()}-D and {value.dim()}-D "
-                     "tensors respectively" if batched else f"For {word} (2-D) `query`, expected `key` and `value` to be 2-D but found "
-                     f"{key.dim()}-D and {value.dim()}-D tensors respectively")  # fmt: skip
+        raise refuse(
+            AssertionError,
+            f"For {word} (3-D) `query`, expected `key` and `value` to be 3-D but found {key.dim()}-D and {value.dim()}-D "
+            "tensors respectively"
+            if batched
+            else f"For {word} (2-D) `query`, expected `key` and `value` to be 2-D but found "
+            f"{key.dim()}-D and {value.dim()}-D tensors respectively",
+        )
     if padding is not None and padding.dim() != n - 1:
         raise refuse(AssertionError, f"For {word} ({n}-D) `query`, expected `key_padding_mask` to be `None` or {mask_dims} but found "
                      f"{padding.dim()}-D tensor instead")  # fmt: skip
     if mask is not None:
         if mask.dim() not in (2, 3):
-            raise refuse(AssertionError, f"For {word} ({n}-D) `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {mask.dim()}-D "
-                         "tensor instead")  # fmt: skip
+            raise refuse(
+                AssertionError,
+                f"For {word} ({n}-D) `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {mask.dim()}-D tensor instead",
+            )
         if not batched and mask.dim() == 3 and tuple(mask.shape) != (heads, query.shape[0], key.shape[0]):
             raise refuse(AssertionError, f"Expected `attn_mask` shape to be {(heads, query.shape[0], key.shape[0])} but got {mask.shape}")
     return batched
@@ -77,7 +84,9 @@ def _checked_mask(mask: Tensor, B: int, H: int, L: int, S: int) -> Tensor:
     """(1, L, S) or (B * H, L, S)."""
     if mask.dim() == 2:
         if tuple(mask.shape) != (L, S):
-            raise refuse(RuntimeError, f"The shape of the 2D attn_mask is {mask.shape}, but should be {(L, S)}.", received=f"{tuple(mask.shape)}")
+            raise refuse(
+                RuntimeError, f"The shape of the 2D attn_mask is {mask.shape}, but should be {(L, S)}.", received=f"{tuple(mask.shape)}"
+            )
         return mask.unsqueeze(0)
     if mask.dim() == 3:
         if tuple(mask.shape) != (B * H, L, S):
@@ -105,9 +114,7 @@ def _merged_masks(mask: Tensor | None, padding: Tensor | None, B: int, H: int, S
     return padding if mask is None else mask + padding
 
 
-def _attend_with_weights(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, B: int, H: int
-) -> tuple[Tensor, Tensor]:
+def _attend_with_weights(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, B: int, H: int) -> tuple[Tensor, Tensor]:
     """((L, B, E), (B, H, L, S)): values and the weights that made them."""
     L, D = q.shape[1:]
     scaled = q * math.sqrt(1.0 / float(D))
@@ -136,7 +143,7 @@ def multi_head_attention_forward(
     q_proj_weight: Tensor | None = None, k_proj_weight: Tensor | None = None, v_proj_weight: Tensor | None = None,
     static_k: Tensor | None = None, static_v: Tensor | None = None, average_attn_weights: bool = True, is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """Attention of Vaswani et al. 2017, arXiv 1706.03762, section 3.2.2. query (L, B, E), key and value (S, B, ...) -> (L, B, E), weights."""
+    """Vaswani et al. 2017, arXiv 1706.03762, section 3.2.2. query (L, B, E), key and value (S, B, ...) -> (L, B, E), weights."""
     H = num_heads
     batched = _checked_shapes(query, key, value, key_padding_mask, attn_mask, H)
     if not batched:

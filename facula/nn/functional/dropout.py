@@ -47,17 +47,25 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     _checked(p)
     ndim = input.dim()
     if ndim not in (2, 3):
-        raise refuse(RuntimeError, f"dropout1d: Expected 2D or 3D input, but received a {ndim}D input. Note that dropout1d exists to provide "
-                     "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional batch dimension (i.e. 2D "
-                     "or 3D inputs).", received=f"{tuple(input.shape)}", expected="(N, C, L) or (C, L)")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            f"dropout1d: Expected 2D or 3D input, but received a {ndim}D input. Note that dropout1d exists to provide "
+            "channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional batch dimension (i.e. 2D "
+            "or 3D inputs).",
+            received=f"{tuple(input.shape)}",
+            expected="(N, C, L) or (C, L)",
+        )
     return _channels(input, p, training, inplace, ndim == 3)
 
 
 def _deprecated(name: str, ndim: int, spatial: int) -> None:
-    warnings.warn(f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future release. To retain "
-                  f"the behavior and silence this warning, please use dropout instead. Note that {name} exists to provide channel-wise dropout "
-                  f"on inputs with {spatial} spatial dimensions, a channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or "
-                  f"{spatial + 2}D inputs).", stacklevel=3)  # fmt: skip
+    warnings.warn(
+        f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future release. To retain "
+        f"the behavior and silence this warning, please use dropout instead. Note that {name} exists to provide channel-wise dropout "
+        f"on inputs with {spatial} spatial dimensions, a channel dimension, and an optional batch dimension (i.e. {spatial + 1}D or "
+        f"{spatial + 2}D inputs).",
+        stacklevel=3,
+    )
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -67,10 +75,13 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if ndim not in (3, 4):
         _deprecated("dropout2d", ndim, 2)
     if ndim == 3:
-        warnings.warn("dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is "
-                      "interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a future release to interpret "
-                      "the input as one without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout behavior, "
-                      "please switch to using dropout1d instead.", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is "
+            "interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a future release to interpret "
+            "the input as one without a batch dimension, i.e. shape (C, H, W). To maintain the 1D channel-wise dropout behavior, "
+            "please switch to using dropout1d instead.",
+            stacklevel=2,
+        )
     return _channels(input, p, training, inplace, True)
 
 

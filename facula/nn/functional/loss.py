@@ -46,14 +46,21 @@ def linear_cross_entropy(
         raise refuse(RuntimeError, f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
     batch, features = input.shape[:-1], input.shape[-1]
     if features != linear_weight.shape[-1]:
-        raise refuse(RuntimeError, "expected equal input and linear_weight last dimensions (in_features), got "
-                     f"{features} and {linear_weight.shape[-1]}, respectively", received=f"{tuple(input.shape)}, {tuple(linear_weight.shape)}")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{features} and {linear_weight.shape[-1]}, respectively",
+            received=f"{tuple(input.shape)}, {tuple(linear_weight.shape)}",
+        )
     rows = tuple(linear_weight.shape[:-1])
     if linear_bias is not None and tuple(linear_bias.shape) != rows:
         raise refuse(RuntimeError, f"expected linear_bias shape {rows}, got {tuple(linear_bias.shape)}")
     if len(rows) > 1 and not batch:
-        raise refuse(RuntimeError, f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
-                     f"(N, {features}), got unbatched input with shape {tuple(input.shape)}")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
+            f"(N, {features}), got unbatched input with shape {tuple(input.shape)}",
+        )
     logits_shape = (*batch, *rows)
     if tuple(target.shape) == logits_shape and ignore_index is not None:
         raise refuse(RuntimeError, "ignore_index cannot be specified when target contains probabilities")
@@ -73,8 +80,13 @@ def binary_cross_entropy(
     code = reduction_code(legacy_reduction(size_average, reduce, reduction))
     need_tensors("binary_cross_entropy", input=input, target=target)
     if target.size() != input.size():
-        raise refuse(ValueError, f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. "
-                     "Please ensure they have the same size.", received=f"target {tuple(target.shape)}", expected=f"{tuple(input.shape)}")  # fmt: skip
+        raise refuse(
+            ValueError,
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. "
+            "Please ensure they have the same size.",
+            received=f"target {tuple(target.shape)}",
+            expected=f"{tuple(input.shape)}",
+        )
     if weight is not None:
         weight = weight.expand(ops.broadcast_shapes(target.size(), weight.size()))
     return ops.binary_cross_entropy(input, target, weight, code)
@@ -114,7 +126,12 @@ def _matched(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _weighted(loss: Tensor, weight: Tensor, input: Tensor, reduction: str, by_weight: bool) -> Tensor:
     if weight.size() != input.size():
-        raise refuse(ValueError, "Weights and input must have the same size.", received=f"weight {tuple(weight.shape)}", expected=f"{tuple(input.shape)}")
+        raise refuse(
+            ValueError,
+            "Weights and input must have the same size.",
+            received=f"weight {tuple(weight.shape)}",
+            expected=f"{tuple(input.shape)}",
+        )
     loss = loss * weight
     if reduction == "none":
         return loss
@@ -183,9 +200,7 @@ def poisson_nll_loss(
     return reduced(loss, reduction)
 
 
-def gaussian_nll_loss(
-    input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
-) -> Tensor:
+def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
     """0.5 (log var + (x - y)^2 / var), var at least `eps`; `full` adds 0.5 log 2 pi."""
     if isinstance(var, float):
         if var < 0:
@@ -197,7 +212,9 @@ def gaussian_nll_loss(
         if input.size()[:-1] == var.size():
             var = var.unsqueeze(-1)
         elif input.dim() != var.dim() or sum(v for x, v in zip(input.size(), var.size(), strict=True) if x != v) != 1:
-            raise refuse(ValueError, "var is of incorrect size", received=f"{tuple(var.shape)}", expected=f"{tuple(input.shape)}, or 1 in one dim")
+            raise refuse(
+                ValueError, "var is of incorrect size", received=f"{tuple(var.shape)}", expected=f"{tuple(input.shape)}, or 1 in one dim"
+            )
     if reduction not in ("none", "mean", "sum"):
         raise refuse(ValueError, f"{reduction} is not valid", received=f"{reduction=}", expected="'none', 'mean' or 'sum'")
     var = var.clone()
@@ -210,13 +227,21 @@ def gaussian_nll_loss(
 
 
 def kl_div(
-    input: Tensor, target: Tensor, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", log_target: bool = False
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
 ) -> Tensor:
     """y (log y - x) for log-probabilities `input`; `log_target` says that y is given as its logarithm."""
     if size_average is None and reduce is None and reduction == "mean":
-        warnings.warn("reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the batch "
-                      "size, and aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in the next "
-                      "major release.", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the batch "
+            "size, and aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in the next "
+            "major release.",
+            stacklevel=2,
+        )
     reduction = legacy_reduction(size_average, reduce, reduction)
     kept = "sum" if reduction == "batchmean" else reduction
     reduction_code(kept)
@@ -241,7 +266,12 @@ def margin_ranking_loss(
 
 
 def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """x where y is 1, max(0, margin - x) where y is -1."""
     reduction = legacy_reduction(size_average, reduce, reduction)
@@ -286,18 +316,27 @@ def _class_scores(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Ten
     scores = input if input.dim() == 2 else input.reshape(1, -1)
     if name == "multi_margin_loss":
         if target.dim() > 1 or target.numel() != scores.size(0):
-            raise refuse(RuntimeError, "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
-                         f"Expected target size [{scores.size(0)}], but got {list(target.shape)}. Input has shape {list(input.shape)}.")  # fmt: skip
+            raise refuse(
+                RuntimeError,
+                "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+                f"Expected target size [{scores.size(0)}], but got {list(target.shape)}. Input has shape {list(input.shape)}.",
+            )
     elif (list(target.shape) != list(input.shape)) and not (input.dim() <= 1 and target.dim() <= 1 and target.numel() == scores.size(1)):
-        raise refuse(RuntimeError, f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}",
-                     received=f"{tuple(target.shape)}", expected=f"{tuple(input.shape)}")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}",
+            received=f"{tuple(target.shape)}",
+            expected=f"{tuple(input.shape)}",
+        )
     if target.dtype != int64:
         kind = target.type().split(".")[-1].removesuffix("Tensor")
         raise refuse(RuntimeError, f"expected scalar type Long but found {kind}", received=str(target.dtype), expected="int64")
     if not input.is_floating_point():
         kernel = "multi_margin_loss_cpu_kernel" if name == "multi_margin_loss" else "multilabel_margin_loss_forward_out_frame"
         kind = input.type().split(".")[-1].removesuffix("Tensor")
-        raise refuse(NotImplementedError, f"\"{kernel}\" not implemented for '{kind}'", received=str(input.dtype), expected="a floating dtype")
+        raise refuse(
+            NotImplementedError, f"\"{kernel}\" not implemented for '{kind}'", received=str(input.dtype), expected="a floating dtype"
+        )
     return scores, target.reshape(scores.size(0), -1)
 
 
@@ -362,8 +401,11 @@ def cosine_embedding_loss(
 def _triplet_dims(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
     a, p, n = anchor.dim(), positive.dim(), negative.dim()
     if not a == p == n:
-        raise refuse(RuntimeError, "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-                     f"anchor {a}D, positive {p}D, and negative {n}D inputs")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {a}D, positive {p}D, and negative {n}D inputs",
+        )
 
 
 def triplet_margin_loss(

@@ -65,8 +65,12 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
 def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """Normalise each of `num_groups` groups of channels of each sample. Wu & He 2018, arXiv 1803.08494."""
     if input.dim() < 2:
-        raise refuse(RuntimeError, f"Expected at least 2 dimensions for input tensor but received {input.dim()}", received=f"{tuple(input.shape)}",
-                     expected="(N, C, ...)")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            f"Expected at least 2 dimensions for input tensor but received {input.dim()}",
+            received=f"{tuple(input.shape)}",
+            expected="(N, C, ...)",
+        )
     verify_batch_size([input.size(0) * input.size(1) // num_groups, num_groups, *input.size()[2:]])
     return ops.group_norm(input, num_groups, weight, bias, eps)
 

@@ -11,28 +11,52 @@ from .arguments import repeated, sizes_with_default
 
 
 def max_pool1d_with_indices(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows of (N, C, L), and where they were."""
     return ops.max_pool1d_with_indices(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
 
 
 def max_pool2d_with_indices(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows of (N, C, H, W), and where they were."""
     return ops.max_pool2d_with_indices(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
 
 
 def max_pool3d_with_indices(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows of (N, C, D, H, W), and where they were."""
     return ops.max_pool3d_with_indices(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
 
 
 def max_pool1d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """Maxima of windows of (N, C, L); with `return_indices` also where they were."""
     if return_indices:
@@ -41,7 +65,13 @@ def max_pool1d(
 
 
 def max_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """Maxima of windows of (N, C, H, W); with `return_indices` also where they were."""
     if return_indices:
@@ -50,7 +80,13 @@ def max_pool2d(
 
 
 def max_pool3d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Any:
     """Maxima of windows of (N, C, D, H, W); with `return_indices` also where they were."""
     if return_indices:
@@ -59,7 +95,9 @@ def max_pool3d(
 
 
 # ---------------------------------------------------------------- the inverse
-def unpooled_size(input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Any) -> list[int]:
+def unpooled_size(
+    input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Any
+) -> list[int]:
     """Spatial sizes of an unpooled tensor; a given `output_size` must be one that pools to the input's."""
     n = len(kernel_size)
     shape = input.size()
@@ -68,13 +106,20 @@ def unpooled_size(input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int
         return default
     wanted = output_size[2:] if len(output_size) == n + 2 else output_size
     if len(wanted) != n:
-        raise refuse(ValueError, f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of '{len(wanted)}'",
-                     received=f"output_size={tuple(output_size)}")  # fmt: skip
+        raise refuse(
+            ValueError,
+            f"output_size should be a sequence containing {n} or {n + 2} elements, but it has a length of '{len(wanted)}'",
+            received=f"output_size={tuple(output_size)}",
+        )
     for d, size in enumerate(wanted):
         low, high = default[d] - stride[d], default[d] + stride[d]
         if not low < size < high:
-            raise refuse(ValueError, f'invalid output_size "{wanted}" (dim {d} must be between {low} and {high})', received=f"{tuple(wanted)}",
-                         expected=f"near {tuple(default)}")  # fmt: skip
+            raise refuse(
+                ValueError,
+                f'invalid output_size "{wanted}" (dim {d} must be between {low} and {high})',
+                received=f"{tuple(wanted)}",
+                expected=f"near {tuple(default)}",
+            )
     return list(wanted)
 
 
@@ -119,13 +164,17 @@ def lp_pool1d(input: Tensor, norm_type: float, kernel_size: int, stride: Any = N
 def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """(sum of x^p)^(1/p) over windows of (N, C, H, W)."""
     h, w = repeated(kernel_size, 2)
-    return _root(ops.avg_pool2d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode), h * w, norm_type)
+    return _root(
+        ops.avg_pool2d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode), h * w, norm_type
+    )
 
 
 def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """(sum of x^p)^(1/p) over windows of (N, C, D, H, W)."""
     d, h, w = repeated(kernel_size, 3)
-    return _root(ops.avg_pool3d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode), d * h * w, norm_type)
+    return _root(
+        ops.avg_pool3d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode), d * h * w, norm_type
+    )
 
 
 # ---------------------------------------------------------------- adaptive
@@ -173,7 +222,9 @@ def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
 
 
 # ---------------------------------------------------------------- fractional. Graham 2014, arXiv 1412.6071
-def _fractional(input: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
+def _fractional(
+    input: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Tensor | None, n: int
+) -> tuple[Tensor, Tensor]:
     name = f"fractional_max_pool{n}d"
     if output_size is None and output_ratio is None:
         raise refuse(ValueError, f"{name} requires specifying either an output_size or an output_ratio", hint="output_ratio=0.7")
@@ -188,21 +239,36 @@ def _fractional(input: Tensor, kernel_size: Any, output_size: Any, output_ratio:
 
 
 def fractional_max_pool2d_with_indices(
-    input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Tensor | None = None
+    input: Tensor,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows at pseudo-random places of (N, C, H, W), and where they were."""
     return _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 2)
 
 
 def fractional_max_pool3d_with_indices(
-    input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Tensor | None = None
+    input: Tensor,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Maxima of windows at pseudo-random places of (N, C, D, H, W), and where they were."""
     return _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 3)
 
 
 def fractional_max_pool2d(
-    input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Tensor | None = None
+    input: Tensor,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Tensor | None = None,
 ) -> Any:
     """Maxima of windows at pseudo-random places of (N, C, H, W); with `return_indices` also where they were."""
     pair = _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 2)
@@ -210,7 +276,12 @@ def fractional_max_pool2d(
 
 
 def fractional_max_pool3d(
-    input: Tensor, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False, _random_samples: Tensor | None = None
+    input: Tensor,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Tensor | None = None,
 ) -> Any:
     """Maxima of windows at pseudo-random places of (N, C, D, H, W); with `return_indices` also where they were."""
     pair = _fractional(input, kernel_size, output_size, output_ratio, _random_samples, 3)

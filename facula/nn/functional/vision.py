@@ -43,17 +43,30 @@ def _target_size(input: Tensor, size: Any, scale_factor: Any) -> tuple[list[int]
     if len(given) != ndim:
         spatial = list(input.shape[2:])
         if word == "output":
-            raise refuse(ValueError, f"Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                         f"{spatial} and output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and output size in "
-                         "(o1, o2, ...,oK) format.", received=f"{tuple(input.shape)}", expected=f"{len(given) + 2} dims")  # fmt: skip
-        raise refuse(ValueError, f"Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
-                     f"{spatial} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and "
-                     "scale_factor in (s1, s2, ...,sK) format.", received=f"{tuple(input.shape)}", expected=f"{len(given) + 2} dims")  # fmt: skip
+            raise refuse(
+                ValueError,
+                f"Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
+                f"{spatial} and output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and output size in "
+                "(o1, o2, ...,oK) format.",
+                received=f"{tuple(input.shape)}",
+                expected=f"{len(given) + 2} dims",
+            )
+        raise refuse(
+            ValueError,
+            f"Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
+            f"{spatial} and scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and "
+            "scale_factor in (s1, s2, ...,sK) format.",
+            received=f"{tuple(input.shape)}",
+            expected=f"{len(given) + 2} dims",
+        )
     if word == "factor":
         return None, list(given)
     if not all(isinstance(s, int) and not isinstance(s, bool) for s in given):
-        raise refuse(TypeError, "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got size with types "
-                     f"{[type(s) for s in given]}")  # fmt: skip
+        raise refuse(
+            TypeError,
+            "expected size to be one of int or Tuple[int] or Tuple[int, int] or Tuple[int, int, int], but got size with types "
+            f"{[type(s) for s in given]}",
+        )
     return list(given), None
 
 
@@ -64,8 +77,11 @@ def interpolate(
     """Resize the spatial dims of (N, C, ...) to `size` or by `scale_factor`."""
     exact = mode in ("nearest", "area", "nearest-exact")
     if exact and align_corners is not None:
-        raise refuse(ValueError, "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear",
-                     received=f"{mode=}, {align_corners=}")  # fmt: skip
+        raise refuse(
+            ValueError,
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear",
+            received=f"{mode=}, {align_corners=}",
+        )
     align = bool(align_corners)
     sizes, factors = _target_size(input, size, scale_factor)
     if recompute_scale_factor and sizes is not None:
@@ -74,8 +90,11 @@ def interpolate(
         sizes, factors = [int(input.size(i + 2) * f) for i, f in enumerate(factors)], None
     ndim = input.dim()
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and ndim == 4):
-        raise refuse(ValueError, "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input",
-                     received=f"{mode=}, {ndim} dims")  # fmt: skip
+        raise refuse(
+            ValueError,
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input",
+            received=f"{mode=}, {ndim} dims",
+        )
     if mode == "area" and ndim in (3, 4, 5):
         return {3: ops.adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}[ndim](input, sizes)
     by_dims = RESIZE.get(mode, {})
@@ -85,9 +104,14 @@ def interpolate(
             return getattr(ops, name)(input, sizes, factors)
         return getattr(ops, f"_{name}_aa" if antialias else name)(input, sizes, align, factors)
     if by_dims and ndim in (3, 4, 5) and mode != "bicubic":
-        raise refuse(NotImplementedError, f"Got {ndim}D input, but {mode} mode needs {next(iter(by_dims))}D input", received=f"{tuple(input.shape)}")
-    raise refuse(NotImplementedError, f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {ndim}D) for the modes: {MODES} (got {mode})",
-                 received=f"{tuple(input.shape)}, {mode=}")  # fmt: skip
+        raise refuse(
+            NotImplementedError, f"Got {ndim}D input, but {mode} mode needs {next(iter(by_dims))}D input", received=f"{tuple(input.shape)}"
+        )
+    raise refuse(
+        NotImplementedError,
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {ndim}D) for the modes: {MODES} (got {mode})",
+        received=f"{tuple(input.shape)}, {mode=}",
+    )
 
 
 def upsample(input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None) -> Tensor:
@@ -158,4 +182,6 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
 
 def fold(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """Sum columns (N, C * kernel elements, blocks) back into (N, C, *output_size); where blocks overlap, values add up."""
-    return ops.col2im(input, repeated(output_size, 2), repeated(kernel_size, 2), repeated(dilation, 2), repeated(padding, 2), repeated(stride, 2))
+    return ops.col2im(
+        input, repeated(output_size, 2), repeated(kernel_size, 2), repeated(dilation, 2), repeated(padding, 2), repeated(stride, 2)
+    )

@@ -17,7 +17,7 @@ _ASMoutput = namedtuple("_ASMoutput", ["output", "loss"])
 
 
 class AdaptiveLogSoftmaxWithLoss(Module):
-    """Log-probabilities of the targets and their mean loss. Classes are sorted by falling frequency. Grave et al. 2016, arXiv 1609.04309."""
+    """Log-probabilities of targets and their mean loss. Classes are sorted by falling frequency. Grave et al. 2016, arXiv 1609.04309."""
 
     def __init__(self, in_features: int, n_classes: int, cutoffs: Any, div_value: float = 4.0, head_bias: bool = False, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
@@ -25,9 +25,17 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         cutoffs = list(cutoffs)
         if not cutoffs:
             raise ValueError("cutoffs should be a sequence of length larger than 0")
-        if cutoffs != sorted(cutoffs) or min(cutoffs) <= 0 or max(cutoffs) > n_classes - 1 or len(set(cutoffs)) != len(cutoffs) or any(int(c) != c for c in cutoffs):
-            raise ValueError("cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is "
-                             "between 1 and n_classes-1")  # fmt: skip
+        if (
+            cutoffs != sorted(cutoffs)
+            or min(cutoffs) <= 0
+            or max(cutoffs) > n_classes - 1
+            or len(set(cutoffs)) != len(cutoffs)
+            or any(int(c) != c for c in cutoffs)
+        ):
+            raise ValueError(
+                "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is "
+                "between 1 and n_classes-1"
+            )
         self.in_features = in_features
         self.n_classes = n_classes
         self.cutoffs = [*cutoffs, n_classes]
@@ -65,7 +73,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         target = target_ if dims else target_.unsqueeze(0)
         low, high = (int(target.min()), int(target.max())) if target.numel() else (0, 0)
         if low < 0 or high >= self.n_classes:
-            raise refuse(RuntimeError, f"Target values should be in [0, {self.n_classes - 1}], but values in range [{low}, {high}] were found. ")
+            raise refuse(
+                RuntimeError, f"Target values should be in [0, {self.n_classes - 1}], but values in range [{low}, {high}] were found. "
+            )
         full = self._get_full_log_prob(input, self.head(input)) if target.numel() else None
         output = target.to(input.dtype) if full is None else full.gather(1, target.unsqueeze(1)).squeeze(1)
         loss = (-output).mean()

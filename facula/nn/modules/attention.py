@@ -15,7 +15,7 @@ from .module import Module
 
 
 class MultiheadAttention(Module):
-    """Attention of Vaswani et al. 2017, arXiv 1706.03762, section 3.2.2. query (L, N, E), key and value (S, N, ...) -> (L, N, E), weights."""
+    """Vaswani et al. 2017, arXiv 1706.03762, section 3.2.2. query (L, N, E), key and value (S, N, ...) -> (L, N, E), weights."""
 
     __constants__ = ("batch_first",)
     in_proj_weight: Any

@@ -98,8 +98,16 @@ class _BatchNorm(_NormBase):
                 momentum = 1.0 / float(self.num_batches_tracked)
         by_batch = self.training or (self.running_mean is None and self.running_var is None)
         keep = not self.training or self.track_running_stats
-        return F.batch_norm(input, self.running_mean if keep else None, self.running_var if keep else None, self.weight, self.bias, by_batch,
-                            momentum, self.eps)  # fmt: skip
+        return F.batch_norm(
+            input,
+            self.running_mean if keep else None,
+            self.running_var if keep else None,
+            self.weight,
+            self.bias,
+            by_batch,
+            momentum,
+            self.eps,
+        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -159,17 +167,22 @@ class _InstanceNorm(_NormBase):
     ) -> None:  # fmt: skip
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing: Any, unexpected: Any, errors: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing: Any, unexpected: Any, errors: Any
+    ) -> None:
         if local_metadata.get("version") is None and not self.track_running_stats:
             stale = [prefix + name for name in ("running_mean", "running_var") if prefix + name in state_dict]
             if stale:
                 listed = " and ".join(f'"{key}"' for key in stale)
                 kind = type(self).__name__
-                errors.append(f"Unexpected running stats buffer(s) {listed} for {kind} with track_running_stats=False. If state_dict is a checkpoint "
-                              "saved before 0.4.0, this may be expected because {kind} does not track running stats by default since 0.4.0. "
-                              "Please remove these keys from state_dict. If the running stats are actually needed, instead set "
-                              "track_running_stats=True in {kind} to enable them. See the documentation of {kind} for details."
-                              .replace("{kind}", kind))  # fmt: skip
+                errors.append(
+                    f"Unexpected running stats buffer(s) {listed} for {kind} with track_running_stats=False. If state_dict is a checkpoint "
+                    "saved before 0.4.0, this may be expected because {kind} does not track running stats by default since 0.4.0. "
+                    "Please remove these keys from state_dict. If the running stats are actually needed, instead set "
+                    "track_running_stats=True in {kind} to enable them. See the documentation of {kind} for details.".replace(
+                        "{kind}", kind
+                    )
+                )
                 for key in stale:
                     state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing, unexpected, errors)
@@ -184,10 +197,17 @@ class _InstanceNorm(_NormBase):
         dim = input.dim() - self.without_batch
         if input.size(dim) != self.num_features:
             if self.affine:
-                raise refuse(ValueError, f"expected input's size at dim={dim} to match num_features ({self.num_features}), but got: {input.size(dim)}.",
-                             received=f"{tuple(input.shape)}", expected=f"{self.num_features} channels in dim {dim}")  # fmt: skip
-            warnings.warn(f"input's size at dim={dim} does not match num_features. You can silence this warning by not passing in num_features, "
-                          "which is not used because affine=False", stacklevel=2)  # fmt: skip
+                raise refuse(
+                    ValueError,
+                    f"expected input's size at dim={dim} to match num_features ({self.num_features}), but got: {input.size(dim)}.",
+                    received=f"{tuple(input.shape)}",
+                    expected=f"{self.num_features} channels in dim {dim}",
+                )
+            warnings.warn(
+                f"input's size at dim={dim} does not match num_features. You can silence this warning by not passing in num_features, "
+                "which is not used because affine=False",
+                stacklevel=2,
+            )
         if input.dim() == self.without_batch:
             return self._normalized(input.unsqueeze(0)).squeeze(0)
         return self._normalized(input)

@@ -19,7 +19,17 @@ from .module import Module
 class _ConvNd(Module):
     """What all convolutions share: arguments, parameters, initial values."""
 
-    __constants__ = ("stride", "padding", "dilation", "groups", "padding_mode", "output_padding", "in_channels", "out_channels", "kernel_size")
+    __constants__ = (
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+        "padding_mode",
+        "output_padding",
+        "in_channels",
+        "out_channels",
+        "kernel_size",
+    )
     spatial = 0  # number of spatial dims
     weight: Tensor
     bias: Tensor | None
@@ -94,7 +104,9 @@ def _check(in_channels: int, out_channels: int, stride: Any, padding: Any, group
             raise refuse(ValueError, "padding='same' is not supported for strided convolutions", received=f"{stride=}", expected="stride 1")
     modes = ("zeros", "reflect", "replicate", "circular")
     if padding_mode not in modes:
-        raise refuse(ValueError, f"padding_mode must be one of {set(modes)}, but got padding_mode='{padding_mode}'", received=f"{padding_mode=}")
+        raise refuse(
+            ValueError, f"padding_mode must be one of {set(modes)}, but got padding_mode='{padding_mode}'", received=f"{padding_mode=}"
+        )
 
 
 def _edges(padding: Any, kernel_size: tuple[int, ...], dilation: tuple[int, ...]) -> list[int]:
@@ -233,6 +245,9 @@ class ConvTranspose3d(_ConvTransposeNd):
 class _LazyConv(LazyModuleMixin):
     """`in_channels` comes from the first input."""
 
+    groups: int
+    transposed: bool
+
     def __init__(self, out_channels: int, kernel_size: Any, *args: Any, device: Any = None, dtype: Any = None, **kwargs: Any) -> None:
         with_bias = kwargs.pop("bias", None)
         if with_bias is None:
@@ -257,12 +272,19 @@ class _LazyConv(LazyModuleMixin):
             return
         n = self.spatial  # type: ignore[attr-defined]
         if input.dim() not in (n + 1, n + 2):
-            raise refuse(RuntimeError, f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {type(self).__name__}, but got input of "
-                         f"size: {input.shape}", received=f"{tuple(input.shape)}")  # fmt: skip
+            raise refuse(
+                RuntimeError,
+                f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {type(self).__name__}, but got input of size: {input.shape}",
+                received=f"{tuple(input.shape)}",
+            )
         self.in_channels = input.shape[-n - 1]
         if self.in_channels % self.groups:  # type: ignore[attr-defined]
             raise refuse(ValueError, "in_channels must be divisible by groups", received=f"{self.in_channels=}, {self.groups=}")  # type: ignore[attr-defined]
-        pair = (self.in_channels, self.out_channels // self.groups) if self.transposed else (self.out_channels, self.in_channels // self.groups)  # type: ignore[attr-defined]
+        pair = (
+            (self.in_channels, self.out_channels // self.groups)
+            if self.transposed
+            else (self.out_channels, self.in_channels // self.groups)
+        )  # type: ignore[attr-defined]
         self.weight.materialize((*pair, *self.kernel_size))  # type: ignore[attr-defined]
         if self.bias is not None:
             self.bias.materialize((self.out_channels,))

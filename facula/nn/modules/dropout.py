@@ -14,7 +14,9 @@ class _DropoutNd(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if p < 0 or p > 1:
-            raise refuse(ValueError, f"dropout probability has to be between 0 and 1, but got {p}", received=f"p={p}", expected="0 <= p <= 1")
+            raise refuse(
+                ValueError, f"dropout probability has to be between 0 and 1, but got {p}", received=f"p={p}", expected="0 <= p <= 1"
+            )
         self.p = p
         self.inplace = inplace
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...base.errors import refuse
 from ...core import Tensor
 from ..parameter import Parameter, is_buffer, is_parameter
 from . import module_hooks, module_state, module_walk
 from .module_hooks import BACKWARD, BACKWARD_PRE, FORWARD, PRE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def typename(value: Any) -> str:
@@ -49,7 +46,7 @@ def locate(module: Module, error: BaseException) -> None:
         if notes and trail is not None and notes[-1].startswith("  in:  "):
             notes[-1] = note
         elif hasattr(error, "add_note"):
-            error.add_note(note)
+            error.add_note(note)  # type: ignore[attr-defined]
         error._modules_left = (id(module), path, kind)  # type: ignore[attr-defined]
         error.where = path or kind  # type: ignore[attr-defined]
     except AttributeError:  # an exception class without room for attributes
@@ -107,7 +104,16 @@ class Module:
         try:
             if self._compiled_call_impl is not None:
                 return self._compiled_call_impl(*args, **kwargs)
-            if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks or PRE or FORWARD or BACKWARD or BACKWARD_PRE:
+            if (
+                self._forward_hooks
+                or self._forward_pre_hooks
+                or self._backward_hooks
+                or self._backward_pre_hooks
+                or PRE
+                or FORWARD
+                or BACKWARD
+                or BACKWARD_PRE
+            ):
                 return module_hooks.call_hooked(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
@@ -169,8 +175,12 @@ class Module:
 
     def _set_buffer(self, name: str, value: Any) -> None:
         if value is not None and not isinstance(value, Tensor):
-            raise refuse(TypeError, f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)",
-                         received=typename(value), expected="Tensor or None")  # fmt: skip
+            raise refuse(
+                TypeError,
+                f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)",
+                received=typename(value),
+                expected="Tensor or None",
+            )
         if name not in self._buffers:
             self._forget(name, self.__dict__, self._parameters, self._modules)
             self.register_buffer(name, value, getattr(value, "persistent", True))
@@ -243,11 +253,19 @@ class Module:
         self._checked_name("parameter", name, self._parameters)
         if param is not None:
             if not is_parameter(param):
-                raise refuse(TypeError, f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)",
-                             received=typename(param), expected="Parameter or None", hint=f"register_parameter({name!r}, Parameter(...))")  # fmt: skip
+                raise refuse(
+                    TypeError,
+                    f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)",
+                    received=typename(param),
+                    expected="Parameter or None",
+                    hint=f"register_parameter({name!r}, Parameter(...))",
+                )
             if param.grad_fn is not None:
-                raise refuse(ValueError, f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To "
-                             f"express '{name}' as a function of another Tensor, compute the value in the forward() method.")  # fmt: skip
+                raise refuse(
+                    ValueError,
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly. To "
+                    f"express '{name}' as a function of another Tensor, compute the value in the forward() method.",
+                )
             param = module_hooks.registered(module_hooks.PARAMETER_REGISTRATION, self, name, param)
         self._parameters[name] = param
 

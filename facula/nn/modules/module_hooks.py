@@ -135,7 +135,9 @@ def registered(table: OrderedDict[int, Any], module: Module, name: str, value: A
 
 
 # ---------------------------------------------------------------- methods of Module
-def register_forward_pre_hook(self: Module, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
+def register_forward_pre_hook(
+    self: Module, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+) -> RemovableHandle:
     """`hook(module, args) -> None | args` before forward; with `with_kwargs`, `hook(module, args, kwargs) -> None | (args, kwargs)`."""
     marks = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
     return enter(self._forward_pre_hooks, hook, *marks, prepend=prepend)
@@ -216,8 +218,12 @@ def _run_pre(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
             changed = hook(module, args, kwargs)
             if changed is not None:
                 if not (isinstance(changed, tuple) and len(changed) == 2):
-                    raise refuse(RuntimeError, f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {changed}.",
-                                 received=type(changed).__name__, expected="None or (args, kwargs)")  # fmt: skip
+                    raise refuse(
+                        RuntimeError,
+                        f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {changed}.",
+                        received=type(changed).__name__,
+                        expected="None or (args, kwargs)",
+                    )
                 args, kwargs = changed
         else:
             changed = hook(module, args)
@@ -234,13 +240,20 @@ def _run_always(module: Module, state: dict[str, Any], done: set[int]) -> None:
             continue
         with_kwargs = identity in FORWARD_WITH_KWARGS or identity in module._forward_hooks_with_kwargs
         try:
-            changed = hook(module, state["args"], state["kwargs"], state["result"]) if with_kwargs else hook(module, state["args"], state["result"])
+            changed = (
+                hook(module, state["args"], state["kwargs"], state["result"])
+                if with_kwargs
+                else hook(module, state["args"], state["result"])
+            )
             if changed is not None:
                 state["result"] = changed
         except Exception as error:
             kind = "global module" if everywhere else "module"
-            warnings.warn(f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as another error was raised "
-                          f"in forward: {error!s}", stacklevel=2)  # fmt: skip
+            warnings.warn(
+                f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as another error was raised "
+                f"in forward: {error!s}",
+                stacklevel=2,
+            )
 
 
 def _backward_hooks(module: Module) -> tuple[list[Any], list[Any]]:
@@ -258,6 +271,11 @@ def _attach_plain(module: Module, hooks: list[Any], result: Any) -> None:
     if value.grad_fn is not None:
         for hook in hooks:
             value.grad_fn.register_hook(partial(hook, module))
+
+
+def materialized(grads: Any, like: list[tuple[Any, Any, Any]]) -> tuple[Any, ...]:
+    """Gradients with zeros where there is none; `like` has (shape, dtype, device) of each."""
+    return tuple(ops.zeros(s, dtype=d, device=v) if g is None else g for g, (s, d, v) in zip(grads, like, strict=True))
 
 
 class Gate:
@@ -287,8 +305,10 @@ class Gate:
         single = isinstance(result, Tensor)
         values = (result,) if single else result
         if not isinstance(values, (tuple, list)):
-            warnings.warn(f"For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received {type(result)}",
-                          stacklevel=4)  # fmt: skip
+            warnings.warn(
+                f"For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received {type(result)}",
+                stacklevel=4,
+            )
             return result
         places = [i for i, a in enumerate(values) if isinstance(a, Tensor)]
         if not (is_grad_enabled() and any(values[i].requires_grad for i in places)):
@@ -325,16 +345,16 @@ class Gate:
             for hook in self.hooks:
                 changed = hook(self.module, blank, full)
                 if changed is not None and not (isinstance(changed, tuple) and all(c is None for c in changed)):
-                    raise refuse(RuntimeError, "Backward hook for Modules where no input requires gradient should always return None or None "
-                                 "for all gradients.")  # fmt: skip
+                    raise refuse(
+                        RuntimeError,
+                        "Backward hook for Modules where no input requires gradient should always return None or None for all gradients.",
+                    )
             self.grad_outputs = None
-        grads = zip((full[i] for i in self.out_places), self.out_like, strict=True)  # hooks see None, the module zeros
-        return tuple(ops.zeros(s, dtype=d, device=v) if g is None else g for g, (s, d, v) in grads)
+        return materialized([full[i] for i in self.out_places], self.out_like)  # hooks see None, the module zeros
 
     def _leave(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """Backward leaves the module: its input gradients are known."""
-        grads = [ops.zeros(s, dtype=d, device=v) if g is None else g for g, (s, d, v) in zip(grads, self.like, strict=True)]
-        full = self._packed(grads, self.places, self.arity)
+        full = self._packed(materialized(grads, self.like), self.places, self.arity)
         if self.grad_outputs is not None:
             for hook in self.hooks:
                 changed = hook(self.module, full, self.grad_outputs)
@@ -356,7 +376,7 @@ def _identity() -> Any:
     """The autograd function whose backward step calls `run` on the gradients; made on first use, the tape loads late."""
     global _Pass
     if _Pass is None:
-        from ...autograd import Function
+        from ...autograd import Function  # type: ignore[attr-defined]
 
         class Pass(Function):
             @staticmethod

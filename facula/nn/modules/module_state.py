@@ -183,14 +183,18 @@ def _load_one(module: Module, name: str, key: str, value: Any, given: Any, assig
     if not lazy and value.dim() == 0 and given.dim() == 1 and len(given) == 1:
         given = given[0]  # scalars were saved with one dimension once
     if not lazy and given.shape != value.shape:
-        error_msgs.append(f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current model is "
-                          f"{value.shape}.")  # fmt: skip
+        error_msgs.append(
+            f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape in current model is "
+            f"{value.shape}."
+        )
         return
     try:
         with no_grad():
             if assign:
                 if isinstance(value, Parameter):
-                    given = given.requires_grad_(value.requires_grad) if isinstance(given, Parameter) else Parameter(given, value.requires_grad)
+                    given = (
+                        given.requires_grad_(value.requires_grad) if isinstance(given, Parameter) else Parameter(given, value.requires_grad)
+                    )
                 setattr(module, name, given)
             else:
                 value.copy_(given)

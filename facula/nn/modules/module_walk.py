@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 # ---------------------------------------------------------------- names
-def named_modules(self: Module, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+def named_modules(
+    self: Module, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+) -> Iterator[tuple[str, Module]]:
     """(path, module) of this module and all below it, parents first; each object once unless `remove_duplicate=False`."""
     memo = set() if memo is None else memo
     if self in memo:
@@ -66,7 +68,9 @@ def _named_members(
             yield f"{path}.{name}" if path else name, value
 
 
-def named_parameters(self: Module, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+def named_parameters(
+    self: Module, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+) -> Iterator[tuple[str, Parameter]]:
     """(path, parameter) in the order of registration."""
     yield from self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
 
@@ -208,7 +212,9 @@ def to(self: Module, *args: Any, **kwargs: Any) -> Any:
     """
     unknown = set(kwargs) - {"device", "dtype", "non_blocking", "memory_format", "tensor", "other", "copy"}
     if unknown:
-        raise refuse(TypeError, f"to() received an invalid combination of arguments - got ({', '.join(sorted(unknown))})", received=repr(kwargs))
+        raise refuse(
+            TypeError, f"to() received an invalid combination of arguments - got ({', '.join(sorted(unknown))})", received=repr(kwargs)
+        )
     device, dtype, non_blocking, memory_format = parse_to(args, kwargs)
     if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
         raise refuse(TypeError, f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}",

@@ -85,12 +85,16 @@ class RMSNorm(Module):
 
     __constants__ = ("normalized_shape", "eps", "elementwise_affine")
 
-    def __init__(self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self.register_parameter("weight", Parameter(ops.empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None)
+        self.register_parameter(
+            "weight", Parameter(ops.empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -114,7 +118,9 @@ class GroupNorm(Module):
                  bias: bool = True) -> None:  # fmt: skip
         super().__init__()
         if num_groups <= 0 or num_channels % num_groups:
-            raise refuse(ValueError, f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})", received=f"{num_groups=}")
+            raise refuse(
+                ValueError, f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})", received=f"{num_groups=}"
+            )
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps

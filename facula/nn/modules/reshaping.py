@@ -34,13 +34,17 @@ class Unflatten(Module):
 
     def __init__(self, dim: Any, unflattened_size: Any) -> None:
         super().__init__()
-        if isinstance(dim, str) or (isinstance(unflattened_size, (tuple, list)) and unflattened_size and isinstance(unflattened_size[0], tuple)):
+        if isinstance(dim, str) or (
+            isinstance(unflattened_size, (tuple, list)) and unflattened_size and isinstance(unflattened_size[0], tuple)
+        ):
             raise refuse(NotImplementedError, "Unflatten: named dims are not supported", received=repr(dim), expected="an int and sizes")
         if not isinstance(unflattened_size, (tuple, list)):
             raise refuse(TypeError, f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}")
         for place, size in enumerate(unflattened_size):
             if not isinstance(size, int):
-                raise refuse(TypeError, f"unflattened_size must be tuple of ints, but found element of type {type(size).__name__} at pos {place}")
+                raise refuse(
+                    TypeError, f"unflattened_size must be tuple of ints, but found element of type {type(size).__name__} at pos {place}"
+                )
         self.dim = dim
         self.unflattened_size = unflattened_size
 

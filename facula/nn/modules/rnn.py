@@ -62,9 +62,7 @@ def run_padded(step: Callable[..., State], x: Tensor, state: State, weights: Any
     return ops.stack(outputs[::-1] if reverse else outputs), state
 
 
-def run_packed(
-    step: Callable[..., State], x: Tensor, sizes: list[int], state: State, weights: Any, reverse: bool
-) -> tuple[Tensor, State]:
+def run_packed(step: Callable[..., State], x: Tensor, sizes: list[int], state: State, weights: Any, reverse: bool) -> tuple[Tensor, State]:
     """Outputs (sum of sizes, H) and each sequence's last state; x (sum of sizes, G). Step t has the first sizes[t] sequences."""
     steps = x.split(sizes)
     outputs: list[Tensor] = []
@@ -150,7 +148,14 @@ class RNNBase(Module):
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
-        for name, default in (("proj_size", 0), ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0), ("bidirectional", False)):
+        for name, default in (
+            ("proj_size", 0),
+            ("num_layers", 1),
+            ("bias", True),
+            ("batch_first", False),
+            ("dropout", 0),
+            ("bidirectional", False),
+        ):
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)}"
         return text
@@ -160,14 +165,24 @@ class RNNBase(Module):
         """Refuse an input of another dtype, rank or width."""
         own = self.all_weights[0][0].dtype
         if input.dtype != own:
-            raise refuse(ValueError, f"RNN input dtype ({input.dtype}) does not match weight dtype ({own}). Convert input: input.to({own}), or convert "
-                         f"model: model.to({input.dtype})", received=str(input.dtype), expected=str(own))  # fmt: skip
+            raise refuse(
+                ValueError,
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({own}). Convert input: input.to({own}), or convert "
+                f"model: model.to({input.dtype})",
+                received=str(input.dtype),
+                expected=str(own),
+            )
         wanted = 2 if batch_sizes is not None else 3
         if input.dim() != wanted:
             raise refuse(RuntimeError, f"input must have {wanted} dimensions, got {input.dim()}", received=f"{tuple(input.shape)}")
         if self.input_size != input.size(-1):
-            raise refuse(RuntimeError, f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}",
-                         received=f"{tuple(input.shape)}", expected=f"(*, {self.input_size})", hint=f"input_size={input.size(-1)}")  # fmt: skip
+            raise refuse(
+                RuntimeError,
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}",
+                received=f"{tuple(input.shape)}",
+                expected=f"(*, {self.input_size})",
+                hint=f"input_size={input.size(-1)}",
+            )
 
     def check_hidden_size(self, hx: Tensor, expected: tuple[int, ...], msg: str = "Expected hidden size {}, got {}") -> None:
         """Refuse a state of another shape."""
@@ -218,7 +233,11 @@ class RNNBase(Module):
 
     def _checked_state(self, input: Tensor, states: State, batch: int, batch_sizes: Tensor | None) -> None:
         self.check_input(input, batch_sizes)
-        names = ["Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, got {}"] if self.mode == "LSTM" else ["Expected hidden size {}, got {}"]
+        names = (
+            ["Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, got {}"]
+            if self.mode == "LSTM"
+            else ["Expected hidden size {}, got {}"]
+        )
         for state, size, message in zip(states, self._state_sizes(batch), names, strict=True):
             self.check_hidden_size(state, size, message)
 
@@ -228,8 +247,12 @@ class RNNBase(Module):
             return self._forward_packed(input, hx, lstm)
         name = type(self).__name__ if not self.mode.startswith("RNN") else "RNN"
         if input.dim() not in (2, 3):
-            raise refuse(ValueError, f"{name}: Expected input to be 2D or 3D, got {input.dim()}D {'tensor ' if name == 'RNN' else ''}instead",
-                         received=f"{tuple(input.shape)}", expected="(L, N, I), (N, L, I) with batch_first, or (L, I)")  # fmt: skip
+            raise refuse(
+                ValueError,
+                f"{name}: Expected input to be 2D or 3D, got {input.dim()}D {'tensor ' if name == 'RNN' else ''}instead",
+                received=f"{tuple(input.shape)}",
+                expected="(L, N, I), (N, L, I) with batch_first, or (L, I)",
+            )
         batched = input.dim() == 3
         along = 0 if self.batch_first else 1
         x = input if batched else input.unsqueeze(along)
@@ -253,7 +276,10 @@ class RNNBase(Module):
         if all(s.dim() == wanted for s in states):
             return
         if lstm:
-            raise refuse(RuntimeError, f"For {word} input, hx and cx should also be {wanted}-D but got ({states[0].dim()}-D, {states[1].dim()}-D) tensors")
+            raise refuse(
+                RuntimeError,
+                f"For {word} input, hx and cx should also be {wanted}-D but got ({states[0].dim()}-D, {states[1].dim()}-D) tensors",
+            )
         raise refuse(RuntimeError, f"For {word} input, hx should also be {wanted}-D but got {states[0].dim()}-D tensor")
 
     def _forward_packed(self, input: PackedSequence, hx: Any, lstm: bool) -> Any:
@@ -270,12 +296,17 @@ class RNNBase(Module):
         return PackedSequence(output, batch_sizes, order, back), (last if lstm else last[0])
 
 
-def _check(mode: str, input_size: Any, hidden_size: Any, num_layers: int, bias: Any, batch_first: Any, dropout: Any, proj_size: int) -> None:
+def _check(
+    mode: str, input_size: Any, hidden_size: Any, num_layers: int, bias: Any, batch_first: Any, dropout: Any, proj_size: int
+) -> None:
     if not isinstance(dropout, (int, float)) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
     if dropout > 0 and num_layers == 1:
-        warnings.warn("dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
-                      f"but got dropout={dropout} and num_layers={num_layers}", stacklevel=4)  # fmt: skip
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
+            f"but got dropout={dropout} and num_layers={num_layers}",
+            stacklevel=4,
+        )
     for name, value, kind in (("bias", bias, bool), ("batch_first", batch_first, bool), ("input_size", input_size, int),
                               ("hidden_size", hidden_size, int)):  # fmt: skip
         if not isinstance(value, kind):
@@ -336,7 +367,12 @@ class RNNCellBase(Module):
         self.hidden_size = hidden_size
         self.bias = bias
         rows = num_chunks * hidden_size
-        for name, shape in (("weight_ih", (rows, input_size)), ("weight_hh", (rows, hidden_size)), ("bias_ih", (rows,)), ("bias_hh", (rows,))):
+        for name, shape in (
+            ("weight_ih", (rows, input_size)),
+            ("weight_hh", (rows, hidden_size)),
+            ("bias_ih", (rows,)),
+            ("bias_hh", (rows,)),
+        ):
             wanted = bias or name.startswith("weight")
             self.register_parameter(name, Parameter(ops.empty(shape, device=device, dtype=dtype)) if wanted else None)
         self.reset_parameters()
@@ -360,7 +396,9 @@ class RNNCellBase(Module):
         for place, state in enumerate(states):
             if state.dim() not in (1, 2):
                 which = f"hx[{place}]" if mode == "LSTM" else "hidden"
-                raise refuse(ValueError, f"{name}: Expected {which} to be 1D or 2D, got {state.dim()}D instead", received=f"{tuple(state.shape)}")
+                raise refuse(
+                    ValueError, f"{name}: Expected {which} to be 1D or 2D, got {state.dim()}D instead", received=f"{tuple(state.shape)}"
+                )
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
         if not states:
@@ -384,7 +422,9 @@ class RNNCellBase(Module):
 class RNNCell(RNNCellBase):
     """One step of Elman's network: (N, I), (N, H) -> (N, H)."""
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 

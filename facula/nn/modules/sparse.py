@@ -17,8 +17,10 @@ def _padding_row(padding_idx: int | None, rows: int) -> int | None:
     """`padding_idx` counted from the front."""
     if padding_idx is None:
         return None
-    if padding_idx > 0 and padding_idx >= rows or padding_idx < -rows:
-        raise refuse(AssertionError, "Padding_idx must be within num_embeddings", received=f"{padding_idx=}", expected=f"{-rows} to {rows - 1}")
+    if not -rows <= padding_idx < max(rows, 1):
+        raise refuse(
+            AssertionError, "Padding_idx must be within num_embeddings", received=f"{padding_idx=}", expected=f"{-rows} to {rows - 1}"
+        )
     return padding_idx + rows if padding_idx < 0 else padding_idx
 
 
@@ -39,10 +41,19 @@ class Embedding(Module):
     weight: Tensor
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False, sparse: bool = False, _weight: Tensor | None = None, _freeze: bool = False, device: Any = None,
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
         dtype: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -97,15 +108,34 @@ class Embedding(Module):
 class EmbeddingBag(Module):
     """Sum, mean or maximum of a table's rows per bag of indices."""
 
-    __constants__ = ("num_embeddings", "embedding_dim", "max_norm", "norm_type", "scale_grad_by_freq", "mode", "sparse", "include_last_offset",
-                     "padding_idx")  # fmt: skip
+    __constants__ = (
+        "num_embeddings",
+        "embedding_dim",
+        "max_norm",
+        "norm_type",
+        "scale_grad_by_freq",
+        "mode",
+        "sparse",
+        "include_last_offset",
+        "padding_idx",
+    )
     weight: Tensor
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
-        mode: str = "mean", sparse: bool = False, _weight: Tensor | None = None, include_last_offset: bool = False,
-        padding_idx: int | None = None, device: Any = None, dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
         super().__init__()
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
@@ -142,9 +172,17 @@ class EmbeddingBag(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, max_norm: float | None = None, norm_type: float = 2.0, scale_grad_by_freq: bool = False,
-        mode: str = "mean", sparse: bool = False, include_last_offset: bool = False, padding_idx: int | None = None,
-    ) -> EmbeddingBag:  # fmt: skip
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+    ) -> EmbeddingBag:
         """An EmbeddingBag around a given table (V, E), not trained while `freeze`."""
         if embeddings.dim() != 2:
             raise refuse(AssertionError, "Embeddings parameter is expected to be 2-dimensional", received=f"{tuple(embeddings.shape)}")

@@ -38,7 +38,9 @@ def activation_function(activation: Activation) -> Any:
     if not isinstance(activation, str):
         return activation
     if activation not in ("relu", "gelu"):
-        raise refuse(RuntimeError, f"activation should be relu/gelu, not {activation}", received=repr(activation), expected="'relu' or 'gelu'")
+        raise refuse(
+            RuntimeError, f"activation should be relu/gelu, not {activation}", received=repr(activation), expected="'relu' or 'gelu'"
+        )
     return F.relu if activation == "relu" else F.gelu
 
 
@@ -89,7 +91,9 @@ class TransformerEncoderLayer(_Layer):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._build(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype, False)
+        self._build(
+            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype, False
+        )
 
     def _sa_block(self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False) -> Tensor:
         return self.dropout1(self._attended(x, attn_mask, key_padding_mask, is_causal))
@@ -117,13 +121,19 @@ class TransformerDecoderLayer(_Layer):
         dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._build(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype, True)
+        self._build(
+            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, device, dtype, True
+        )
 
     def _sa_block(self, x: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False) -> Tensor:
         return self.dropout1(self._attended(x, attn_mask, key_padding_mask, is_causal))
 
-    def _mha_block(self, x: Tensor, mem: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False) -> Tensor:
-        out = self.multihead_attn(x, mem, mem, attn_mask=attn_mask, key_padding_mask=key_padding_mask, is_causal=is_causal, need_weights=False)[0]
+    def _mha_block(
+        self, x: Tensor, mem: Tensor, attn_mask: Tensor | None, key_padding_mask: Tensor | None, is_causal: bool = False
+    ) -> Tensor:
+        out = self.multihead_attn(
+            x, mem, mem, attn_mask=attn_mask, key_padding_mask=key_padding_mask, is_causal=is_causal, need_weights=False
+        )[0]
         return self.dropout2(out)
 
     def _ff_block(self, x: Tensor) -> Tensor:
@@ -228,10 +238,16 @@ class Transformer(Module):
     ) -> Tensor:  # fmt: skip
         batch = 0 if self.batch_first else 1
         if src.dim() == 3 and src.size(batch) != tgt.size(batch):
-            raise refuse(RuntimeError, "the batch number of src and tgt must be equal", received=f"src {tuple(src.shape)}, tgt {tuple(tgt.shape)}")
+            raise refuse(
+                RuntimeError, "the batch number of src and tgt must be equal", received=f"src {tuple(src.shape)}, tgt {tuple(tgt.shape)}"
+            )
         if src.size(-1) != self.d_model or tgt.size(-1) != self.d_model:
-            raise refuse(RuntimeError, "the feature number of src and tgt must be equal to d_model", received=f"src {tuple(src.shape)}, tgt {tuple(tgt.shape)}",
-                         expected=f"{self.d_model} features")  # fmt: skip
+            raise refuse(
+                RuntimeError,
+                "the feature number of src and tgt must be equal to d_model",
+                received=f"src {tuple(src.shape)}, tgt {tuple(tgt.shape)}",
+                expected=f"{self.d_model} features",
+            )
         memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
         return self.decoder(tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask, tgt_key_padding_mask=tgt_key_padding_mask,
                             memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=tgt_is_causal,

@@ -18,7 +18,7 @@ class Cache:
     """Values of parametrized tensors while a `cached()` block is open."""
 
     depth = 0
-    values: dict[tuple[int, str], Tensor] = {}  # noqa: RUF012 - one table for the process, emptied when the last block ends
+    values: dict[tuple[int, str], Tensor] = {}  # one table for the process, emptied when the last block ends
 
 
 @contextmanager
@@ -47,8 +47,11 @@ def _same(old: Tensor, new: Any, what: str) -> None:
     for name in ("dtype", "shape"):
         a, b = getattr(old, name), getattr(new, name)
         if a != b:
-            raise refuse(ValueError, f"Registering a parametrization may not change the {name} of the tensor, unless {what}`unsafe` flag is enabled.\n"
-                         f"unparametrized {name}: {a}\nparametrized {name}: {b}")  # fmt: skip
+            raise refuse(
+                ValueError,
+                f"Registering a parametrization may not change the {name} of the tensor, unless {what}`unsafe` flag is enabled.\n"
+                f"unparametrized {name}: {a}\nparametrized {name}: {b}",
+            )
 
 
 class ParametrizationList(ModuleList):
@@ -64,7 +67,9 @@ class ParametrizationList(ModuleList):
         self.unsafe = unsafe
         start = self._inverse(original, strict=False)
         if not isinstance(start, (Tensor, Sequence)):
-            raise refuse(ValueError, f"'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got {type(start).__name__}")
+            raise refuse(
+                ValueError, f"'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got {type(start).__name__}"
+            )
         self.is_tensor = isinstance(start, Tensor)
         self.ntensors = 1 if self.is_tensor else len(start)
         before = original.detach()
@@ -107,7 +112,9 @@ class ParametrizationList(ModuleList):
             raise refuse(ValueError, f"'right_inverse' must return a sequence of tensors of length {self.ntensors}.")
         for own, part in zip(self._originals(), parts, strict=True):
             if own.dtype != part.dtype:
-                raise refuse(ValueError, f"The tensor returned by `right_inverse` has dtype {part.dtype} while `original` has dtype {own.dtype}")
+                raise refuse(
+                    ValueError, f"The tensor returned by `right_inverse` has dtype {part.dtype} while `original` has dtype {own.dtype}"
+                )
             own.data = part.detach()
 
     def _originals(self) -> list[Tensor]:
@@ -126,8 +133,11 @@ def _parametrized_class(module: Module) -> None:
     base = type(module)
 
     def getstate(self: Any) -> Any:
-        raise refuse(RuntimeError, "Serialization of parametrized modules is only supported through state_dict(). See:\nhttps://pytorch.org/tutorials/"
-                     "beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training")  # fmt: skip
+        raise refuse(
+            RuntimeError,
+            "Serialization of parametrized modules is only supported through state_dict(). See:\nhttps://pytorch.org/tutorials/"
+            "beginner/saving_loading_models.html#saving-loading-a-general-checkpoint-for-inference-and-or-resuming-training",
+        )
 
     def copied(self: Any, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
@@ -138,7 +148,8 @@ def _parametrized_class(module: Module) -> None:
     body: dict[str, Any] = {"__getstate__": getstate}
     if not hasattr(base, "__deepcopy__"):
         body["__deepcopy__"] = copied
-    module.__class__ = type(f"Parametrized{base.__name__}", (base,), body)
+    parents: tuple[type, ...] = (base,)
+    module.__class__ = type(f"Parametrized{base.__name__}", parents, body)
 
 
 def _parametrized_property(module: Module, name: str) -> None:
@@ -177,7 +188,9 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
         _parametrized_property(module, tensor_name)
         module.parametrizations[tensor_name] = listed  # type: ignore[index]
     else:
-        raise refuse(ValueError, f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'")
+        raise refuse(
+            ValueError, f"Module '{module}' does not have a parameter, a buffer, or a parametrized element with name '{tensor_name}'"
+        )
     return module
 
 
@@ -195,8 +208,10 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
         raise refuse(ValueError, f"Module {module} does not have a parametrization on {tensor_name}")
     listed: Any = module.parametrizations[tensor_name]  # type: ignore[index]
     if not leave_parametrized and not listed.is_tensor:
-        raise refuse(ValueError, "You can't leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a sequence "
-                     "of tensors.")  # fmt: skip
+        raise refuse(
+            ValueError,
+            "You can't leave unparametrized (`leave_parametrized=False`) a tensor that is parametrized in terms of a sequence of tensors.",
+        )
     if leave_parametrized:
         with no_grad():
             value = getattr(module, tensor_name).detach()

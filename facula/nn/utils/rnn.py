@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 from ... import ops
@@ -37,9 +38,11 @@ class PackedSequence(_Fields):
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
         if batch_sizes.device.type != "cpu":
-            raise ValueError("batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. They should be "
-                             "instantiated by functions like pack_sequence and pack_padded_sequences in nn.utils.rnn. https://pytorch.org/docs/"
-                             "stable/nn.html#torch.nn.utils.rnn.pack_sequence")  # fmt: skip
+            raise ValueError(
+                "batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. They should be "
+                "instantiated by functions like pack_sequence and pack_padded_sequences in nn.utils.rnn. https://pytorch.org/docs/"
+                "stable/nn.html#torch.nn.utils.rnn.pack_sequence"
+            )
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def pin_memory(self) -> PackedSequence:
@@ -114,10 +117,14 @@ def pack_padded_sequence(input: Tensor, lengths: Any, batch_first: bool = False,
     if extents[-1] <= 0:
         raise refuse(RuntimeError, "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0",
                      received=f"{extents}")  # fmt: skip
-    if any(a < b for a, b in zip(extents, extents[1:], strict=False)):
-        raise refuse(RuntimeError, "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
-                     "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not need ONNX "
-                     "exportability.", received=f"{extents}")  # fmt: skip
+    if any(a < b for a, b in pairwise(extents)):
+        raise refuse(
+            RuntimeError,
+            "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
+            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do not need ONNX "
+            "exportability.",
+            received=f"{extents}",
+        )
     if extents[0] > T:
         raise refuse(RuntimeError, f"Expected all lengths to be at most {T}, but got {extents[0]}", received=f"{extents}")
     counts = _steps(extents)
@@ -157,7 +164,7 @@ def pad_sequence(sequences: Any, batch_first: bool = False, padding_value: float
         raise RuntimeError(f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}")
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of left or right, but got {padding_side}.")
-    sequences = list(sequences.unbind(0)) if isinstance(sequences, Tensor) else list(sequences)
+    sequences = list(sequences)  # a tensor gives its rows
     if not sequences:
         raise RuntimeError("received an empty list of sequences")
     longest = max(s.size(0) for s in sequences)
@@ -188,5 +195,13 @@ def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
     return unpad_sequence(padded, lengths, batch_first=True)
 
 
-__all__ = ["PackedSequence", "invert_permutation", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence", "pad_sequence", "unpack_sequence",
-           "unpad_sequence"]  # fmt: skip
+__all__ = [
+    "PackedSequence",
+    "invert_permutation",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "unpack_sequence",
+    "unpad_sequence",
+]

@@ -38,8 +38,11 @@ def _reparametrize_module(module: Any, parameters_and_buffers: Mapping[str, Tens
         for name in list(given):
             for other in tied.get(name, ()):
                 if other in parameters_and_buffers and parameters_and_buffers[other] is not parameters_and_buffers[name]:
-                    raise refuse(ValueError, f"functional_call got multiple values for keys {sorted(tied[name])}, which are tied. Consider using "
-                                 "tie_weights=False")  # fmt: skip
+                    raise refuse(
+                        ValueError,
+                        f"functional_call got multiple values for keys {sorted(tied[name])}, which are tied. Consider using "
+                        "tie_weights=False",
+                    )
                 given[other] = parameters_and_buffers[name]
     if strict:
         unexpected, missing = set(given) - set(tied), set(tied) - set(given)
@@ -72,7 +75,10 @@ def functional_call(module: Any, parameters_and_buffers: Any, args: Any = None, 
             merged.update(part)
         parameters_and_buffers = merged
     if not isinstance(parameters_and_buffers, Mapping):
-        raise refuse(ValueError, f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameters_and_buffers)}")
+        raise refuse(
+            ValueError,
+            f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameters_and_buffers)}",
+        )
     args = () if args is None else args if isinstance(args, tuple) else (args,)
     with _reparametrize_module(module, parameters_and_buffers, tie_weights=tie_weights, strict=strict):
         return module(*args, **(kwargs or {}))

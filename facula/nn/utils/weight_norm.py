@@ -36,8 +36,10 @@ class WeightNorm:
         own = WeightNorm(name, dim)
         weight = getattr(module, name)
         if isinstance(weight, UninitializedParameter):
-            raise ValueError("The module passed to `WeightNorm` can't have uninitialized parameters. Make sure to run the dummy forward before "
-                             "applying weight normalization")  # fmt: skip
+            raise ValueError(
+                "The module passed to `WeightNorm` can't have uninitialized parameters. Make sure to run the dummy forward before "
+                "applying weight normalization"
+            )
         del module._parameters[name]
         module.register_parameter(name + "_g", Parameter(norm_except_dim(weight, own.dim).data))
         module.register_parameter(name + "_v", Parameter(weight.data))
@@ -70,5 +72,3 @@ def remove_weight_norm(module: Any, name: str = "weight") -> Any:
             del module._forward_pre_hooks[key]
             return module
     raise ValueError(f"weight_norm of '{name}' not found in {module}")
-
-

@@ -113,16 +113,26 @@ def test_gaussian_nll() -> None:
 ONE = facula.ones(2, 3)
 
 
-@pytest.mark.parametrize(("call", "kind", "sentence"), [
-    (lambda: F.mse_loss(ONE, ONE, reduction="abc"), ValueError, "abc is not a valid value for reduction"),
-    (lambda: F.binary_cross_entropy_with_logits(ONE, facula.ones(3)), ValueError,
-     r"Target size \(torch.Size\(\[3\]\)\) must be the same as input size \(torch.Size\(\[2, 3\]\)\)"),
-    (lambda: F.kl_div("x", ONE, reduction="sum"), TypeError, r"kl_div\(\): argument 'input' \(position 1\) must be Tensor, not str"),
-    (lambda: F.triplet_margin_loss(ONE, ONE, ONE, margin=-1), ValueError, "margin must be greater than 0, got -1"),
-    (lambda: F.multi_margin_loss(ONE, facula.ones(2)), RuntimeError, "expected scalar type Long but found Float"),
-    (lambda: F.gaussian_nll_loss(ONE, ONE, -ONE), ValueError, "var has negative entry/entries"),
-    (lambda: F.linear_cross_entropy(ONE, facula.ones(4, 2), facula.tensor([0, 1])), RuntimeError, "expected equal input and linear_weight last dim"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "kind", "sentence"),
+    [
+        (lambda: F.mse_loss(ONE, ONE, reduction="abc"), ValueError, "abc is not a valid value for reduction"),
+        (
+            lambda: F.binary_cross_entropy_with_logits(ONE, facula.ones(3)),
+            ValueError,
+            r"Target size \(torch.Size\(\[3\]\)\) must be the same as input size \(torch.Size\(\[2, 3\]\)\)",
+        ),
+        (lambda: F.kl_div("x", ONE, reduction="sum"), TypeError, r"kl_div\(\): argument 'input' \(position 1\) must be Tensor, not str"),
+        (lambda: F.triplet_margin_loss(ONE, ONE, ONE, margin=-1), ValueError, "margin must be greater than 0, got -1"),
+        (lambda: F.multi_margin_loss(ONE, facula.ones(2)), RuntimeError, "expected scalar type Long but found Float"),
+        (lambda: F.gaussian_nll_loss(ONE, ONE, -ONE), ValueError, "var has negative entry/entries"),
+        (
+            lambda: F.linear_cross_entropy(ONE, facula.ones(4, 2), facula.tensor([0, 1])),
+            RuntimeError,
+            "expected equal input and linear_weight last dim",
+        ),
+    ],
+)
 def test_refusals(call, kind: type, sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
         call()

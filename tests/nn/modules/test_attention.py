@@ -75,16 +75,34 @@ def test_other_widths_and_extra_rows() -> None:
     close(weights.sum(-1), facula.ones(2, 4))
 
 
-@pytest.mark.parametrize(("call", "kind", "sentence"), [
-    (lambda: nn.MultiheadAttention(5, 2), AssertionError, "embed_dim must be divisible by num_heads"),
-    (lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(1)] * 3), AssertionError, "query should be unbatched 2D or batched 3D tensor"),
-    (lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(2, 1, 6)] * 3), AssertionError, "was expecting embedding dimension of 4, but got 6"),
-    (lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(2, 1, 4)] * 3, attn_mask=facula.ones(3, 3)), RuntimeError,
-     r"The shape of the 2D attn_mask is torch.Size\(\[3, 3\]\), but should be \(2, 2\)"),
-    (lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(2, 1, 4)] * 3, is_causal=True), RuntimeError, "Need attn_mask if specifying the is_causal"),
-    (lambda: nn.Transformer(8, 2, 1, 1, 8)(facula.ones(2, 1, 8), facula.ones(2, 3, 8)), RuntimeError, "the batch number of src and tgt must be equal"),
-    (lambda: nn.TransformerEncoderLayer(8, 2, activation="foo"), RuntimeError, "activation should be relu/gelu, not foo"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "kind", "sentence"),
+    [
+        (lambda: nn.MultiheadAttention(5, 2), AssertionError, "embed_dim must be divisible by num_heads"),
+        (lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(1)] * 3), AssertionError, "query should be unbatched 2D or batched 3D tensor"),
+        (
+            lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(2, 1, 6)] * 3),
+            AssertionError,
+            "was expecting embedding dimension of 4, but got 6",
+        ),
+        (
+            lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(2, 1, 4)] * 3, attn_mask=facula.ones(3, 3)),
+            RuntimeError,
+            r"The shape of the 2D attn_mask is torch.Size\(\[3, 3\]\), but should be \(2, 2\)",
+        ),
+        (
+            lambda: nn.MultiheadAttention(4, 2)(*[facula.ones(2, 1, 4)] * 3, is_causal=True),
+            RuntimeError,
+            "Need attn_mask if specifying the is_causal",
+        ),
+        (
+            lambda: nn.Transformer(8, 2, 1, 1, 8)(facula.ones(2, 1, 8), facula.ones(2, 3, 8)),
+            RuntimeError,
+            "the batch number of src and tgt must be equal",
+        ),
+        (lambda: nn.TransformerEncoderLayer(8, 2, activation="foo"), RuntimeError, "activation should be relu/gelu, not foo"),
+    ],
+)
 def test_refusals(call, kind: type, sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
         call()

@@ -47,7 +47,9 @@ def test_layer_group_and_rms_norm() -> None:
     x = facula.randn(2, 4, 6)
     close(nn.LayerNorm(6)(x), (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt())
     g = x.reshape(2, 2, 12)
-    close(nn.GroupNorm(2, 4)(x), ((g - g.mean(-1, keepdim=True)) / (g.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()).reshape(2, 4, 6))
+    close(
+        nn.GroupNorm(2, 4)(x), ((g - g.mean(-1, keepdim=True)) / (g.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()).reshape(2, 4, 6)
+    )
     close(nn.RMSNorm(6, eps=1e-5)(x), x / (x.pow(2).mean(-1, keepdim=True) + 1e-5).sqrt())
 
 

@@ -22,7 +22,12 @@ def sigmoid(x: float) -> float:
 
 def test_lstm_of_one_unit_follows_its_equations() -> None:
     layer = nn.LSTM(1, 1)
-    weights = {"weight_ih_l0": [0.1, 0.2, 0.3, 0.4], "weight_hh_l0": [-0.1, 0.5, 0.2, 0.3], "bias_ih_l0": [0, 0.1, 0, 0.2], "bias_hh_l0": [0.3, 0, 0.1, 0]}
+    weights = {
+        "weight_ih_l0": [0.1, 0.2, 0.3, 0.4],
+        "weight_hh_l0": [-0.1, 0.5, 0.2, 0.3],
+        "bias_ih_l0": [0, 0.1, 0, 0.2],
+        "bias_hh_l0": [0.3, 0, 0.1, 0],
+    }
     shape = {"weight_ih_l0": (4, 1), "weight_hh_l0": (4, 1)}
     layer.load_state_dict({k: facula.tensor([float(x) for x in v]).reshape(shape.get(k, (4,))) for k, v in weights.items()})
     xs, h, c = [1.0, -2.0, 0.5], 0.0, 0.0
@@ -101,17 +106,28 @@ def test_round_trip_of_packing() -> None:
     assert padded[:2, 0].tolist() == x[:2, 0].tolist() and padded[2:, 0].tolist() == [[-1, -1]] * 4
 
 
-@pytest.mark.parametrize(("call", "kind", "sentence"), [
-    (lambda: nn.LSTM(3, 4)(facula.ones(2, 2, 5)), RuntimeError, r"input.size\(-1\) must be equal to input_size. Expected 3, got 5"),
-    (lambda: nn.GRU(3, 4)(facula.ones(3)), ValueError, "GRU: Expected input to be 2D or 3D, got 1D instead"),
-    (lambda: nn.RNN(3, 4)(facula.ones(2, 2, 3), facula.ones(1, 2, 5)), RuntimeError, r"Expected hidden size \(1, 2, 4\), got \[1, 2, 5\]"),
-    (lambda: nn.RNN(3, 4)(facula.ones(2, 2, 3), facula.ones(1, 2)), RuntimeError, "For batched 3-D input, hx should also be 3-D but got 2-D tensor"),
-    (lambda: nn.LSTM(3, 4)(facula.ones(2, 2, 3).double()), ValueError, "does not match weight dtype"),
-    (lambda: nn.LSTM(3, 4, proj_size=5), ValueError, "proj_size has to be smaller than hidden_size"),
-    (lambda: nn.LSTMCell(3, 4)(facula.ones(2, 5)), RuntimeError, "input has inconsistent input_size: got 5 expected 3"),
-    (lambda: pack_padded_sequence(facula.ones(3, 2, 1), [1, 3]), RuntimeError, "`lengths` array must be sorted in decreasing order"),
-    (lambda: pack_padded_sequence(facula.ones(3, 2, 1), [3, 0]), RuntimeError, "Length of all samples has to be greater than 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "kind", "sentence"),
+    [
+        (lambda: nn.LSTM(3, 4)(facula.ones(2, 2, 5)), RuntimeError, r"input.size\(-1\) must be equal to input_size. Expected 3, got 5"),
+        (lambda: nn.GRU(3, 4)(facula.ones(3)), ValueError, "GRU: Expected input to be 2D or 3D, got 1D instead"),
+        (
+            lambda: nn.RNN(3, 4)(facula.ones(2, 2, 3), facula.ones(1, 2, 5)),
+            RuntimeError,
+            r"Expected hidden size \(1, 2, 4\), got \[1, 2, 5\]",
+        ),
+        (
+            lambda: nn.RNN(3, 4)(facula.ones(2, 2, 3), facula.ones(1, 2)),
+            RuntimeError,
+            "For batched 3-D input, hx should also be 3-D but got 2-D tensor",
+        ),
+        (lambda: nn.LSTM(3, 4)(facula.ones(2, 2, 3).double()), ValueError, "does not match weight dtype"),
+        (lambda: nn.LSTM(3, 4, proj_size=5), ValueError, "proj_size has to be smaller than hidden_size"),
+        (lambda: nn.LSTMCell(3, 4)(facula.ones(2, 5)), RuntimeError, "input has inconsistent input_size: got 5 expected 3"),
+        (lambda: pack_padded_sequence(facula.ones(3, 2, 1), [1, 3]), RuntimeError, "`lengths` array must be sorted in decreasing order"),
+        (lambda: pack_padded_sequence(facula.ones(3, 2, 1), [3, 0]), RuntimeError, "Length of all samples has to be greater than 0"),
+    ],
+)
 def test_refusals(call, kind: type, sentence: str) -> None:
     with pytest.raises(kind, match=sentence):
         call()
