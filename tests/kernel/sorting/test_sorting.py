@@ -1,0 +1,106 @@
+"""Sorting, top-k, k-th values and medians against NumPy's stable argsort."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from facula.base import dtypes
+from facula.base.target import TARGETS
+from facula.kernel import compiler, sorting
+from facula.kernel.launch import Array
+from facula.runtime import host
+
+ALL = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint64", "float16", "bfloat16", "float32", "float64")
+
+
+@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "target", lambda: request.param)
+
+
+def operand(a: np.ndarray) -> Array:
+    return Array(dtypes.DTYPES[a.dtype.name], a.shape, tuple(s // a.itemsize for s in a.strides))
+
+
+def rows(d: str, count: int, n: int) -> np.ndarray:
+    """Values with ties, both zeros, infinities and NaN."""
+    rng, kind = np.random.default_rng(n), dtypes.DTYPES[d].numpy
+    if d == "bool":
+        return rng.random((count, n)) < 0.5
+    if kind.kind in "iu":
+        info = np.iinfo(kind)
+        x = rng.integers(info.min, info.max, (count, n), dtype=kind, endpoint=True)
+        x[:, ::3] = x[:, :1]
+        return x
+    x = rng.standard_normal((count, n)).astype(kind)
+    x[:, 1::5] = x[:, :1]
+    for place, value in ((2, 0.0), (3, -0.0), (4, np.inf), (6, -np.inf), (7, np.nan), (8, -np.nan)):
+        if n > place:
+            x[:, place] = value
+    return x
+
+
+def order(x: np.ndarray, descending: bool = False) -> np.ndarray:
+    """Stable, NaN largest."""
+    if x.dtype.kind in "biu":
+        keys = x.astype(object) * 1 if x.dtype == np.uint64 else x.astype(np.int64)
+        return np.argsort(-keys if descending else keys, axis=1, kind="stable")
+    wide = x.astype(np.float64)
+    nan = np.isnan(wide)
+    filled = np.where(nan, 0.0, wide) + 0.0
+    return np.stack([np.lexsort((-f if descending else f, ~k if descending else k)) for f, k in zip(filled, nan)])
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("d", ALL)
+def test_sort(target: None, d: str, descending: bool) -> None:
+    for count, n in ((1, 1), (3, 9), (2, 40), (2, 300), (1, 5000)):
+        x = rows(d, count, n)
+        values, indices = np.empty_like(x), np.full(x.shape, -1)
+        compiler.run(sorting.sort(operand(x), descending), [values, indices], [x])
+        assert (indices == order(x, descending)).all() and same(values, np.take_along_axis(x, indices, 1))
+
+
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize("d", ALL)
+def test_topk(target: None, d: str, largest: bool) -> None:
+    for count, n, k in ((1, 1, 1), (3, 9, 9), (2, 300, 50), (2, 1000, 7), (2, 300, 100)):
+        x = rows(d, count, n)
+        values, indices = np.empty((count, k), x.dtype), np.full((count, k), -1)
+        compiler.run(sorting.topk(operand(x), k, largest), [values, indices], [x])
+        want = order(x, largest)[:, :k]
+        assert (indices == want).all() and same(values, np.take_along_axis(x, want, 1))
+
+
+@pytest.mark.parametrize("d", ["int16", "int64", "float32", "float64", "bfloat16"])
+def test_kthvalue_and_median(target: None, d: str) -> None:
+    for count, n in ((2, 1), (3, 10), (3, 77), (1, 5001)):
+        x = rows(d, count, n)
+        values, indices = np.empty(count, x.dtype), np.full(count, -1)
+        k = n // 3 + 1
+        compiler.run(sorting.kthvalue(operand(x), k), [values, indices], [x])
+        assert (indices == order(x)[:, k - 1]).all() and same(values, x[np.arange(count), indices])
+        compiler.run(sorting.median(operand(x)), [values, indices], [x])
+        nans = x != x
+        want = [np.argmax(nans[i]) if nans[i].any() else order(x)[i, (n - 1) // 2] for i in range(count)]
+        assert (indices == want).all() and same(values, x[np.arange(count), indices])
+
+
+def test_rows_too_long_for_the_scratch_memory(target: None) -> None:
+    x = np.random.default_rng(0).standard_normal((6, 300_000), dtype=np.float32)
+    values, indices = np.empty_like(x), np.empty(x.shape, np.int64)
+    compiler.run(sorting.sort(operand(x)), [values, indices], [x])
+    assert (indices == np.argsort(x, axis=1, kind="stable")).all() and (values == np.sort(x, 1)).all()
+
+
+def test_topk_of_rising_values(target: None) -> None:
+    """Every element is inserted."""
+    x = np.arange(3000, dtype=np.float32)[None]
+    values, indices = np.empty((1, 64), np.float32), np.empty((1, 64), np.int64)
+    compiler.run(sorting.topk(operand(x), 64), [values, indices], [x])
+    assert (indices[0] == np.arange(2999, 2935, -1)).all()
