@@ -5,21 +5,93 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-CONSTRUCTORS = """
-Linear(3,4) Linear(3,4,bias=False) Bilinear(2,3,4) Conv1d(4,6,3,groups=2) Conv2d(3,5,3,padding='same') Conv3d(2,3,2)
-ConvTranspose1d(4,6,3,groups=2) ConvTranspose2d(3,5,3,output_padding=1,stride=2) ConvTranspose3d(2,3,2) BatchNorm1d(3)
-BatchNorm2d(3,affine=False) InstanceNorm2d(3,affine=True) LayerNorm((2,3)) RMSNorm(4) GroupNorm(2,4) Embedding(5,3,padding_idx=2)
-EmbeddingBag(5,3,mode='sum') RNN(3,4,2,bidirectional=True) RNN(2,3,1,'relu',False) LSTM(3,4,2,proj_size=2,bidirectional=True)
-GRU(3,4,bias=False) RNNCell(2,3) LSTMCell(2,3) GRUCell(2,3) MultiheadAttention(8,2) MultiheadAttention(8,2,kdim=3,vdim=5,add_bias_kv=True)
-TransformerEncoderLayer(8,2,16) TransformerDecoderLayer(8,2,16,bias=False) Transformer(8,2,2,1,16) PReLU(3)
-AdaptiveLogSoftmaxWithLoss(64,20,[4,10]) LinearCrossEntropyLoss(3,4) SyncBatchNorm(3) Unflatten(1,(2,3)) Upsample(scale_factor=2)
-UpsamplingBilinear2d(size=3) MaxPool2d(2) MaxUnpool2d(2) AvgPool1d(2) AvgPool3d(2) LPPool2d(2,3) AdaptiveMaxPool2d((3,None)) ZeroPad2d(1)
-ConstantPad1d(1,2.0) CircularPad3d(1) ReflectionPad2d((1,2,3,4)) Softmax(1) Softmin() GELU() ReLU(inplace=True) RReLU() Hardtanh() ReLU6()
-Hardsigmoid(True) Hardswish(True) SiLU(True) CELU() ELU(2.0) SELU(True) GLU() Hardshrink() Softshrink() LeakyReLU() Softplus()
-Threshold(1,2) Dropout(0.2) AlphaDropout() CrossMapLRN2d(3) LocalResponseNorm(2) Fold(3,2) Unfold(2) PixelShuffle(2) PixelUnshuffle(2)
-ChannelShuffle(2) PairwiseDistance() CosineSimilarity() Flatten() Identity(3) CrossEntropyLoss() MSELoss() TripletMarginLoss() CTCLoss()
-LazyLinear(3) LazyConv2d(3,2) LazyBatchNorm1d()
-""".split()
+CONSTRUCTORS = [
+    "Linear(3,4)",
+    "Linear(3,4,bias=False)",
+    "Bilinear(2,3,4)",
+    "Conv1d(4,6,3,groups=2)",
+    "Conv2d(3,5,3,padding='same')",
+    "Conv3d(2,3,2)",
+    "ConvTranspose1d(4,6,3,groups=2)",
+    "ConvTranspose2d(3,5,3,output_padding=1,stride=2)",
+    "ConvTranspose3d(2,3,2)",
+    "BatchNorm1d(3)",
+    "BatchNorm2d(3,affine=False)",
+    "InstanceNorm2d(3,affine=True)",
+    "LayerNorm((2,3))",
+    "RMSNorm(4)",
+    "GroupNorm(2,4)",
+    "Embedding(5,3,padding_idx=2)",
+    "EmbeddingBag(5,3,mode='sum')",
+    "RNN(3,4,2,bidirectional=True)",
+    "RNN(2,3,1,'relu',False)",
+    "LSTM(3,4,2,proj_size=2,bidirectional=True)",
+    "GRU(3,4,bias=False)",
+    "RNNCell(2,3)",
+    "LSTMCell(2,3)",
+    "GRUCell(2,3)",
+    "MultiheadAttention(8,2)",
+    "MultiheadAttention(8,2,kdim=3,vdim=5,add_bias_kv=True)",
+    "TransformerEncoderLayer(8,2,16)",
+    "TransformerDecoderLayer(8,2,16,bias=False)",
+    "Transformer(8,2,2,1,16)",
+    "PReLU(3)",
+    "AdaptiveLogSoftmaxWithLoss(64,20,[4,10])",
+    "LinearCrossEntropyLoss(3,4)",
+    "SyncBatchNorm(3)",
+    "Unflatten(1,(2,3))",
+    "Upsample(scale_factor=2)",
+    "UpsamplingBilinear2d(size=3)",
+    "MaxPool2d(2)",
+    "MaxUnpool2d(2)",
+    "AvgPool1d(2)",
+    "AvgPool3d(2)",
+    "LPPool2d(2,3)",
+    "AdaptiveMaxPool2d((3,None))",
+    "ZeroPad2d(1)",
+    "ConstantPad1d(1,2.0)",
+    "CircularPad3d(1)",
+    "ReflectionPad2d((1,2,3,4))",
+    "Softmax(1)",
+    "Softmin()",
+    "GELU()",
+    "ReLU(inplace=True)",
+    "RReLU()",
+    "Hardtanh()",
+    "ReLU6()",
+    "Hardsigmoid(True)",
+    "Hardswish(True)",
+    "SiLU(True)",
+    "CELU()",
+    "ELU(2.0)",
+    "SELU(True)",
+    "GLU()",
+    "Hardshrink()",
+    "Softshrink()",
+    "LeakyReLU()",
+    "Softplus()",
+    "Threshold(1,2)",
+    "Dropout(0.2)",
+    "AlphaDropout()",
+    "CrossMapLRN2d(3)",
+    "LocalResponseNorm(2)",
+    "Fold(3,2)",
+    "Unfold(2)",
+    "PixelShuffle(2)",
+    "PixelUnshuffle(2)",
+    "ChannelShuffle(2)",
+    "PairwiseDistance()",
+    "CosineSimilarity()",
+    "Flatten()",
+    "Identity(3)",
+    "CrossEntropyLoss()",
+    "MSELoss()",
+    "TripletMarginLoss()",
+    "CTCLoss()",
+    "LazyLinear(3)",
+    "LazyConv2d(3,2)",
+    "LazyBatchNorm1d()",
+]
 
 
 def arguments(call: str) -> tuple[str, tuple, dict]:

@@ -87,11 +87,7 @@ from .pooling import (
 )
 from .vision import affine_grid, fold, grid_sample, interpolate, pad, unfold, upsample, upsample_bilinear, upsample_nearest
 
-OPERATORS = {name: name for name in """
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc linear bilinear avg_pool1d avg_pool2d avg_pool3d
-    adaptive_avg_pool1d prelu softplus softshrink hardshrink gelu one_hot pdist pairwise_distance cosine_similarity pixel_shuffle
-    pixel_unshuffle channel_shuffle native_channel_shuffle scaled_dot_product_attention celu_ elu_ hardtanh_ leaky_relu_ relu_ rrelu_
-    selu_ threshold_""".split()} | {"logsigmoid": "log_sigmoid"}  # fmt: skip
+OPERATORS = {name: name for name in ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "conv_tbc", "linear", "bilinear", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "prelu", "softplus", "softshrink", "hardshrink", "gelu", "one_hot", "pdist", "pairwise_distance", "cosine_similarity", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "scaled_dot_product_attention", "celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "rrelu_", "selu_", "threshold_"]} | {"logsigmoid": "log_sigmoid"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

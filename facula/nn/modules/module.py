@@ -126,9 +126,9 @@ class Module:
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile this module's `__call__` in place; arguments go to `facula.compile`."""
-        import facula
+        from ...graph import compile as compiled
 
-        self._compiled_call_impl = facula.compile(self._call_impl, *args, **kwargs)
+        self._compiled_call_impl = compiled(self._call_impl, *args, **kwargs)
 
     # ------------------------------------------------------------ attributes
     def __getattr__(self, name: str) -> Any:
@@ -382,3 +382,4 @@ class Module:
 
 
 module_state.bind(Module)
+module_walk.bind(Module)

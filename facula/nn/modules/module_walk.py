@@ -18,6 +18,19 @@ if TYPE_CHECKING:
     from .module import Module
 
 
+MODULES: list[type] = []  # the class `Module`, entered by `bind`: its file imports this one
+
+
+def bind(module: type[Module]) -> None:
+    """Say which class modules have."""
+    MODULES.append(module)
+
+
+def is_module(value: Any) -> bool:
+    """Whether `value` is a module."""
+    return isinstance(value, tuple(MODULES))
+
+
 # ---------------------------------------------------------------- names
 def named_modules(
     self: Module, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
@@ -95,32 +108,28 @@ def buffers(self: Module, recurse: bool = True) -> Iterator[Tensor]:
 # ---------------------------------------------------------------- look-up by path
 def get_submodule(self: Module, target: str) -> Any:
     """The module at a dotted path; the module itself for ""."""
-    from .module import Module
-
-    module = self
+    module: Any = self
     for name in target.split(".") if target else []:
         if not hasattr(module, name):
             raise refuse(AttributeError, f"{module._get_name()} has no attribute `{name}`", received=target,
                          expected=f"one of {', '.join(module._modules) or 'no children'}")  # fmt: skip
         module = getattr(module, name)
-        if not isinstance(module, Module):
+        if not is_module(module):
             raise refuse(AttributeError, f"`{name}` is not an nn.Module", received=type(module).__name__, expected="a Module")
     return module
 
 
 def set_submodule(self: Module, target: str, module: Module, strict: bool = False) -> None:
     """Put `module` at a dotted path; with `strict` something must be there already."""
-    from .module import Module
-
     if target == "":
         raise refuse(ValueError, "Cannot set the submodule without a target name!")
     path, _, name = target.rpartition(".")
-    if not isinstance(module, Module):
+    if not is_module(module):
         raise refuse(ValueError, f"`module` is not an nn.Module, found {type(module)}", received=repr(module), expected="a Module")
     parent = self.get_submodule(path)
     if strict and not hasattr(parent, name):
         raise refuse(AttributeError, f"{parent._get_name()} has no attribute `{name}`")
-    if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+    if hasattr(parent, name) and not is_module(getattr(parent, name)):
         raise refuse(AttributeError, f"`{name}` is not an nn.Module", received=type(getattr(parent, name)).__name__, expected="a Module")
     setattr(parent, name, module)
 

@@ -42,7 +42,7 @@ def test_module_list() -> None:
     layers += [nn.ELU()]
     assert kinds(layers) == ["Tanh", "Linear", "ReLU", "ReLU", "ELU"] and kinds(layers[1:3]) == ["Linear", "ReLU"]
     assert isinstance(layers.pop(-1), nn.ELU) and len(layers) == 4
-    with pytest.raises(TypeError, match="ModuleList.extend should be called with an iterable, but got int"):
+    with pytest.raises(TypeError, match=r"ModuleList\.extend should be called with an iterable, but got int"):
         layers.extend(3)
     with pytest.raises(TypeError, match="int is not a Module subclass"):
         layers.append(3)
@@ -70,5 +70,5 @@ def test_parameter_list_and_dict() -> None:
     assert list(table) == ["a", "b"] and list(table.state_dict()) == ["b"]
     assert table.setdefault("c", 5) == 5 and table.pop("c") == 5 and table.get("zz", 7) == 7
     assert sorted((table | nn.ParameterDict({"x": facula.ones(1)})).keys()) == ["a", "b", "x"]
-    with pytest.raises(TypeError, match="cannot be used as a key as it is not a string"):
+    with pytest.raises(TypeError, match="cannot be used as a key"):
         table[3]

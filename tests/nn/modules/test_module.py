@@ -239,7 +239,7 @@ def test_casts_keep_parameters_and_integers() -> None:
     assert net[1].num_batches_tracked.dtype == facula.int64
     net.to("cpu", facula.float32)
     assert weight.dtype == facula.float32
-    with pytest.raises(TypeError, match="only accepts floating point or complex dtypes, but got desired dtype=torch.int64"):
+    with pytest.raises(TypeError, match=r"only accepts floating point or complex dtypes, but got desired dtype=torch\.int64"):
         net.to(facula.int64)
 
 
