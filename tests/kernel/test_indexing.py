@@ -63,7 +63,9 @@ def drawn(case: tuple[Any, ...], kind: str) -> tuple[np.ndarray[Any, Any], list[
     rng = np.random.default_rng(len(case[0]))
     shape, shapes, dims, _ = case
     source = (rng.standard_normal(shape) * 50).astype(kind)
-    indices = [np.asarray(rng.integers(-shape[d], shape[d], s)).astype((np.int32, np.int64)[k % 2]) for k, (s, d) in enumerate(zip(shapes, dims))]
+    indices = [
+        np.asarray(rng.integers(-shape[d], shape[d], s)).astype((np.int32, np.int64)[k % 2]) for k, (s, d) in enumerate(zip(shapes, dims))
+    ]
     return source, indices
 
 
@@ -95,7 +97,9 @@ def test_index_get(target: Target, case: tuple[Any, ...], kind: str) -> None:
 
 
 @pytest.mark.parametrize("case", ADVANCED, ids=str)
-@pytest.mark.parametrize(("kind", "reduce"), [("f", None), ("f", "sum"), ("f", "prod"), ("f", "amax"), ("F", None), ("F", "sum"), ("b", "amin"), ("e", "sum")])
+@pytest.mark.parametrize(
+    ("kind", "reduce"), [("f", None), ("f", "sum"), ("f", "prod"), ("f", "amax"), ("F", None), ("F", "sum"), ("b", "amin"), ("e", "sum")]
+)
 def test_index_put(target: Target, case: tuple[Any, ...], kind: str, reduce: str | None) -> None:
     source, indices = drawn(case, kind)
     _, _, dims, place = case

@@ -190,7 +190,9 @@ def test_main_loop_and_tail_give_the_same_bits(target: Target) -> None:
     assert len(set(out.tolist())) == 3
 
 
-@pytest.mark.parametrize("d", [d for d in DTYPES.values() if d.name not in ("uint16", "uint32", "uint64", "complex32")], ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "d", [d for d in DTYPES.values() if d.name not in ("uint16", "uint32", "uint64", "complex32")], ids=lambda d: d.name
+)
 def test_copy_and_fill(target: Target, d: dtype) -> None:
     x = values((13, 21), d)
     out = np.empty((21, 13), d.numpy).T

@@ -67,7 +67,9 @@ def layouts(shape: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:
     return out
 
 
-def computed(x: np.ndarray[Any, Any], dims: Sequence[int], r: Reducer, kinds: str, numbers: Sequence[complex] = ()) -> list[np.ndarray[Any, Any]]:
+def computed(
+    x: np.ndarray[Any, Any], dims: Sequence[int], r: Reducer, kinds: str, numbers: Sequence[complex] = ()
+) -> list[np.ndarray[Any, Any]]:
     rest = tuple(n for d, n in enumerate(x.shape) if d not in dims)
     outs = [np.full(rest, 77, kind) for kind in kinds]
     run(reduce([operand(o) for o in outs], [operand(x)], dims, r), outs, [x], numbers)
@@ -164,7 +166,9 @@ def test_prologue_of_two_inputs(target: Target) -> None:
     np.testing.assert_allclose(out, x @ y, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("shape", "dims"), [((3, 700001), (1,)), ((9000, 600), (0,)), ((500, 3000), (1,)), ((64, 40, 99), (0, 2))], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "dims"), [((3, 700001), (1,)), ((9000, 600), (0,)), ((500, 3000), (1,)), ((64, 40, 99), (0, 2))], ids=str
+)
 def test_same_bits_for_any_number_of_threads(target: Target, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
     x = layouts(shape)[0]
     got = set()

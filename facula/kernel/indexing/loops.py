@@ -70,7 +70,9 @@ def _broadcast_shape(shapes: Sequence[Sequence[int]]) -> tuple[int, ...]:
         for d, n in enumerate(shape, rank - len(shape)):
             if n != 1:
                 if out[d] not in (1, n):
-                    raise ValueError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {[tuple(s) for s in shapes]}")
+                    raise ValueError(
+                        f"shape mismatch: indexing tensors could not be broadcast together with shapes {[tuple(s) for s in shapes]}"
+                    )
                 out[d] = n
     return tuple(out)
 

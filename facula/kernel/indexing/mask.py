@@ -35,7 +35,9 @@ def count_true(counts: Operand, mask: Operand) -> Schedule:
     n = chunks(mask) - 1
     loops = _loops([mask])
     words: list[Word] = [Out(0), In(0), *loops.shape, *loops.strides[0], loops.elements]
-    count = Launch(Kernel(emit_count, (mask.dtype.name, loops.rank)), tuple(words), n, RUN, loops.elements * mask.dtype.itemsize, loops.elements)
+    count = Launch(
+        Kernel(emit_count, (mask.dtype.name, loops.rank)), tuple(words), n, RUN, loops.elements * mask.dtype.itemsize, loops.elements
+    )
     prefix = Launch(Kernel(emit_prefix), (Out(0), n), 1, 1, 16 * n, n)
     return Schedule((count, prefix) if n else (prefix,), notes=("count true",))
 
@@ -74,7 +76,9 @@ def _loops(operands: Sequence[Operand]) -> Geometry:
 class _Walk:
     """Row-major runs of a chunk: at most `limit` elements, within one innermost row."""
 
-    def __init__(self, f: Function, sizes: list[Value], steps: list[list[Value]], kinds: Sequence[str], base: list[Value], total: Value) -> None:
+    def __init__(
+        self, f: Function, sizes: list[Value], steps: list[list[Value]], kinds: Sequence[str], base: list[Value], total: Value
+    ) -> None:
         self.f, self.sizes, self.steps, self.kinds, self.base, self.total = f, sizes, steps, kinds, base, total
 
     def run(self, chunk: Value, limit: int, visit: Any) -> None:

@@ -111,9 +111,7 @@ def _arranged(out: Operand, values: Operand, place: Place) -> _Plan:
             form = "rows"
         elif abs(parallel.strides[2][-1]) <= abs(serial.strides[2][-1]) or serial.shape[-1] == 1:
             form = "block"
-    loops = Geometry(
-        (*parallel.shape, *serial.shape), tuple((*a, *b) for a, b in zip(parallel.strides, serial.strides))
-    )
+    loops = Geometry((*parallel.shape, *serial.shape), tuple((*a, *b) for a, b in zip(parallel.strides, serial.strides)))
     if form == "single":
         return _Plan(form, loops, parallel.rank, -1, parallel.elements, 1, 1)
     width = parallel.shape[-1]

@@ -11,7 +11,38 @@ from ..scalar.node import order
 
 FREE = frozenset({"input", "number", "const", "index", "cast", "bitcast", "real", "imag", "complex", "conj"})
 SIMPLE = frozenset(
-    ["add", "sub", "mul", "neg", "abs", "minimum", "maximum", "fmin", "fmax", "and", "or", "xor", "not", "shl", "shr", "eq", "ne", "lt", "le", "gt", "ge", "where", "fma", "relu", "sign", "copysign", "floor", "ceil", "trunc", "round"]
+    [
+        "add",
+        "sub",
+        "mul",
+        "neg",
+        "abs",
+        "minimum",
+        "maximum",
+        "fmin",
+        "fmax",
+        "and",
+        "or",
+        "xor",
+        "not",
+        "shl",
+        "shr",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "where",
+        "fma",
+        "relu",
+        "sign",
+        "copysign",
+        "floor",
+        "ceil",
+        "trunc",
+        "round",
+    ]
 )
 BYTES_PER_NS = 40.0  # what one thread moves out of the second-level cache
 RUN_NS = 6000.0  # a run of work that makes handing it to another thread (0.5 us) worth it

@@ -45,9 +45,7 @@ class Row:
         """Elements lo..hi-1 of a row that starts at `pointers`; `steps` are bytes (an index counts elements)."""
         f, n = self.f, self.lanes
         used = used_inputs(self.body)
-        fixed = {
-            i: self._loaded(i, pointers, steps, lo, None) for i, (_, kind) in enumerate(self.ins) if kind == BROADCAST and i in used
-        }
+        fixed = {i: self._loaded(i, pointers, steps, lo, None) for i, (_, kind) in enumerate(self.ins) if kind == BROADCAST and i in used}
         if self.stream:
             size = DTYPES[self.outs[0][0]].itemsize
             here = f.cast("ptrtoint", self._at(self.outs[0], pointers[0], steps[0], lo), "i64")

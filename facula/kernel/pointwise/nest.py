@@ -51,12 +51,8 @@ def pointwise(
     if traffic > STREAM_BYTES and not in_place and _streams(ports[: len(outputs)], geometry):
         form += " stream"
     head: list[Word] = [*words, *([0] if has_index else []), *geometry.shape, *(s for steps in geometry.strides for s in steps), block]
-    kernel = Kernel(
-        emit_pointwise, (text(roots), ports[: len(outputs)], ports[len(outputs) :], kinds, geometry.rank, form)
-    )
-    launch = Launch(
-        kernel, (*head, *number_words(kinds)), total, grain, traffic, int(prod(shape) * max(1.0, weight(roots)))
-    )
+    kernel = Kernel(emit_pointwise, (text(roots), ports[: len(outputs)], ports[len(outputs) :], kinds, geometry.rank, form))
+    launch = Launch(kernel, (*head, *number_words(kinds)), total, grain, traffic, int(prod(shape) * max(1.0, weight(roots))))
     return Schedule((launch,), notes=(f"pointwise {form} rank {geometry.rank}: {', '.join(f'{d} {k}' for d, k in ports)}",))
 
 

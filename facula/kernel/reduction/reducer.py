@@ -230,7 +230,7 @@ def norm_of(d: dtype, order: float | None = None) -> Reducer:
     if order == float("inf"):
         return reducer([0], [kept], size, lambda a, b: maximum(a[0], b[0]), inputs=[d])
     if order == float("-inf"):
-            return reducer([float("inf")], [kept], size, lambda a, b: minimum(a[0], b[0]), inputs=[d])
+        return reducer([float("inf")], [kept], size, lambda a, b: minimum(a[0], b[0]), inputs=[d])
     p = number(0, kept)
     return reducer(
         [0], [kept], lambda x, q: pow(size(x), q), add, lambda s, n, q: pow(s[0], 1.0 / q), inputs=[d], lift_numbers=[p], finish_numbers=[p]

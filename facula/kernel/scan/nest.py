@@ -65,7 +65,9 @@ def scan(outputs: Sequence[Operand], inputs: Sequence[Operand], dim: int, reduce
     none: list[Word] = [0] * len(reducer.state)
     if columns:
         items = rows // kept.shape[-1] * -(-kept.shape[-1] // COLUMNS)
-        return Schedule((launch("columns", items, RUN // (length * min(kept.shape[-1], COLUMNS)), length, 1, none),), notes=("scan columns",))
+        return Schedule(
+            (launch("columns", items, RUN // (length * min(kept.shape[-1], COLUMNS)), length, 1, none),), notes=("scan columns",)
+        )
     if rows >= FEW or length < 4 * PIECE:
         return Schedule((launch("rows", rows, RUN // length, length, 1, none),), notes=("scan rows",))
     pieces = -(-length // PIECE)
