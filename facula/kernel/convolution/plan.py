@@ -136,7 +136,7 @@ def depth_blocks(channels: int, taps: int) -> tuple[int, int]:
     """(channels, taps) of one pass: equal passes over at most DEPTH."""
     if channels >= DEPTH:
         return -(-channels // -(-channels // DEPTH)), 1
-    passes = max(1, -(-taps * channels // DEPTH))
+    passes = max(1, -(-taps // (DEPTH // max(1, channels))))
     return max(1, channels), max(1, -(-taps // passes))
 
 

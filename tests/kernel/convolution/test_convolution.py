@@ -1,0 +1,260 @@
+"""Convolutions of random geometry against their definition, on every instruction set that this machine runs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from facula.base.dtypes import complex64, float32, from_numpy, int32
+from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.kernel import compiler, convolution
+from facula.kernel.convolution import plan
+from facula.kernel.convolution.interpret import interpret_backward_input, interpret_backward_weight, interpret_forward
+from facula.kernel.launch import Array, Schedule
+from facula.runtime import host, pool
+
+TARGETS = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)] or [host.target()]
+EPS = {2: 2**-8, 4: 1e-5, 8: 1e-13}  # of the largest result; half precision: one rounding of bfloat16
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution with everything per dim."""
+
+    images: int
+    groups: int
+    channels: int  # per group
+    outputs: int  # per group
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        lines = zip(self.size, self.kernel, self.stride, self.padding, self.dilation)
+        return tuple((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in lines)
+
+    @property
+    def options(self) -> dict:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+
+def general(seed: int) -> Geometry:
+    r = random.Random(seed)
+    while True:
+        n = r.choice([1, 2, 2, 3])
+
+        def each(low: int, high: int, n: int = n) -> tuple[int, ...]:
+            return tuple(r.randint(low, high) for _ in range(n))
+
+        size = each(1, {1: 70, 2: 20, 3: 8}[n])
+        g = Geometry(r.randint(1, 4), r.choice([1, 1, 2, 3]), r.randint(1, 20), r.randint(1, 40), size, each(1, 4), each(1, 3), each(0, 3), each(1, 2))
+        if min(g.result) > 0:
+            return g
+
+
+def square(seed: int) -> Geometry:
+    """3 x 3 of stride 1 with enough channels for minimal filtering."""
+    r = random.Random(seed)
+    while True:
+        size, padding = (r.randint(1, 40), r.randint(1, 40)), (r.randint(0, 2), r.randint(0, 2))
+        g = Geometry(r.randint(1, 4), 1, r.randint(32, 80), r.randint(32, 80), size, (3, 3), (1, 1), padding, (1, 1))
+        if min(g.result) > 0:
+            return g
+
+
+def depthwise(seed: int) -> Geometry:
+    r = random.Random(seed)
+    while True:
+        pair = [tuple(r.randint(low, high) for _ in range(2)) for low, high in ((1, 40), (1, 5), (0, 3), (1, 2))]
+        stride = r.choice([(1, 1), (1, 1), (2, 2), (3, 3), (1, 2)])
+        g = Geometry(r.randint(1, 4), r.randint(2, 12), 1, r.choice([1, 1, 2]), pair[0], pair[1], stride, pair[2], pair[3])  # type: ignore[arg-type]
+        if min(g.result) > 0:
+            return g
+
+
+@pytest.fixture(params=TARGETS, ids=lambda t: t.name)
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """The instruction set that plans and kernels are made for."""
+    monkeypatch.setattr(host, "target", lambda: request.param)
+    return request.param
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = pool.get_num_threads()
+    yield
+    pool.set_num_threads(before)
+
+
+def layout(x: np.ndarray) -> Array:
+    d = from_numpy(x.dtype)
+    assert d is not None
+    return Array(d, x.shape, tuple(s // x.itemsize for s in x.strides))
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: object) -> np.ndarray:
+    return rng.standard_normal(shape).astype(dtype)  # type: ignore[arg-type]
+
+
+def close(got: np.ndarray, expected: np.ndarray) -> None:
+    error = np.abs(got.astype(np.float64) - expected).max()
+    assert error <= EPS[got.itemsize] * max(np.abs(expected).max(), 1e-30), error
+
+
+def operands(g: Geometry, dtype: object, seed: int) -> tuple[np.ndarray, ...]:
+    """x, w, bias, and a gradient of the result."""
+    rng = np.random.default_rng(seed)
+    x = normal(rng, (g.images, g.groups * g.channels, *g.size), dtype)
+    w = normal(rng, (g.groups * g.outputs, g.channels, *g.kernel), dtype)
+    return x, w, normal(rng, (len(w),), dtype), normal(rng, (g.images, len(w), *g.result), dtype)
+
+
+def results(g: Geometry, x: np.ndarray, w: np.ndarray, bias: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+    """Forward with bias, gradient of the input, gradient of the weight."""
+    y, gx, gw = (np.full(like.shape, np.nan, like.dtype) for like in (dy, x, w))
+    compiler.run(convolution.forward(layout(y), layout(x), layout(w), bias=True, **g.options), [y], [x, w, bias])
+    compiler.run(convolution.backward_input(layout(gx), layout(dy), layout(w), **g.options), [gx], [dy, w])
+    compiler.run(convolution.backward_weight(layout(gw), layout(dy), layout(x), **g.options), [gw], [dy, x])
+    return [y, gx, gw]
+
+
+def check(g: Geometry, dtype: object, seed: int) -> None:
+    x, w, bias, dy = operands(g, dtype, seed)
+    y, gx, gw = results(g, x, w, bias, dy)
+    close(y, interpret_forward(x, w, g.result, bias=bias, **g.options))
+    close(gx, interpret_backward_input(dy, w, g.size, **g.options))
+    close(gw, interpret_backward_weight(dy, x, g.kernel, **g.options))
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_any_geometry(target: Target, seed: int) -> None:
+    check(general(seed), (np.float32, np.float64)[seed % 2], seed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_minimal_filtering(target: Target, seed: int) -> None:
+    check(square(seed), np.float32, seed)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_depthwise(target: Target, seed: int) -> None:
+    check(depthwise(seed), (np.float32, np.float64)[seed % 2], seed)
+
+
+@pytest.mark.parametrize("dtype", (np.float16, ml_dtypes.bfloat16), ids=("float16", "bfloat16"))
+def test_half_precision_is_rounded_once(target: Target, dtype: object) -> None:
+    for make in (general, square, depthwise):
+        check(make(3), dtype, 3)
+
+
+CASES = {
+    "large, a period of rows": Geometry(1, 1, 3, 5, (96, 40), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "stem": Geometry(2, 1, 3, 20, (64, 62), (7, 7), (2, 2), (3, 3), (1, 1)),
+    "deep, several passes": Geometry(1, 1, 1100, 15, (5, 5), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "deep, passes over taps": Geometry(2, 1, 300, 17, (4, 6), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "one pixel": Geometry(33, 1, 7, 9, (1, 1), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "many outputs": Geometry(1, 1, 5, 600, (9, 9), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "grouped": Geometry(2, 8, 4, 4, (14, 14), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "long kernel": Geometry(2, 1, 2, 3, (300,), (120,), (1,), (60,), (1,)),
+    "taps outside": Geometry(1, 1, 2, 3, (2, 2), (5, 5), (1, 1), (4, 4), (2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cases(target: Target, name: str) -> None:
+    check(CASES[name], np.float32, 0)
+
+
+def test_output_padding_of_a_transposed_convolution(target: Target) -> None:
+    """The gradient of an input that is larger than the windows reach: rows and columns that no tap meets are the bias."""
+    g = Geometry(2, 1, 4, 6, (8, 9), (3, 3), (2, 2), (1, 1), (1, 1))
+    x, w, bias, dy = operands(g, np.float32, 0)
+    rng = np.random.default_rng(1)
+    for extra in ((0, 0), (1, 0), (1, 1)):
+        size = tuple((r - 1) * 2 - 2 + 3 + e for r, e in zip(g.result, extra))
+        gx, bias = np.full((2, 4, *size), np.nan, np.float32), normal(rng, (4,), np.float32)
+        compiler.run(convolution.backward_input(layout(gx), layout(dy), layout(w), bias=True, **g.options), [gx], [dy, w, bias])
+        close(gx, interpret_backward_input(dy, w, size, **g.options) + bias.reshape(-1, 1, 1))
+
+
+def test_images_and_channels_at_any_stride(target: Target) -> None:
+    g = Geometry(3, 1, 5, 7, (9, 10), (3, 3), (1, 1), (1, 1), (1, 1))
+    x, w, _, _ = operands(g, np.float32, 0)
+    wide = np.repeat(x, 2, axis=1)[::-1]
+    apart = np.ascontiguousarray(wide)[:, ::2]
+    y = np.zeros((3, 7, *g.result), np.float32)
+    compiler.run(convolution.forward(layout(y), layout(apart), layout(w), **g.options), [y], [apart, w])
+    close(y, interpret_forward(apart, w, g.result, **g.options))
+
+
+@pytest.mark.parametrize("make", (general, square, depthwise), ids=lambda f: f.__name__)
+def test_same_bits_for_any_number_of_threads(make: object, threads: None) -> None:
+    for seed in (0, 1, 5):
+        g = make(seed)  # type: ignore[operator]
+        given = operands(g, np.float32, seed)
+        seen = set()
+        for n in (1, 2, 8):
+            pool.set_num_threads(n)
+            seen.add(b"".join(r.tobytes() for r in results(g, *given)))
+        assert len(seen) == 1
+
+
+def test_minimal_filtering_is_as_precise_as_it_says() -> None:
+    g = Geometry(2, 1, 256, 64, (14, 14), (3, 3), (1, 1), (1, 1), (1, 1))
+    x, w, bias, dy = operands(g, np.float32, 0)
+    for got, exact in zip(
+        results(g, x, w, bias, dy),
+        (
+            interpret_forward(x, w, g.result, bias=bias, **g.options),
+            interpret_backward_input(dy, w, g.size, **g.options),
+            interpret_backward_weight(dy, x, g.kernel, **g.options),
+        ),
+    ):
+        assert np.abs(got - exact).max() < 1e-6 * np.abs(exact).max()
+
+
+def test_plans_say_what_they_chose() -> None:
+    def notes(g: Geometry) -> str:
+        x, w, _, dy = operands(g, np.float32, 0)
+        one: Schedule = convolution.forward(layout(dy), layout(x), layout(w), **g.options)
+        return " ".join(one.notes)
+
+    assert "minimal filtering" in notes(square(0))
+    assert "depthwise" in notes(Geometry(1, 8, 1, 1, (9, 9), (3, 3), (1, 1), (1, 1), (1, 1)))
+    assert "implicit GEMM" in notes(general(1))
+
+
+@pytest.mark.parametrize("d", (int32, complex64), ids=lambda d: d.name)
+def test_other_types_are_refused(d: object) -> None:
+    x, w, y = Array(d, (1, 2, 4, 4), (32, 16, 4, 1)), Array(d, (3, 2, 1, 1), (2, 1, 1, 1)), Array(d, (1, 3, 4, 4), (48, 16, 4, 1))  # type: ignore[arg-type]
+    with pytest.raises(NotImplementedError, match="float32, float64, float16, bfloat16"):
+        convolution.forward(y, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1))
+
+
+def test_planes_with_gaps_are_refused() -> None:
+    x, w, y = Array(float32, (1, 2, 4, 4), (32, 1, 8, 2)), Array(float32, (3, 2, 1, 1), (2, 1, 1, 1)), Array(float32, (1, 3, 4, 4), (48, 16, 4, 1))
+    with pytest.raises(NotImplementedError, match="contiguous planes"):
+        convolution.forward(y, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1))
+
+
+def test_a_new_batch_size_compiles_nothing() -> None:
+    def kernels(images: int) -> set:
+        g = Geometry(images, 1, 40, 48, (14, 14), (3, 3), (1, 1), (1, 1), (1, 1))
+        x, w, _, dy = operands(g, np.float32, 0)
+        made = [
+            convolution.forward(layout(dy), layout(x), layout(w), **g.options),
+            convolution.backward_input(layout(x), layout(dy), layout(w), **g.options),
+            convolution.backward_weight(layout(w), layout(dy), layout(x), **g.options),
+        ]
+        return {launch.kernel for one in made for launch in one.launches}
+
+    assert kernels(8) == kernels(9) == kernels(64)
+    assert plan.ITEMS > 1
