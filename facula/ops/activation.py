@@ -31,13 +31,14 @@ class Relu(Pointwise):
 
     schema = "relu(Tensor input) -> Tensor"
     dims = "*s -> *s"
-    promotion = "promote no_complex kernel=clamp_min_scalar_cpu"
     out = False
 
     @staticmethod
     def check(x: Layout) -> None:  # type: ignore[override]
         if x.dtype is d.bool_:
             raise refuse(RuntimeError, "Boolean inputs not supported for relu")
+        if x.dtype.is_complex:
+            raise refuse(NotImplementedError, "clamp is not supported for complex types")
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:

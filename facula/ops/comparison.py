@@ -372,7 +372,7 @@ class Signbit(Pointwise):
     @staticmethod
     def check(x: Layout) -> None:  # type: ignore[override]
         if x.dtype.is_complex:
-            raise refuse(RuntimeError, "signbit is not implemented for complex tensors.")
+            raise refuse(NotImplementedError, "signbit is not implemented for complex tensors.")
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:

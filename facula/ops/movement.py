@@ -634,3 +634,96 @@ class Flatten(Composite):
         return input.reshape((*shape[:a], merged, *shape[b + 1 :]))
 
     samples = [sample(normal(2, 3, 4)), sample(normal(2, 3, 4), 1)]
+
+
+class Narrow(Composite):
+    """`length` indices of a dim from `start` on."""
+
+    schema = "narrow(Tensor input, int dim, int start, int length) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+        if not input.ndim:
+            raise refuse(RuntimeError, "narrow() cannot be applied to a 0-dim tensor.")
+        if length < 0:
+            raise refuse(RuntimeError, "narrow(): length must be non-negative.")
+        d = wrap_dim(dim, input.ndim)
+        n, first = input.shape[d], int(start)
+        if not -n <= first <= n:
+            raise refuse(IndexError, f"start out of range (expected to be in range of [{-n}, {n}], but got {first})")
+        first = first + n if first < 0 else first
+        if first + length > n:
+            raise refuse(RuntimeError, f"start ({first}) + length ({length}) exceeds dimension size ({n}).")
+        return ops.slice(input, d, first, first + length, 1)
+
+    samples = [sample(normal(5, 2), 0, 1, 3)]
+
+
+class Movedim(Composite):
+    """Dims moved to other places; the rest keep their order."""
+
+    schema = "movedim(Tensor input, any source, any destination) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, source: Any, destination: Any) -> Tensor:
+        n = input.ndim
+        a = [wrap_dim(x, n) for x in (source if isinstance(source, (tuple, list)) else (source,))]
+        b = [wrap_dim(x, n) for x in (destination if isinstance(destination, (tuple, list)) else (destination,))]
+        if len(a) != len(b):
+            raise refuse(RuntimeError, f"movedim: Invalid source or destination dims: source ({list(a)} dims) should contain the same number of dims as destination ({list(b)} dims)")
+        if len(set(a)) != len(a):
+            raise refuse(RuntimeError, f"movedim: repeated dim in `source` ({list(a)})")
+        if len(set(b)) != len(b):
+            raise refuse(RuntimeError, f"movedim: repeated dim in `destination` ({list(b)})")
+        order: list[int] = [-1] * n
+        for x, y in zip(a, b):
+            order[y] = x
+        rest = iter(k for k in range(n) if k not in a)
+        return input.permute(tuple(k if k >= 0 else next(rest) for k in order))
+
+    samples = [sample(normal(2, 3, 4), 1, -1), sample(normal(2, 3, 4), (0, 1), (2, 0))]
+
+
+class ExpandAs(Composite):
+    """`expand` to another tensor's shape."""
+
+    schema = "expand_as(Tensor input, Tensor other) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, other: Tensor) -> Tensor:
+        return input.expand(other._layout.shape)
+
+    samples = [sample(normal(3, 1), normal(3, 4))]
+
+
+class Unflatten(Composite):
+    """One dim as several."""
+
+    schema = "unflatten(Tensor input, int dim, int[] sizes) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, sizes: Any) -> Tensor:
+        d = wrap_dim(dim, input.ndim)
+        sizes = tuple(sizes)
+        if not sizes:
+            raise refuse(RuntimeError, "unflatten: sizes must be non-empty")
+        try:
+            parts = infer_size(sizes, input.shape[d])
+        except RuntimeError:
+            raise refuse(RuntimeError, f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor") from None
+        return input.view((*input.shape[:d], *parts, *input.shape[d + 1 :]))
+
+    samples = [sample(normal(2, 6), 1, (2, 3))]
+
+
+def _matrix_transpose(self: Tensor) -> Tensor:
+    if self.ndim < 2:
+        raise refuse(RuntimeError, f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor.")
+    return self.transpose(-2, -1)
+
+
+Tensor.T = property(lambda self: self.permute(tuple(range(self.ndim - 1, -1, -1))), doc="All dims in reverse order.")
+Tensor.mT = property(_matrix_transpose, doc="The last two dims exchanged.")
+Tensor.H = property(lambda self: (self.t().conj() if self.dtype.is_complex else self.t()), doc="Conjugate transpose of a matrix.")
+Tensor.mH = property(lambda self: (self.transpose(-2, -1).conj() if self.dtype.is_complex else self.transpose(-2, -1)), doc="Conjugate transpose of the last two dims.")

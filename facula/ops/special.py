@@ -29,7 +29,7 @@ FLOAT = "promote float no_complex kernel="
 Erf = unary("erf", s.erf, "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.", ANY, FLOAT + "erf_vml_cpu", "special_erf")
 Erfc = unary("erfc", s.erfc, "1 - erf(input), with full relative accuracy in the tail.", ANY, FLOAT + "erfc_vml_cpu", "special_erfc")
 Erfinv = unary("erfinv", s.erfinv, "The inverse of erf.", [uniform(3, 5, low=-0.9, high=0.9)], FLOAT + "erfinv_vml_cpu", "special_erfinv")
-I0 = unary("i0", s.i0, "Modified Bessel function of the first kind, order 0.", ANY, FLOAT + "i0_cpu", "special_i0")
+I0 = unary("i0", s.i0, "Modified Bessel function of the first kind, order 0.", ANY, FLOAT + "i0_vml_cpu", "special_i0")
 SpecialI0e = unary("special_i0e", s.i0e, "exp(-|input|) * i0(input).", ANY, FLOAT + "i0e_cpu", paths="", in_place=False)
 SpecialI1 = unary("special_i1", s.i1, "Modified Bessel function of the first kind, order 1.", ANY, FLOAT + "i1_cpu", "special_modified_bessel_i1", "", False)
 SpecialI1e = unary("special_i1e", s.i1e, "exp(-|input|) * i1(input).", ANY, FLOAT + "i1e_cpu", paths="", in_place=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from ..base.errors import refuse
+from ..core.layout import Layout
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar
 from ..spec.block import Pointwise
@@ -60,7 +62,12 @@ class Deg2rad(Pointwise):
 
     schema = "deg2rad(Tensor input) -> Tensor"
     dims = "*s -> *s"
-    promotion = "promote float no_complex"
+    promotion = "promote float"
+
+    @staticmethod
+    def check(x: Layout) -> None:  # type: ignore[override]
+        if x.dtype.is_complex:
+            raise refuse(RuntimeError, "deg2rad is not supported for complex tensors.")
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
@@ -74,7 +81,12 @@ class Rad2deg(Pointwise):
 
     schema = "rad2deg(Tensor input) -> Tensor"
     dims = "*s -> *s"
-    promotion = "promote float no_complex"
+    promotion = "promote float"
+
+    @staticmethod
+    def check(x: Layout) -> None:  # type: ignore[override]
+        if x.dtype.is_complex:
+            raise refuse(RuntimeError, "rad2deg is not supported for complex tensors.")
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:

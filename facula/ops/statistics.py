@@ -1,0 +1,331 @@
+"""Products, moments, norms and truth over dims: prod, var, std, norm, logsumexp, any, all, count_nonzero, nansum, nanmean. One read of each element."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..core.layout import Layout, layout
+from ..core.result import Result
+from ..core.tensor import Tensor, wrap_dim
+from ..kernel.launch import Array
+from ..kernel.reduction import all_of, any_of, count_nonzero_of, logsumexp_of, moments_of, norm_of, product_of, reduce
+from ..spec.block import Composite, Fused
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import grid, normal, positive, sample
+from .reduction import kept_shape, reduced_dims, reduction, spread
+
+
+class ProdAll(Fused):
+    """Product of all elements."""
+
+    schema = "prod(Tensor input, *, ScalarType? dtype=None) -> Tensor"
+
+    @staticmethod
+    def kernel(x: Layout, dtype: DType | None) -> Result:
+        kind = _sum_type(x, dtype)
+        return reduction(x, tuple(range(x.ndim)), False, product_of(x.dtype.compute, kind.compute), kind)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, dtype: DType | None) -> Tensor:
+        flat = input.reshape(-1)
+        return (g.conj() if g.dtype.is_complex else g) * prod_others(flat, 0).reshape(input.shape)
+
+    samples = [sample(positive(3, 4)), sample(normal(0))]
+
+
+class ProdDim(Fused):
+    """Product along a dim."""
+
+    schema = "prod.dim(Tensor input, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+
+    @staticmethod
+    def kernel(x: Layout, dim: int, keepdim: bool, dtype: DType | None) -> Result:
+        kind = _sum_type(x, dtype)
+        return reduction(x, reduced_dims(dim, x.ndim), keepdim, product_of(x.dtype.compute, kind.compute), kind)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, dim: int, keepdim: bool) -> Tensor:
+        if not input.ndim:
+            return g
+        k = wrap_dim(dim, input.ndim)
+        return spread(g, input.shape, k, keepdim) * prod_others(input, k)
+
+    samples = grid(input=[positive(3, 4)], dim=[0, -1], keepdim=[False, True])
+
+
+def _sum_type(x: Layout, dtype: DType | None) -> DType:
+    return dtype or (x.dtype if x.dtype.is_floating_point or x.dtype.is_complex else d.int64)
+
+
+def prod_others(x: Tensor, dim: int) -> Tensor:
+    """For every element the product of the others along `dim`: exact also where elements are zero."""
+    n = x.shape[dim]
+    if not n:
+        return ops.ones_like(x)
+    one = ops.ones_like(x.narrow(dim, 0, 1))
+    before = ops.cat([one, x.narrow(dim, 0, n - 1)], dim).cumprod(dim)
+    after = ops.cat([one, x.flip(dim).narrow(dim, 0, n - 1)], dim).cumprod(dim).flip(dim)
+    return before * after
+
+
+# -- moments
+def moments(x: Layout, dim: Any, correction: Any, keepdim: bool, root: bool, with_mean: bool, title: str) -> Result:
+    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+        raise refuse(RuntimeError, f"{title} only support floating point and complex dtypes", received=x.dtype.name)
+    from dataclasses import replace
+
+    from ..kernel.launch import Number, bits
+
+    dims = reduced_dims(dim, x.ndim)
+    outs = tuple(layout(kept_shape(x.shape, dims, keepdim), x.dtype) for _ in range(1 + with_mean))
+    flat = [Array(o.dtype, s, layout(s, o.dtype).strides) for o in outs for s in [kept_shape(x.shape, dims, False)]]
+    schedule = reduce(flat, [x], dims, moments_of(x.dtype.compute, root, with_mean))
+    value = 1.0 if correction is None else float(correction)
+
+    def fixed(w: Any) -> Any:
+        return bits(value, w.type) if isinstance(w, Number) else w
+
+    launches = tuple(replace(y, words=tuple(fixed(w) for w in y.words)) for y in schedule.launches)
+    return Result(outs, replace(schedule, launches=launches))
+
+
+def variance_gradient(g: Tensor, x: Tensor, dim: Any, correction: Any, keepdim: bool) -> Tensor:
+    dims = reduced_dims(dim, x.ndim)
+    n = math.prod(x.shape[k] for k in dims)
+    free = n - (1 if correction is None else correction)
+    centred = x - x.mean(dims, True) if dims else x - x
+    return spread(g, x.shape, dim, keepdim) * centred * (2.0 / free if free > 0 else math.nan if free == 0 else math.inf)
+
+
+class VarForward(Fused):
+    """Variance in one pass that keeps (mean, squares, count)."""
+
+    schema = "var_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor"
+    paths = ""
+    static = ("correction",)
+
+    @staticmethod
+    def kernel(x: Layout, dim: Any, correction: Any, keepdim: bool) -> Result:
+        return moments(x, dim, correction, keepdim, False, False, "var")
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, dim: Any, correction: Any, keepdim: bool) -> Tensor:
+        return variance_gradient(g, input, dim, correction, keepdim)
+
+
+class StdForward(Fused):
+    """The root of the variance."""
+
+    schema = "std_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor"
+    paths = ""
+    static = ("correction",)
+
+    @staticmethod
+    def kernel(x: Layout, dim: Any, correction: Any, keepdim: bool) -> Result:
+        return moments(x, dim, correction, keepdim, True, False, "std")
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, out: Tensor, dim: Any, correction: Any, keepdim: bool) -> Tensor:
+        half = (g / (out * 2)).masked_fill(out == 0, 0)
+        return variance_gradient(half, input, dim, correction, keepdim)
+
+
+class VarMeanForward(Fused):
+    """(variance or its root, mean)."""
+
+    schema = "var_mean_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim, bool root) -> (Tensor, Tensor)"
+    paths = ""
+    static = ("correction",)
+
+    @staticmethod
+    def kernel(x: Layout, dim: Any, correction: Any, keepdim: bool, root: bool) -> Result:
+        return moments(x, dim, correction, keepdim, root, True, "std_mean" if root else "var_mean")
+
+    @staticmethod
+    def gradient(g0: Tensor, g1: Tensor, input: Tensor, out0: Tensor, dim: Any, correction: Any, keepdim: bool, root: bool) -> Tensor:
+        n = math.prod(input.shape[k] for k in reduced_dims(dim, input.ndim))
+        g = (g0 / (out0 * 2)).masked_fill(out0 == 0, 0) if root else g0
+        return variance_gradient(g, input, dim, correction, keepdim) + spread(g1, input.shape, dim, keepdim) / n
+
+
+def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction: Any, title: str) -> tuple[Any, Any, bool]:
+    """var(x, True), var(x, 0, False), var(x, dim=..., correction=...): (dim, correction, keepdim)."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = int(bool(unbiased))
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        raise refuse(RuntimeError, f"{title} only support floating point and complex dtypes", received=input.dtype.name)
+    return (None if dim is None or dim == () or dim == [] else dim), 1 if correction is None else correction, keepdim
+
+
+def _moment(name: str, make: Any, doc: str) -> None:
+    def compose(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Any = None) -> Any:
+        k, c, keep = _arguments(input, dim, unbiased, keepdim, correction, name)
+        if input.dtype.is_complex:
+            spread_ = sum(ops.var_forward(p, _dims(k), c, keep) for p in (input.real, input.imag))
+            first = spread_.sqrt() if name.startswith("std") else spread_
+            return (first, ops.mean(input, k, keep)) if name.endswith("mean") else first
+        got = make(input, k, c, keep)
+        return got if out is None else out.copy_(got)
+
+    body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}(Tensor input, int[1]? dim=None, bool? unbiased=None, bool keepdim=False, *, Scalar? correction=None) -> Tensor",
+            "compose": staticmethod(compose), "samples": [sample(normal(3, 4)), sample(normal(3, 4), 1)]}  # fmt: skip
+    type(name.title().replace("_", ""), (Composite,), body)
+
+
+def _dims(k: Any) -> Any:
+    return k if k is None or isinstance(k, (tuple, list)) else (k,)
+
+
+_moment("var", lambda x, k, c, keep: ops.var_forward(x, _dims(k), c, keep), "Variance, divided by n - correction (1 unless given).")
+_moment("std", lambda x, k, c, keep: ops.std_forward(x, _dims(k), c, keep), "The root of the variance.")
+_moment("var_mean", lambda x, k, c, keep: tuple(ops.var_mean_forward(x, _dims(k), c, keep, False)), "(variance, mean).")
+_moment("std_mean", lambda x, k, c, keep: tuple(ops.var_mean_forward(x, _dims(k), c, keep, True)), "(standard deviation, mean).")
+
+
+# -- norms
+class VectorNorm(Fused):
+    """(sum |x|^ord)^(1/ord) over dims; ord 0 counts, the infinities are extremes."""
+
+    schema = "linalg_vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    paths = ""
+    static = ("ord",)
+
+    @staticmethod
+    def kernel(x: Layout, ord: Any, dim: Any, keepdim: bool, dtype: DType | None) -> Result:
+        if not (x.dtype.is_floating_point or x.dtype.is_complex):
+            raise refuse(RuntimeError, f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}")
+        from dataclasses import replace
+
+        from ..kernel.launch import Number, bits
+
+        dims = reduced_dims(dim, x.ndim)
+        if (ord < 0 or ord == math.inf) and (not x.numel) and any(x.shape[k] == 0 for k in dims):
+            raise refuse(RuntimeError, f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity")
+        kind = (dtype or x.dtype).real
+        got = reduction(x, dims, keepdim, norm_of(x.dtype.compute, float(ord) if ord in (0, 1, 2, math.inf, -math.inf) else None), kind)
+
+        def fixed(w: Any) -> Any:
+            return bits(float(ord), w.type) if isinstance(w, Number) else w
+
+        launches = tuple(replace(y, words=tuple(fixed(w) for w in y.words)) for y in got.schedule.launches)
+        return Result(got.outputs, replace(got.schedule, launches=launches))
+
+    @staticmethod
+    def gradient(g: Tensor, x: Tensor, out: Tensor, ord: Any, dim: Any, keepdim: bool) -> Tensor:
+        n, big = spread(out, x.shape, dim, keepdim), spread(g, x.shape, dim, keepdim)
+        if ord == 0:
+            return ops.zeros_like(x)
+        if ord == 1:
+            return big * x.sgn()
+        if ord == 2:
+            return (big * (x / n)).masked_fill(n == 0, 0)
+        if ord in (math.inf, -math.inf):
+            size = x.abs()
+            hit = ((size == n) | ((size != size) & (n != n))).to(big.dtype)
+            dims = reduced_dims(dim, x.ndim)
+            return x.sgn() * (big / hit.sum(dims, True) * hit)
+        if ord < 1:
+            part = x.sgn() * x.abs().pow(ord - 1).masked_fill(x == 0, 0)
+            return part * (big * n.pow(1 - ord)).masked_fill(n == 0, 0)
+        part = x.sgn() * (x.abs() / n).pow(ord - 1)
+        return (part * big).masked_fill(n == 0, 0)
+
+    samples = grid(x=[normal(3, 4)], ord=[2, 1, math.inf, 3], dim=[None, 1])
+
+
+class Logsumexp(Fused):
+    """log(sum(exp(x))) over dims, shifted by the maximum."""
+
+    schema = "logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor"
+    paths = "torch Tensor special"
+
+    @staticmethod
+    def kernel(x: Layout, dim: Any, keepdim: bool) -> Result:
+        from ..base.settings import SETTINGS
+
+        kind = x.dtype if x.dtype.is_floating_point else SETTINGS.default_dtype
+        if x.dtype.is_complex:
+            raise refuse(NotImplementedError, "logsumexp of complex tensors is not there yet", received=x.dtype.name)
+        return reduction(x, reduced_dims(dim, x.ndim), keepdim, logsumexp_of(x.dtype.compute if x.dtype.is_floating_point else kind), kind)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim: bool) -> Tensor:
+        shifted = input - spread(out.masked_fill(out.isinf(), 0), input.shape, dim, keepdim)
+        return spread(g, input.shape, dim, keepdim) * shifted.exp()
+
+    samples = grid(input=[normal(3, 4)], dim=[0, (0, 1)], keepdim=[False, True])
+
+
+# -- truth
+def _truth(x: Layout, dims: tuple[int, ...], keepdim: bool, of: Any) -> Result:
+    return reduction(x, dims, keepdim, of(x.dtype.compute), d.uint8 if x.dtype is d.uint8 else d.bool_)
+
+
+def _truth_ops(name: str, of: Any, doc: str) -> None:
+    def whole(x: Layout) -> Result:
+        return _truth(x, tuple(range(x.ndim)), False, of)
+
+    def along(x: Layout, dim: Any, keepdim: bool) -> Result:
+        return _truth(x, reduced_dims(dim, x.ndim), keepdim, of)
+
+    for overload, arguments, kernel, samples in (
+        ("", "Tensor input", whole, [sample(normal(3, 4))]),
+        (".dims", "Tensor input, int[1]? dim, bool keepdim=False", along, [sample(normal(3, 4), 1)]),
+    ):
+        body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}{overload}({arguments}) -> Tensor", "kernel": staticmethod(kernel), "samples": samples}
+        type(name.title() + overload[1:].title(), (Fused,), body)
+
+
+_truth_ops("any", any_of, "Whether any element is true (not zero).")
+_truth_ops("all", all_of, "Whether all elements are true (not zero).")
+
+
+class CountNonzero(Fused):
+    """How many elements are not zero."""
+
+    schema = "count_nonzero(Tensor input, int[1]? dim=None) -> Tensor"
+
+    @staticmethod
+    def kernel(x: Layout, dim: Any) -> Result:
+        return reduction(x, reduced_dims(dim, x.ndim), False, count_nonzero_of(x.dtype.compute), d.int64)
+
+    samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
+
+
+class Nansum(Composite):
+    """Sum with NaN counted as zero."""
+
+    schema = "nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+        if input.dtype.is_complex:
+            raise refuse(RuntimeError, "nansum does not support complex inputs")
+        got = ops.sum(input.masked_fill(input != input, 0) if input.dtype.is_floating_point else input, dim, keepdim, dtype=dtype)
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
+
+
+class Nanmean(Composite):
+    """Mean of what is not NaN."""
+
+    schema = "nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+        if not (input.dtype.is_floating_point or input.dtype.is_complex):
+            raise refuse(RuntimeError, f"nanmean(): expected input to have floating point or complex dtype but got {scalar_type_name(input.dtype)}")
+        count = (input == input).sum(dim, keepdim) if dim is not None else (input == input).sum()
+        got = ops.nansum(input, dim, keepdim, dtype=dtype) / count
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
+
