@@ -48,7 +48,9 @@ def gradient(v: dict[str, np.ndarray], flags: set[str], decay: float) -> np.ndar
     return g + decay * v["param"] if "weight_decay" in flags else g
 
 
-@pytest.mark.parametrize("flags", [set(), {"weight_decay", "maximize"}, {"momentum", "first"}, {"momentum"}, {"momentum", "nesterov", "weight_decay"}])
+@pytest.mark.parametrize(
+    "flags", [set(), {"weight_decay", "maximize"}, {"momentum", "first"}, {"momentum"}, {"momentum", "nesterov", "weight_decay"}]
+)
 @pytest.mark.parametrize("d", ["float32", "float64", "bfloat16"])
 def test_sgd(target: None, d: str, flags: set[str]) -> None:
     table, data = setting(SGD, d, flags)

@@ -120,7 +120,17 @@ def _zero(f: Function, shape: Shape, at: Value, n: int) -> None:
 
 
 def _row(
-    f: Function, shape: Shape, r: Value, s_at: Value, p_at: Value, mask: Value, scale: Value, valid: Value, left: Value, lse: Value, delta: Value
+    f: Function,
+    shape: Shape,
+    r: Value,
+    s_at: Value,
+    p_at: Value,
+    mask: Value,
+    scale: Value,
+    valid: Value,
+    left: Value,
+    lse: Value,
+    delta: Value,
 ) -> None:
     """One row: scores and d(probabilities) become d(scores) * scale and probabilities."""
     width, one, kind = shape.kind(f.module.target)

@@ -46,39 +46,50 @@ def product(m: Module, name: str, shape: Shape, a_row: int, a_k: int, columns: i
     target = m.target
     width, one, kind = shape.kind(target)
     tile = 8 if target.registers == 32 else 4
-    with m.function(name, "ptr A, ptr B, ptr C, i64 rows, i64 depth, i64 shift, i64 add", internal=True) as (f, A, B, C, rows, depth, shift, add):
-        with f.range(0, rows, tile) as row:
-            reach = f.smin(row + tile + shift, FAR)
-            last = f.smin(f.i64(columns), reach) if skip == "cols" else f.i64(columns)
-            start = f.smax(row - shift, 0) if skip == "from" else f.i64(0)
-            stop = f.smin(depth, reach) if skip == "to" else depth
-            left = f.bytes(A, row * (a_row * SIZE[one]))
+    with (
+        m.function(name, "ptr A, ptr B, ptr C, i64 rows, i64 depth, i64 shift, i64 add", internal=True) as (
+            f,
+            A,
+            B,
+            C,
+            rows,
+            depth,
+            shift,
+            add,
+        ),
+        f.range(0, rows, tile) as row,
+    ):
+        reach = f.smin(row + tile + shift, FAR)
+        last = f.smin(f.i64(columns), reach) if skip == "cols" else f.i64(columns)
+        start = f.smax(row - shift, 0) if skip == "from" else f.i64(0)
+        stop = f.smin(depth, reach) if skip == "to" else depth
+        left = f.bytes(A, row * (a_row * SIZE[one]))
 
-            def cell(column: Value, vectors: int, row: Value = row, start: Value = start, stop: Value = stop, left: Value = left) -> None:
-                acc = [[f.var(kind, 0.0) for _ in range(vectors)] for _ in range(tile)]
-                with f.range(start, stop, 4) as k:
-                    right, a = f.at(B, k * columns + column, one), f.at(left, k * a_k, one)
-                    for u in range(4):
-                        b = [f.load(kind, right, u * columns + v * width) for v in range(vectors)]
-                        for r in range(tile):
-                            x = f.splat(f.load(one, a, r * a_row + u * a_k), width)
-                            for v in range(vectors):
-                                acc[r][v].v = f.fma(x, b[v], acc[r][v].v)
-                out = f.at(C, row * columns + column, one)
-                for old in (0, 1):
-                    with f.when(add.eq(old)):
-                        for r in range(tile):
-                            for v in range(vectors):
-                                at = r * columns + v * width
-                                x = acc[r][v].v
-                                f.store(x + f.load(kind, out, at) if old else x, out, at)
+        def cell(column: Value, vectors: int, row: Value = row, start: Value = start, stop: Value = stop, left: Value = left) -> None:
+            acc = [[f.var(kind, 0.0) for _ in range(vectors)] for _ in range(tile)]
+            with f.range(start, stop, 4) as k:
+                right, a = f.at(B, k * columns + column, one), f.at(left, k * a_k, one)
+                for u in range(4):
+                    b = [f.load(kind, right, u * columns + v * width) for v in range(vectors)]
+                    for r in range(tile):
+                        x = f.splat(f.load(one, a, r * a_row + u * a_k), width)
+                        for v in range(vectors):
+                            acc[r][v].v = f.fma(x, b[v], acc[r][v].v)
+            out = f.at(C, row * columns + column, one)
+            for old in (0, 1):
+                with f.when(add.eq(old)):
+                    for r in range(tile):
+                        for v in range(vectors):
+                            at = r * columns + v * width
+                            x = acc[r][v].v
+                            f.store(x + f.load(kind, out, at) if old else x, out, at)
 
-            pairs = columns // (2 * width) * 2 * width
-            with f.range(0, f.smin(last, pairs), 2 * width) as column:
-                cell(column, 2)
-            if pairs < columns:
-                with f.when(last > pairs):
-                    cell(f.i64(pairs), 1)
+        pairs = columns // (2 * width) * 2 * width
+        with f.range(0, f.smin(last, pairs), 2 * width) as column:
+            cell(column, 2)
+        if pairs < columns:
+            with f.when(last > pairs):
+                cell(f.i64(pairs), 1)
 
 
 def pack_rows(m: Module, shape: Shape, columns: int) -> str:
@@ -116,18 +127,19 @@ def pack_turned(m: Module, shape: Shape, columns: int) -> str:
             with f.when(whole.ne(0)):
                 for i in range(width):
                     f.store(lanes.load(f, d, width, f.at(source, (r + i) * stride + c, d.llvm)), stage, i * width)
-            with f.when(whole.eq(0)):
-                with f.range(0, width) as i:
-                    inside = f.select((r + i) < rows, n - c, 0)
-                    at = f.at(source, f.select(inside > 0, (r + i) * stride + c, 0), d.llvm)
-                    f.store(lanes.load(f, d, width, at, 0, inside), f.at(stage, i * width, one))
+            with f.when(whole.eq(0)), f.range(0, width) as i:
+                inside = f.select((r + i) < rows, n - c, 0)
+                at = f.at(source, f.select(inside > 0, (r + i) * stride + c, 0), d.llvm)
+                f.store(lanes.load(f, d, width, at, 0, inside), f.at(stage, i * width, one))
             block = f.transpose([f.load(vector(width, one), stage, i * width) for i in range(width)])
             for i, x in enumerate(block):
                 f.store(x, f.at(target, (c + i) * BLOCK + r, one))
     return name
 
 
-def masked_scores(f: Function, shape: Shape, row: Value, mask: Value, scale: Value, valid: Value, left: Value) -> tuple[list[Value], list[Value]]:
+def masked_scores(
+    f: Function, shape: Shape, row: Value, mask: Value, scale: Value, valid: Value, left: Value
+) -> tuple[list[Value], list[Value]]:
     """A row of 64 raw products as scores: scaled, with the mask's row added, -inf from lane `valid` on; and which lanes come before it.
     `left`: keys of the mask's row."""
     width, _, kind = shape.kind(f.module.target)

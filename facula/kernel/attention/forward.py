@@ -77,7 +77,18 @@ def emit_forward(m: Module, name: str, shape: Shape) -> None:
                     _online(f, shape, s, row, f.at(o_at, r * shape.value, one), f.at(tops_at, r, one), f.at(sums_at, r * width, one), at)
                 values = f.at(keys, BLOCK * shape.head, one)
                 f.call("void", "weighted", s_at, values, o_at, rows, f.i64(BLOCK), shift, f.cast("zext", at.ne(0), "i64"))
-            _finish(f, shape, count, value, f.at(out_all, b * ob + h * oh + first * ol, d.llvm), ol, f.at(lse_all, both * L + first, one), o_at, tops_at, sums_at)
+            _finish(
+                f,
+                shape,
+                count,
+                value,
+                f.at(out_all, b * ob + h * oh + first * ol, d.llvm),
+                ol,
+                f.at(lse_all, both * L + first, one),
+                o_at,
+                tops_at,
+                sums_at,
+            )
 
 
 def mask_size(shape: Shape) -> int:
@@ -135,7 +146,9 @@ def _finish(
 
 def shape_of(q: Operand, v: Operand, mask: Operand | None) -> Shape:
     target = host.target()
-    return Shape(q.dtype, padded(q.shape[3], target, q.dtype), padded(v.shape[3], target, q.dtype), mask.dtype.name if mask is not None else "")
+    return Shape(
+        q.dtype, padded(q.shape[3], target, q.dtype), padded(v.shape[3], target, q.dtype), mask.dtype.name if mask is not None else ""
+    )
 
 
 def check(*operands: Operand | None) -> None:
@@ -166,5 +179,3 @@ def attention(q: Operand, k: Operand, v: Operand, out: Operand, mask: Operand | 
     flops = B * H * L * S * (E + Ev) * 2 // (2 if causal else 1)
     launches.append(Launch(Kernel(emit_forward, (shape,)), words, B * H * query_blocks, 1, B * H * L * (E + Ev) * one, flops))
     return Schedule(tuple(launches), B * Hk * key_blocks * each * one)
-
-

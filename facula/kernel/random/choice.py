@@ -80,6 +80,3 @@ def weighted(weights: Operand, samples: int) -> Schedule:
         return Schedule(())
     words = (STATE, Out(0), In(0), Work(0), rows, n, samples)
     return Schedule((Launch(Kernel(emit_weighted, (weights.dtype,)), words, 1, 1, rows * n * weights.dtype.itemsize, rows * n * 4),), n * 8)
-
-
-

@@ -62,7 +62,18 @@ class State:
         left, following = (self._view(ctypes.c_int32, at).value for at in (LEFT, NEXT))
         second = self._view(ctypes.c_float, FLOAT_NORMAL).value if has_float else 0.0
         return _TORCH.pack(
-            self.initial_seed, left, 1, following, *self.words, 0.0, normal if has else 0.0, 0.0, int(bool(has)), 0, second, int(bool(has_float))
+            self.initial_seed,
+            left,
+            1,
+            following,
+            *self.words,
+            0.0,
+            normal if has else 0.0,
+            0.0,
+            int(bool(has)),
+            0,
+            second,
+            int(bool(has_float)),
         )
 
     def set_state(self, state: bytes) -> None:

@@ -48,7 +48,9 @@ class Wide:
         return self.f.fold(x, lambda a, b: a + b)
 
 
-def two_sums(f: Function, d: dtype, runs: Value, run: Callable[[Value], list[Value]], size: Value, terms: Callable[[list[Value]], list[Value]]) -> list[Value]:
+def two_sums(
+    f: Function, d: dtype, runs: Value, run: Callable[[Value], list[Value]], size: Value, terms: Callable[[list[Value]], list[Value]]
+) -> list[Value]:
     """Sums over `runs` runs of `size` elements each of every term (a function of the loaded vectors), as doubles. run(k): addresses."""
     width, _, kind = rows.kinds(f, d)
     wide = [Wide(f, kind), Wide(f, kind)]
@@ -75,7 +77,9 @@ def double(f: Function, x: Value) -> Value:
     return f.cast("fpext", x, "double") if x.type == "float" else x
 
 
-def update_running(f: Function, one: str, places: tuple[Value, Value], c: Value, stats: tuple[Value, Value], m: Value, momentum: Value) -> None:
+def update_running(
+    f: Function, one: str, places: tuple[Value, Value], c: Value, stats: tuple[Value, Value], m: Value, momentum: Value
+) -> None:
     """running = (1 - momentum) running + momentum * batch, the variance with m / (m - 1)."""
     mean, var = stats
     less = m - 1.0
@@ -213,7 +217,9 @@ def batch_norm(x: Operand, weight: bool = False, bias: bool = False, running: bo
     return Schedule((Launch(kernel, words, channels, rows.grain(each), channels * each, channels * each),))
 
 
-def batch_norm_backward(x: Operand, weight: bool = False, training: bool = True, wants: tuple[bool, bool, bool] = (True, True, True)) -> Schedule:
+def batch_norm_backward(
+    x: Operand, weight: bool = False, training: bool = True, wants: tuple[bool, bool, bool] = (True, True, True)
+) -> Schedule:
     """`wants`: which of gx, gw, gb."""
     rows.contiguous(x)
     outs: list[Word] = []

@@ -22,7 +22,11 @@ COLUMNS = 256  # channels a work item combines
 
 
 def _double(f: Function, x: Value) -> Value:
-    return x if x.type.endswith("double>") or x.type == "double" else f.cast("fpext", x, "double" if x.type == "float" else x.type.replace("float", "double"))
+    return (
+        x
+        if x.type.endswith("double>") or x.type == "double"
+        else f.cast("fpext", x, "double" if x.type == "float" else x.type.replace("float", "double"))
+    )
 
 
 def _rounded(f: Function, x: Value, one: str) -> Value:
@@ -39,7 +43,16 @@ def _strips(f: Function, n: Value, width: int, body: Callable[[Value, int, Value
 
 
 def _block_sums(
-    f: Function, d: dtype, first: Value, last: Value, vectors: int, terms: Callable[[Value, int], list[Value]], out: Value, n: Value, column: Value, left: Value | None
+    f: Function,
+    d: dtype,
+    first: Value,
+    last: Value,
+    vectors: int,
+    terms: Callable[[Value, int], list[Value]],
+    out: Value,
+    n: Value,
+    column: Value,
+    left: Value | None,
 ) -> None:
     """Two sums over rows first..last-1 for `vectors` vectors of columns, to out[column] and out[n + column] as doubles."""
     width, _, kind = rows.kinds(f, d)
@@ -217,7 +230,9 @@ def _cut(x: Operand) -> tuple[int, int, int, int]:
     return count_, n, block, max(1, -(-count_ // block))
 
 
-def forward(x: Operand, affine: tuple[bool, bool], running: bool, training: bool, given: tuple[Word, ...], numbers: tuple[Number, ...]) -> Schedule:
+def forward(
+    x: Operand, affine: tuple[bool, bool], running: bool, training: bool, given: tuple[Word, ...], numbers: tuple[Number, ...]
+) -> Schedule:
     count_, n, block, blocks = _cut(x)
     if not count_ * n:
         return Schedule(())
@@ -226,7 +241,9 @@ def forward(x: Operand, affine: tuple[bool, bool], running: bool, training: bool
     launches = []
     if training:
         words: tuple[Word, ...] = (estimates, partial, In(0), count_, n, block)
-        launches.append(Launch(Kernel(emit_statistics, (d,)), words, blocks, rows.grain(block * n * each), count_ * n * each, count_ * n * 4))
+        launches.append(
+            Launch(Kernel(emit_statistics, (d,)), words, blocks, rows.grain(block * n * each), count_ * n * each, count_ * n * 4)
+        )
     words = (Out(1), Out(2), *given, estimates, partial, ab, count_, n, blocks, *numbers)
     combine = Kernel(emit_coefficients, (d, affine, running, training))
     launches.append(Launch(combine, words, -(-n // COLUMNS), 1, blocks * n * 16, blocks * n * 4))
@@ -244,13 +261,15 @@ def backward(
     d, each = x.dtype, x.dtype.itemsize
     partial, coefficients = Work(0), Work(blocks * n * 16)
     words: tuple[Word, ...] = (partial, In(0), In(1), In(2), count_, n, block)
-    launches = [Launch(Kernel(emit_gradient_sums, (d,)), words, blocks, rows.grain(block * n * each * 2), 2 * count_ * n * each, count_ * n * 4)]
+    launches = [
+        Launch(Kernel(emit_gradient_sums, (d,)), words, blocks, rows.grain(block * n * each * 2), 2 * count_ * n * each, count_ * n * 4)
+    ]
     words = (outs[1], outs[2], In(3), *given, partial, coefficients, count_, n, blocks)
     combine = Kernel(emit_gradient_coefficients, (d, weighted, training, wants))
     launches.append(Launch(combine, words, -(-n // COLUMNS), 1, blocks * n * 16, blocks * n * 4))
     if wants[0]:
         words = (outs[0], In(0), In(1), In(2), coefficients, n, rows.streams(x))
-        launches.append(Launch(Kernel(emit_gradient, (d, training)), words, count_, rows.grain(3 * n * each), 3 * count_ * n * each, count_ * n * 5))
+        launches.append(
+            Launch(Kernel(emit_gradient, (d, training)), words, count_, rows.grain(3 * n * each), 3 * count_ * n * each, count_ * n * 5)
+        )
     return Schedule(tuple(launches), blocks * n * 16 + n * 24)
-
-

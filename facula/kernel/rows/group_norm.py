@@ -122,7 +122,9 @@ def group_norm(x: Operand, groups: int, weight: Operand | None = None, bias: Ope
     return Schedule((Launch(kernel, words, batch * groups, rows.grain(each), batch * groups * each, batch * groups * each * 2),))
 
 
-def group_norm_backward(x: Operand, groups: int, weight: Operand | None = None, wants: tuple[bool, bool, bool] = (True, True, True)) -> Schedule:
+def group_norm_backward(
+    x: Operand, groups: int, weight: Operand | None = None, wants: tuple[bool, bool, bool] = (True, True, True)
+) -> Schedule:
     """`wants`: which of gx, gw, gb (the last two in the weight's dtype, without a weight in the compute type)."""
     rows.contiguous(x)
     batch, channels, size = x.shape
@@ -142,5 +144,3 @@ def group_norm_backward(x: Operand, groups: int, weight: Operand | None = None, 
         size_ = batch * channels
         launches.append(Launch(Kernel(emit_channels, (given, wants[1:])), words, -(-channels // CHANNELS), 1, size_ * 16, size_ * 2))
     return Schedule(tuple(launches), batch * channels * 16)
-
-

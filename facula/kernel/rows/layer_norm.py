@@ -11,7 +11,7 @@ wanted has no index. eps is a number of the compute type.
 from __future__ import annotations
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value
+from ...runtime.ir import Module, Value
 from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
 from . import sweep as rows
@@ -119,7 +119,7 @@ def emit_columns(m: Module, name: str, d: dtype, wants: tuple[bool, bool]) -> No
     """Sum the blocks' partial sums: out[c] = partial[0][c] + partial[1][c] + ... for gw and gb."""
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         gw, gb, partial, blocks, n = f.words(words, "ptr", "ptr", "ptr", "i64", "i64")
-        width, one, kind = rows.kinds(f, d)
+        width, _one, kind = rows.kinds(f, d)
         with f.range(lo, hi) as item, f.range(item * COLUMNS, f.smin((item + 1) * COLUMNS, n), width) as c:
             for wanted, out, offset in ((wants[0], gw, f.i64(0)), (wants[1], gb, n)):
                 if wanted:

@@ -7,8 +7,8 @@ import pytest
 
 from facula.base import dtypes
 from facula.base.target import TARGETS
-from facula.kernel import compiler
 from facula.kernel import attention as sdpa
+from facula.kernel import compiler
 from facula.kernel.launch import Array
 from facula.runtime import host
 
@@ -72,7 +72,7 @@ def inputs(shape: tuple[int, ...], d: str, masked: str) -> list:
 
 @pytest.mark.parametrize(("shape", "d", "masked", "causal"), CASES)
 def test_forward(target: None, d: str, shape: tuple[int, ...], masked: str, causal: bool) -> None:
-    B, H, Hk, L, S, E, Ev = shape
+    B, H, Hk, L, _S, E, Ev = shape
     q, k, v, mask = inputs(shape, d, masked)
     out, lse = np.full((B, H, L, Ev), 9).astype(q.dtype), np.empty((B, H, L), np.float64 if d == "float64" else np.float32)
     scale = E**-0.5
@@ -89,7 +89,7 @@ def test_forward(target: None, d: str, shape: tuple[int, ...], masked: str, caus
 
 @pytest.mark.parametrize(("shape", "d", "masked", "causal"), CASES)
 def test_backward(target: None, d: str, shape: tuple[int, ...], masked: str, causal: bool) -> None:
-    B, H, Hk, L, S, E, Ev = shape
+    B, H, Hk, L, _S, E, Ev = shape
     q, k, v, mask = inputs(shape, d, masked)
     out, lse = np.empty((B, H, L, Ev), q.dtype), np.empty((B, H, L), np.float64 if d == "float64" else np.float32)
     scale, masks = E**-0.5, [] if mask is None else [mask]

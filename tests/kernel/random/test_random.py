@@ -85,7 +85,13 @@ def test_stream_is_pytorchs(case: str, target: None) -> None:
             assert ((got != 0) == (want != 0))[np.abs(np.linspace(-1, 1, step[2])) > 1e-3].all()
             assert np.allclose(got.astype(np.float64), want, rtol=1e-2)
             continue
-        exact = not dtypes.DTYPES[step[1]].is_floating_point or step[0] in ("uniform", "bernoulli", "bernoulli_each", "integers", "geometric")
+        exact = not dtypes.DTYPES[step[1]].is_floating_point or step[0] in (
+            "uniform",
+            "bernoulli",
+            "bernoulli_each",
+            "integers",
+            "geometric",
+        )
         if step[1] in ("float16", "bfloat16") and step[0] == "uniform":
             exact = False
         if exact:

@@ -52,7 +52,9 @@ def test_batch_norm(target: None, d: str, shape: tuple[int, ...], affine: bool, 
     want = h6 * scale.reshape(to) + (b6 if affine else 0 * b6).reshape(to)
     y, mean, rstd = np.empty_like(x), np.empty_like(w), np.empty_like(w)
     given = [w, b] if affine else []
-    compiler.run(rows.batch_norm(operand(x), affine, affine, True, training), [y, mean, rstd], [x, *given, run_mean, run_var], (EPS, MOMENTUM))
+    compiler.run(
+        rows.batch_norm(operand(x), affine, affine, True, training), [y, mean, rstd], [x, *given, run_mean, run_var], (EPS, MOMENTUM)
+    )
     assert near(y, want, d) and near(mean, m6, d) and near(rstd, r6, d)
     if training:
         assert near(run_mean, 0.9 * rm6 + 0.1 * m6, d) and near(run_var, 0.9 * rv6 + 0.1 * v6 * total / (total - 1), d)
@@ -79,7 +81,7 @@ def test_a_large_mean_costs_no_digits(target: None) -> None:
 @pytest.mark.parametrize("d", TOLERANCE)
 @pytest.mark.parametrize(("shape", "groups"), [((2, 6, 1), 2), ((3, 6, 49), 3), ((2, 8, 200), 8), ((2, 4, 33), 1)])
 def test_group_norm(target: None, d: str, shape: tuple[int, int, int], groups: int, affine: bool) -> None:
-    batch, channels, size = shape
+    batch, channels, _size = shape
     x, g, w, b, *_ = data(shape, d, channels)
     w, b = w.astype(x.dtype), b.astype(x.dtype)
     x6, g6, w6, b6 = (a.astype(np.float64) for a in (x, g, w, b))
@@ -96,7 +98,11 @@ def test_group_norm(target: None, d: str, shape: tuple[int, int, int], groups: i
     gh = (g6 * w6[:, None]).reshape(grouped.shape)
     hg = h6.reshape(grouped.shape)
     gx6 = (r6 * (gh - gh.mean(2, keepdims=True) - hg * (gh * hg).mean(2, keepdims=True))).reshape(shape)
-    gx, gw, gb = np.empty_like(x), np.empty_like(w if affine else mean, shape=channels), np.empty_like(w if affine else mean, shape=channels)
+    gx, gw, gb = (
+        np.empty_like(x),
+        np.empty_like(w if affine else mean, shape=channels),
+        np.empty_like(w if affine else mean, shape=channels),
+    )
     ins = [g, x, mean, rstd, w] if affine else [g, x, mean, rstd]
     compiler.run(rows.group_norm_backward(operand(x), groups, operand(w) if affine else None), [gx, gw, gb], ins)
     assert near(gx, gx6, d, 4 * max(1, r6.max())) and near(gw, (g6 * h6).sum((0, 2)), d, 4) and near(gb, g6.sum((0, 2)), d, 4)

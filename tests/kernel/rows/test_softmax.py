@@ -41,7 +41,9 @@ def reference(x: np.ndarray, dim: int, log: bool) -> np.ndarray:
 
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("d", TOLERANCE)
-@pytest.mark.parametrize(("shape", "dim"), [((3, 1), 1), ((5, 7), 1), ((4, 130), 1), ((2, 1000), 1), ((7, 5), 0), ((3, 9, 70), 1), ((2, 4, 3), 1)])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((3, 1), 1), ((5, 7), 1), ((4, 130), 1), ((2, 1000), 1), ((7, 5), 0), ((3, 9, 70), 1), ((2, 4, 3), 1)]
+)
 def test_softmax(target: None, d: str, shape: tuple[int, ...], dim: int, log: bool) -> None:
     rng = np.random.default_rng(0)
     x = (rng.standard_normal(shape) * 3).astype(dtypes.DTYPES[d].numpy)
