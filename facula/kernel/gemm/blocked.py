@@ -105,7 +105,8 @@ def emit_macro(m: Module, kind: Kind) -> None:
         later = f.cast("zext", first.eq(0), "i64")
         more = later | (add & f.cast("zext", direct, "i64"))
         free_a, free_b = w.free_a.ne(0), w.free_b.ne(0)  # in place: panels lie side by side, a row of the matrix apart along k
-        next_a = f.select(free_a, mr * kind.units, panel_stride(kind, kind.rows, k))
+        sr = f.select(free_a, w.am * kind.units, f.i64(kind.units))
+        next_a = f.select(free_a, mr * sr, panel_stride(kind, kind.rows, k))
         next_b = f.select(free_b, f.i64(kind.columns * kind.units), panel_stride(kind, kind.columns, k))
         sa = f.select(free_a, w.ak * kind.units, f.i64(kind.rows * kind.units))
         sb = f.select(free_b, w.bk * kind.units, f.i64(kind.columns * kind.units))
@@ -124,7 +125,7 @@ def emit_macro(m: Module, kind: Kind) -> None:
                 through = direct & ~(fits & exact)  # this tile goes through the buffer
                 tile = f.select(through, spare, f.at(D, i * ldd + j * kind.units, kind.acc))
                 pitch = f.select(through, f.i64(kind.columns * kind.units), ldd)
-                f.call("void", "tile", slot, panel_a.v, panel_b, tile, pitch, sa, sb, k, f.select(through, f.i64(0), more))
+                f.call("void", "tile", slot, panel_a.v, panel_b, tile, pitch, sr, sa, sb, k, f.select(through, f.i64(0), more))
                 with f.when(through | finishing):
                     f.call("void", "finish", words, tile, pitch, at_c, at_u, ni, nj, f.select(through, more, f.select(direct, f.i64(0), add)))
                 panel_a.v = f.at(panel_a.v, next_a, kind.word)

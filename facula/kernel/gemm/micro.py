@@ -6,7 +6,7 @@ from ...runtime.ir import SIZE, Function, Module, Value, Var
 from .kinds import Kind, multiply_add
 from .pack import UNROLL
 
-ARGUMENTS = "ptr A, ptr B, ptr D, i64 ldd, i64 sa, i64 sb, i64 k, i64 add"
+ARGUMENTS = "ptr A, ptr B, ptr D, i64 ldd, i64 sr, i64 sa, i64 sb, i64 k, i64 add"
 
 
 def widths(kind: Kind) -> range:
@@ -17,15 +17,16 @@ def widths(kind: Kind) -> range:
 def emit_micro(m: Module, kind: Kind, rows: int, vectors: int) -> str:
     """One tile: D (rows of `vectors` vectors, `ldd` reals apart) = or += a's panel times b's panel over k words, a multiple of UNROLL.
 
-    `sa` and `sb` words from one k to the next: constants for packed panels, but an operand whose minor is contiguous can be read in place.
+    `sr` words from one row of a to the next, `sa` and `sb` from one k to the next: constants for packed panels, and an operand can be read
+    in place.
     """
     name = f"micro_{rows}_{vectors}"
-    with m.function(name, ARGUMENTS, internal=True) as (f, A, B, D, ldd, sa, sb, k, add):
+    with m.function(name, ARGUMENTS, internal=True) as (f, A, B, D, ldd, sr, sa, sb, k, add):
         # To L2, not L1: rows a power of two apart would evict each other in L1 (4 % at n = 2048).
         for r in range(rows):
             for v in range(0, vectors * kind.lanes, 64 // SIZE[kind.acc]):
                 f.prefetch(D, ldd * r + v, write=1, level=2, elem=kind.acc)
-        sums = emit_products(f, kind, rows, vectors, (A, B), (sa, sb), k)
+        sums = emit_products(f, kind, rows, vectors, (A, B), (sr, sa, sb), k)
         for old in (0, 1):
             with f.when(add.eq(old)):
                 for r in range(rows):
@@ -36,21 +37,27 @@ def emit_micro(m: Module, kind: Kind, rows: int, vectors: int) -> str:
     return name
 
 
-def emit_products(f: Function, kind: Kind, rows: int, vectors: int, panels: tuple[Value, Value], strides: tuple[Value, Value], k: Value) -> list[list[Var]]:
+def emit_products(f: Function, kind: Kind, rows: int, vectors: int, panels: tuple[Value, Value], strides: tuple[Value, Value, Value], k: Value) -> list[list[Var]]:
     """The loop over k. A complex row keeps re(a) * b and im(a) * b apart, and joins them at the end: i * (x, y) is (-y, x)."""
     L = kind.lanes
-    a_now, b_now = f.var("ptr", panels[0]), f.var("ptr", panels[1])
+    sr, sa, sb = strides
+    # Three rows from one pointer, at 0, 1 and 2 strides: addresses that need few registers.
+    a_now = [f.var("ptr", f.at(panels[0], sr * r, kind.word)) for r in range(0, rows, 3)]
+    b_now = f.var("ptr", panels[1])
     acc = [[[f.var(kind.vec, 0) for _ in range(vectors)] for _ in range(kind.units)] for _ in range(rows)]
     with f.range(0, k, UNROLL):
         for _ in range(UNROLL):
-            at_a, at_b = a_now.v, b_now.v
+            at_a, at_b = [a.v for a in a_now], b_now.v
             b = [f.load(f"<{L} x {kind.word}>", at_b, v * L) for v in range(vectors)]
             for r in range(rows):
+                row = f.at(at_a[r // 3], sr * (r % 3), kind.word) if r % 3 else at_a[r // 3]
                 for part in range(kind.units):
-                    a = f.splat(f.load(kind.word, at_a, r * kind.units + part), L)
+                    a = f.splat(f.load(kind.word, row, part), L)
                     for v in range(vectors):
                         acc[r][part][v].v = multiply_add(f, kind, a, b[v], acc[r][part][v].v)
-            a_now.v, b_now.v = f.at(at_a, strides[0], kind.word), f.at(at_b, strides[1], kind.word)
+            for a, at in zip(a_now, at_a):
+                a.v = f.at(at, sa, kind.word)
+            b_now.v = f.at(at_b, sb, kind.word)
     if kind.units == 2:
         turned = [i ^ 1 for i in range(L)]
         sign = f.lanes(kind.vec, [-1.0 if i % 2 == 0 else 1.0 for i in range(L)])

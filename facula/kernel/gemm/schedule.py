@@ -22,7 +22,7 @@ DEPTH_BYTES = 4096
 BLOCK_ROWS = 112  # rows of a block of a: 112 x 1024 words stay in half of an L2 of 1 MiB
 ALONE = 2_000_000  # operations up to which one core needs less than two fork-joins would save (8 us at 250 GFLOP/s)
 SHARE = 1_000_000  # operations worth handing to another thread (4 us; a fork-join takes 0.5 us)
-NEAR = 1024  # reals from one k to the next up to which an operand is read in place
+NEAR = 4096  # bytes between rows below which an operand is read in place; rows this far apart share too few sets of L1
 L2_SHARE = 1 << 19  # bytes of b that stay in L2
 FEW = 8  # rows up to which reading b takes longer than the products
 # Bytes of b from which few rows do without tiles, for up to 2, 4 and 8 rows. Below, b[K][N] read in place runs from L2.
@@ -172,13 +172,12 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     tiles = Kernel(emit_tiles, static)
     small = p.flops <= (ALONE if p.count == 1 else 8 * ALONE) and p.M <= BLOCK_ROWS * 2 and whole_b <= SCRATCH // 4
     few_panels = p.M <= 128 and p.N >= 4 * p.M
-    if small or few_panels or p.N * kind.units <= NEAR:
-        in_place(plan, row_panels)
+    in_place(plan, row_panels, small or few_panels or p.N * word < NEAR)
     near = plan.fields.get("free_b") == 1
     if small and not (near and p.count == 1 and p.flops > SHARE):
         block(plan, row_panels, col_panels, pack_b=not near)
         return Schedule((plan.launch(tiles, p.count, max(1, SHARE // max(1, p.flops))),), 0, ("gemm: one block a matrix",))
-    if row_panels * col_panels * p.count <= 64 and p.K >= 4096 * kind.pack // kind.units:
+    if row_panels * col_panels * p.count <= 64 and p.K * kind.units >= 4096 * kind.pack:
         return split(plan, tiles, static, row_panels, col_panels)
     if near:
         return spread_out(plan, tiles, row_panels, col_panels)
@@ -211,22 +210,25 @@ def spread_out(plan: Plan, tiles: Kernel, row_panels: int, col_panels: int) -> S
     far = row_panels // 16 if p.K * p.N * SIZE[plan.kind.source] * plan.kind.units > L2_SHARE else 1
     rows = max(1, min(BLOCK_ROWS // mr, max(far, SHARE // work)))
     pieces = ceil_div(8, ceil_div(row_panels, rows))
-    pieces = max(1, min(col_panels, pieces, rows * work // SHARE), ceil_div(p.N * plan.kind.units, 4 * NEAR))
+    pieces = max(1, min(col_panels, pieces, rows * work // SHARE), ceil_div(p.N * plan.kind.units, 4096))
     blocks = block(plan, rows, ceil_div(col_panels, pieces), pack_b=False)
     return Schedule((plan.launch(tiles, p.count * blocks),), 0, ("gemm: blocks, b in place",))
 
 
-def in_place(plan: Plan, row_panels: int) -> None:
-    """Let micro-kernels read operands where they lie if these look like panels: whole vectors, whole turns of the loop, no conversion.
+def in_place(plan: Plan, row_panels: int, one_launch: bool) -> None:
+    """Let micro-kernels read operands where they lie, if whole turns of the loop and whole tiles touch nothing outside and nothing converts.
 
-    Worth it while rows of b stay near each other or are used by few panels; packing saves misses in L1 and the page tables otherwise.
+    Worth it while a tile's rows of a and b's rows stay near each other: packing saves misses in L1 and the page tables otherwise.
     """
     kind, p = plan.kind, plan.p
     if kind.word != kind.source or p.K % UNROLL:
         return
     mr = int(plan.fields["mr"])  # type: ignore[call-overload]
-    plan.set(free_b=int(p.bn == 1 and p.N % kind.across == 0 and (p.N * kind.units <= NEAR or row_panels <= 2)))
-    plan.set(free_a=int(p.am == 1 and (p.M % mr or mr) in kind.heights and p.ak * kind.units <= NEAR))
+    size = kind.units * SIZE[kind.word]
+    near = (p.am == 1 and p.ak * size < NEAR) or (p.ak == 1 and p.am * size < NEAR)
+    plan.set(free_a=int(near and (p.M % mr or mr) in kind.heights))
+    near = p.bk * size < NEAR or row_panels <= 2
+    plan.set(free_b=int(one_launch and near and p.bn == 1 and p.N % kind.across == 0))
 
 
 def balanced(k: int, most: int, step: int) -> int:
