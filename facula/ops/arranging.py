@@ -1,0 +1,400 @@
+"""Elements in other places: flip, roll, repeat, tile, triangles, diagonals, padding. One read and one write of each element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core.copying import converted
+from ..core.layout import Layout, layout
+from ..core.result import Result
+from ..core.tensor import Tensor, wrap_dim
+from ..kernel.pointwise import pointwise
+from ..kernel.scalar import Scalar, const, index, input, where
+from ..spec.block import Composite, Fused
+from ..spec.registry import ops
+from ..spec.samples import grid, normal, sample
+
+
+def _list(dims: Any) -> tuple[int, ...]:
+    return tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+
+
+class Flip(Composite):
+    """The order of the indices of some dims turned round."""
+
+    schema = "flip(Tensor input, int[] dims) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dims: Any = (), *more: int) -> Tensor:
+        listed = (*_list(dims), *more)
+        wrapped = [wrap_dim(k, input.ndim) for k in listed]
+        if len(set(wrapped)) != len(wrapped):
+            k = next(k for k in wrapped if wrapped.count(k) > 1)
+            raise refuse(RuntimeError, f"dim {k} appears multiple times in the list of dims")
+        x = input
+        for k in wrapped if input.ndim else ():
+            n = x.shape[k]
+            x = ops.index_get(x, [ops.arange(n - 1, -1, -1)], (k,), k)
+        return x if x is not input else input.clone()
+
+    samples = [sample(normal(3, 4), (0,)), sample(normal(3, 4), (0, 1))]
+
+
+class Roll(Composite):
+    """Indices shifted along dims, those that leave coming back at the other end; without dims the flat order is shifted."""
+
+    schema = "roll(Tensor input, int[1] shifts, int[1] dims=[]) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
+        moves, listed = _list(shifts), _list(dims)
+        if not moves:
+            raise refuse(RuntimeError, "`shifts` required")
+        if not listed:
+            if len(moves) != 1:
+                raise refuse(RuntimeError, f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(listed)}")
+            return ops.roll(input.reshape(-1), moves, (0,)).view(input.shape)
+        if len(moves) != len(listed):
+            raise refuse(RuntimeError, f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(listed)}")
+        x = input
+        for shift, dim in zip(moves, listed):
+            k = wrap_dim(dim, x.ndim)
+            n = x.shape[k]
+            cut = (n - shift) % n if n else 0
+            x = ops.cat([x.narrow(k, cut, n - cut), x.narrow(k, 0, cut)], k) if cut else x
+        return x if x is not input else input.clone()
+
+    samples = [sample(normal(5), 2, 0), sample(normal(3, 4), (1, -1), (0, 1)), sample(normal(3, 4), 3)]
+
+
+class Repeat(Composite):
+    """The tensor repeated along each dim."""
+
+    schema = "repeat(Tensor input, int[] repeats) -> Tensor"
+    paths = "Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, repeats: Any, *more: int) -> Tensor:
+        times = tuple(int(n) for n in (*_list(repeats), *more))
+        if len(times) < input.ndim:
+            raise refuse(RuntimeError, "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor", received=f"repeats {times} for {input.ndim} dims")
+        if any(n < 0 for n in times):
+            raise refuse(RuntimeError, f"Trying to create tensor with negative dimension {min(times)}: {list(times)}")
+        lead = len(times) - input.ndim
+        shape = (*(1,) * lead, *input.shape)
+        pairs = [m for n, k in zip(shape, times) for m in (1, n)]
+        wide = [m for n, k in zip(shape, times) for m in (k, n)]
+        return input.reshape(tuple(pairs)).expand(tuple(wide)).reshape(tuple(n * k for n, k in zip(shape, times)))
+
+    samples = [sample(normal(2, 3), (2, 1)), sample(normal(3), (2, 2))]
+
+
+class Tile(Composite):
+    """`repeat` with missing leading counts taken as 1."""
+
+    schema = "tile(Tensor input, int[] dims) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, dims: Any, *more: int) -> Tensor:
+        times = (*_list(dims), *more)
+        return input.repeat((1,) * (input.ndim - len(times)) + times)
+
+    samples = [sample(normal(2, 3), (2,))]
+
+
+class RepeatInterleave(Composite):
+    """Each element repeated, one after the other, along a dim (flat when none is named)."""
+
+    schema = "repeat_interleave(Tensor input, any repeats, int? dim=None, *, int? output_size=None) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+        if repeats is None:  # repeat_interleave(repeats): how often each index comes
+            return ops.repeat_interleave(ops.arange(input.shape[0]), input)
+        x = input if dim is not None else input.reshape(-1)
+        k = wrap_dim(0 if dim is None else dim, x.ndim)
+        n = x.shape[k]
+        if not isinstance(repeats, Tensor):
+            if repeats < 0:
+                raise refuse(RuntimeError, "Repeats must be non-negative")
+            return x.unsqueeze(k + 1).expand((*x.shape[: k + 1], int(repeats), *x.shape[k + 1 :])).reshape((*x.shape[:k], n * int(repeats), *x.shape[k + 1 :]))
+        if repeats.ndim > 1:
+            raise refuse(RuntimeError, "repeats must be 0-dim or 1-dim tensor")
+        if repeats.numel() == 1:
+            return ops.repeat_interleave(x, int(repeats.item()), k)
+        if repeats.numel() != n:
+            raise refuse(RuntimeError, f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and input.size({k}) = {n}")
+        counts = repeats.tolist()
+        if any(c < 0 for c in counts):
+            raise refuse(RuntimeError, "repeats can not be negative")
+        places = ops.tensor([i for i, c in enumerate(counts) for _ in range(c)], dtype=d.int64)
+        return ops.index_get(x, [places], (k,), k)
+
+    samples = [sample(normal(3, 2), 2), sample(normal(3, 2), 2, 0)]
+
+
+# -- triangles
+class Triangle(Fused):
+    """The part of matrices on and below (`upper`: above) a diagonal; zeros elsewhere."""
+
+    schema = "triangle(Tensor input, int diagonal, bool upper) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, diagonal: int, upper: bool) -> Result:
+        from dataclasses import replace
+
+        from ..kernel.launch import Number
+        from ..kernel.scalar import number
+
+        out = layout(x.shape, x.dtype)
+        columns, rows = number(0, d.int64), number(1, d.int64)
+        place = index()
+        column, row = place % columns, (place // columns) % rows
+        keep = (column - row >= number(2, d.int64)) if upper else (column - row <= number(2, d.int64))
+        value = input(0, x.dtype.compute)
+        schedule = pointwise([out], [x], (where(keep, value, _zero(value)),), ["i64", "i64", "i64"])
+        fixed = (x.shape[-1], x.shape[-2], diagonal)
+        launches = tuple(replace(y, words=tuple(fixed[w.index] if isinstance(w, Number) else w for w in y.words)) for y in schedule.launches)
+        return Result((out,), replace(schedule, launches=launches))
+
+    @staticmethod
+    def gradient(g: Tensor, diagonal: int, upper: bool) -> Tensor:
+        return ops.triangle(g, diagonal, upper)
+
+
+def _zero(x: Scalar) -> Scalar:
+    return const(False if x.dtype is d.bool_ else 0, x.dtype)
+
+
+def _triangle(name: str, upper: bool, side: str) -> None:
+    def compose(input: Tensor, diagonal: int = 0, *, out: Any = None) -> Tensor:
+        if input.ndim < 2:
+            raise refuse(RuntimeError, f"{name}: input tensor must have at least 2 dimensions", received=f"{input.ndim} dims")
+        got = ops.triangle(input, int(diagonal), upper)
+        return got if out is None else out.copy_(got)
+
+    def write(self: Tensor, diagonal: int = 0) -> Tensor:
+        from ..core import writing
+
+        writing.check_target(self, name + "_")
+        writing.check_leaf(self)
+        return writing.assign(self, compose(self, diagonal), name + "_")
+
+    body = {"__doc__": f"The part of matrices on and {side} a diagonal.", "__module__": __name__, "schema": f"{name}(Tensor input, int diagonal=0) -> Tensor",
+            "compose": staticmethod(compose), "samples": grid(input=[normal(3, 4), normal(2, 3, 3)], diagonal=[0, 1, -1])}  # fmt: skip
+    type(name.title(), (Composite,), body)
+    setattr(Tensor, name + "_", write)
+
+
+_triangle("tril", False, "below")
+_triangle("triu", True, "above")
+
+
+# -- padding
+class ConstantPadNd(Composite):
+    """Constant borders; `pad` lists (before, after) from the last dim backwards, negative counts cut off."""
+
+    schema = "constant_pad_nd(Tensor input, int[] pad, Scalar value=0) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Tensor, pad: Sequence[int], value: Any = 0) -> Tensor:
+        pads = tuple(int(p) for p in pad)
+        if len(pads) % 2:
+            raise refuse(RuntimeError, f"Length of pad must be even but instead it equals {len(pads)}")
+        if len(pads) // 2 > input.ndim:
+            raise refuse(RuntimeError, f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pads)} while the input has {input.ndim} dimensions.")
+        return ops.padded(input, pads, value if isinstance(value, (int, float, complex)) else value.item())
+
+    samples = [sample(normal(2, 3), (1, 2)), sample(normal(2, 3), (1, -1, 0, 2), 0.5)]
+
+
+class Padded(Fused):
+    """Constant borders."""
+
+    schema = "padded(Tensor input, int[] pad, Scalar value) -> Tensor"
+    paths = ""
+    static = ("value",)
+
+    @staticmethod
+    def kernel(x: Layout, pad: tuple[int, ...], value: Any) -> Result:
+        from .creation import fill_schedule
+        from .gathering import chain, moved
+
+        shape, first, start, kept, strides = list(x.shape), 0, 0, list(x.shape), x.strides
+        for k in range(len(pad) // 2):
+            dim = x.ndim - 1 - k
+            shape[dim] += pad[2 * k] + pad[2 * k + 1]
+            if shape[dim] < 0:
+                raise refuse(RuntimeError, f"The input size {x.shape[dim]}, plus negative padding {pad[2 * k]} and {pad[2 * k + 1]} resulted in a negative output size, which is invalid. Check dimension {dim} of your input.")
+        out = layout(tuple(shape), x.dtype)
+        for k in range(len(pad) // 2):
+            dim = x.ndim - 1 - k
+            before, after = pad[2 * k], pad[2 * k + 1]
+            first += max(before, 0) * out.strides[dim]
+            start += max(-before, 0) * strides[dim]
+            kept[dim] = max(0, x.shape[dim] + min(before, 0) + min(after, 0))
+        inner_out = layout(tuple(kept), x.dtype, out.strides)
+        inner_in = layout(tuple(kept), x.dtype, strides)
+        copy = offset(pointwise([inner_out], [inner_in], (converted(x.dtype, x.dtype),)), first * x.dtype.itemsize, start * x.dtype.itemsize)
+        return Result((out,), chain(constant(fill_schedule(out, value), value), moved(copy, (0,))))
+
+    @staticmethod
+    def gradient(g: Tensor, pad: tuple[int, ...]) -> Tensor:
+        return ops.padded(g, tuple(-p for p in pad), 0)
+
+
+def offset(schedule: Any, out: int, source: int) -> Any:
+    """The schedule with its output and input that many bytes further."""
+    from dataclasses import replace
+
+    from ..kernel.launch import In, Out
+
+    def further(w: Any) -> Any:
+        return Out(w.index, w.offset + out) if isinstance(w, Out) else In(w.index, w.offset + source) if isinstance(w, In) else w
+
+    return replace(schedule, launches=tuple(replace(x, words=tuple(further(w) for w in x.words)) for x in schedule.launches))
+
+
+def constant(schedule: Any, value: Any) -> Any:
+    """The fill's number as a constant."""
+    from dataclasses import replace
+
+    from ..kernel.launch import Number, bits
+
+    def fixed(w: Any) -> Any:
+        return (int(value) if w.type == "i64" else bits(float(value), w.type)) if isinstance(w, Number) else w
+
+    return replace(schedule, launches=tuple(replace(x, words=tuple(fixed(w) for w in x.words)) for x in schedule.launches))
+
+
+def _places(n: int, before: int, after: int, mode: str) -> list[int]:
+    """Which index each place of a padded dim shows."""
+    out = []
+    for i in range(-before, n + after):
+        if mode == "circular":
+            i %= n
+        elif mode == "replicate":
+            i = min(max(i, 0), n - 1)
+        else:
+            while not 0 <= i < n:
+                i = -i if i < 0 else 2 * (n - 1) - i
+        out.append(i)
+    return out
+
+
+class Pad(Composite):
+    """Borders: constant, reflect, replicate or circular."""
+
+    schema = 'pad(Tensor input, int[] pad, str mode="constant", float? value=None) -> Tensor'
+    paths = ""
+
+    @staticmethod
+    def compose(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+        pads = tuple(int(p) for p in pad)
+        if len(pads) % 2:
+            raise refuse(RuntimeError, "Padding length must be divisible by 2")
+        if mode == "constant":
+            if len(pads) // 2 > input.ndim:
+                raise refuse(RuntimeError, f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pads)} and input of dimension {input.ndim}")
+            return ops.constant_pad_nd(input, pads, 0 if value is None else value)
+        if value not in (None, 0):
+            raise refuse(RuntimeError, f"Padding mode \"{mode}\" doesn't take in value argument")
+        if mode not in ("reflect", "replicate", "circular"):
+            raise refuse(NotImplementedError, f"Unrecognised padding mode {mode}")
+        n = len(pads) // 2
+        if not (n in (1, 2, 3) and input.ndim in (n + 1, n + 2)):
+            raise refuse(NotImplementedError, "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+        x = input
+        for k in range(n):
+            dim = input.ndim - 1 - k
+            x = _border(x, dim, pads[2 * k], pads[2 * k + 1], mode, k)
+        return x
+
+    samples = [sample(normal(1, 2, 4), (1, 2), mode) for mode in ("reflect", "replicate", "circular")]
+
+
+def _border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> Tensor:
+    n = x.shape[dim]
+    if mode == "reflect" and (before >= n or after >= n):
+        raise refuse(RuntimeError, f"Argument #{4 + 2 * k}: Padding size should be less than the corresponding input dimension, but got: padding ({before}, {after}) at dimension {dim} of input {list(x.shape)}")
+    if mode == "circular" and (before > n or after > n):
+        raise refuse(RuntimeError, "Padding value causes wrapping around more than once.")
+    if mode == "circular" and (n + before + after < 0):
+        raise refuse(RuntimeError, "Negative padding value is resulting in an empty dimension")
+    if not n or n + before + after <= 0:
+        raise refuse(RuntimeError, f"input (W: {n}) is too small. Calculated output W: {n + before + after}")
+    if not before and not after:
+        return x
+    places = _places(n, before, after, mode)
+    return ops.index_get(x, [ops.tensor(places, dtype=d.int64)], (dim,), dim)
+
+
+class DiagEmbed(Composite):
+    """Matrices with the last dim on a diagonal."""
+
+    schema = "diag_embed(Tensor input, int offset=0, int dim1=-2, int dim2=-1) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+        n = input.shape[-1] + abs(offset)
+        ndim = input.ndim + 1
+        a, b = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
+        if a == b:
+            raise refuse(RuntimeError, f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+        rest = iter(input.shape[:-1])
+        shape = tuple(n if k in (a, b) else next(rest) for k in range(ndim))
+        return ops.diagonal_backward(input, shape, offset, a, b)
+
+    samples = [sample(normal(2, 3)), sample(normal(3), 1)]
+
+
+class Diag(Composite):
+    """A matrix with a vector on its diagonal, or the diagonal of a matrix."""
+
+    schema = "diag(Tensor input, int diagonal=0) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, diagonal: int = 0, *, out: Any = None) -> Tensor:
+        if input.ndim not in (1, 2):
+            raise refuse(RuntimeError, f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+        got = ops.diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal).clone()
+        return got if out is None else out.copy_(got)
+
+    samples = [sample(normal(3)), sample(normal(3, 4), 1)]
+
+
+class Diagflat(Composite):
+    """A matrix with all elements on its diagonal."""
+
+    schema = "diagflat(Tensor input, int offset=0) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, offset: int = 0) -> Tensor:
+        return ops.diag_embed(input.reshape(-1), offset)
+
+    samples = [sample(normal(2, 2))]
+
+
+class Eye(Composite):
+    """Ones on the diagonal."""
+
+    schema = "eye(int n, int? m=None, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+        columns = n if m is None else m
+        if n < 0 or columns < 0:
+            raise refuse(RuntimeError, f"n must be greater or equal to 0, got {n}" if n < 0 else f"m must be greater or equal to 0, got {columns}")
+        t = ops.zeros(n, columns, dtype=dtype)
+        if min(n, columns):
+            t.diagonal().fill_(1)
+        return out.copy_(t) if out is not None else t.requires_grad_(requires_grad)
+
+    samples = [sample(3), sample(2, 3)]
+
