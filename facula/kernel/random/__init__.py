@@ -7,6 +7,7 @@ from .choice import permutation, weighted
 from .inverse import cauchy, exponential, geometric
 from .mt19937 import DEFAULT_SEED, STATE_BYTES, State
 from .normal import log_normal, normal, normal_number_type
+from .rejection import binomial, gamma, poisson
 from .uniform import WIDE_FROM, bernoulli, bernoulli_each, dropout, integers, uniform
 
 __all__ = [
@@ -16,15 +17,18 @@ __all__ = [
     "State",
     "bernoulli",
     "bernoulli_each",
+    "binomial",
     "cauchy",
     "dropout",
     "exponential",
+    "gamma",
     "geometric",
     "integers",
     "log_normal",
     "normal",
     "normal_number_type",
     "permutation",
+    "poisson",
     "uniform",
     "weighted",
 ]
