@@ -25,7 +25,7 @@ from ..scalar import Scalar, emit, parse
 from .state import Folding, Held, Kept, State, mapped
 
 BLOCK = 4096  # elements that one set of accumulators takes before its partial result is put away
-COLUMNS = 512  # columns of an item: rows of 2 KiB come from memory at full speed, and the buffers stay in the first-level cache
+COLUMNS = 1024  # columns of an item: the buffers of a block stay in the first-level cache or close to it
 GROUP = 8  # rows that combine in registers
 ROWS = 512  # rows of a block
 LEVELS = 40  # of the binary counter: 2**40 blocks
@@ -304,6 +304,8 @@ class _ColumnRun:
         width = self.width.v
         whole = width.udiv(n) * n
         with f.range(0, whole, n) as c:
+            for p in lines if group > 1 and kinds[0] != INDEX else []:  # the next group: rows are too short for the hardware to look ahead
+                f.prefetch(f.bytes(p[0], c * along[0] + step[0] * group), 0, level=2, elem="i8")
             state = fold.tree([frame.lifted(p, c, kinds, along) for p in lines])
             self.block.store(fold.together(self.block.load(n, c), state), c)
         with f.when(whole < width):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PIECE = 32768  # elements of a partial result, or more
 PARTS = 64  # results (kept elements, or blocks of columns) below which a long reduction is cut
 RUN = 16384  # elements of a run of work
-FEW = 8  # a reduced loop this short is walked outside, if there is a longer kept one
+FEW = 24  # a reduced loop this short is walked outside, if there is a longer kept one
 
 
 def reduce(
@@ -74,7 +74,7 @@ class _Plan:
         """Lanes along the reduced loop if the first input is dense there, else along the kept one."""
         along = self.reduced.strides[len(self.outs)][-1]
         across, width = self.kept.strides[len(self.outs)][-1], self.kept.shape[-1]
-        if self.reduced.shape[-1] <= FEW and width >= 16 and self.reduced.elements <= 8 * FEW and across:
+        if self.reduced.shape[-1] <= FEW and width >= 16 and self.reduced.elements <= 4 * FEW and across:
             return "columns"
         return "columns" if 0 < across < along and width > 1 else "rows"
 

@@ -19,9 +19,10 @@ from ...runtime.ir import Function, Module, Value, vector
 from ..access import BROADCAST, INDEX, STRIDED, load, load_one, load_part, narrowed, store, store_one, store_part, widened
 from ..pointwise.cost import lanes_of, used_inputs
 from ..pointwise.emit import Odometer, Port
-from ..reduction.emit import COLUMNS
 from ..reduction.state import Folding, Held, Kept, State, mapped
 from ..scalar import Scalar, emit, parse
+
+COLUMNS = 2048  # columns of an item: half rows of 4 KiB take twice as long, each page starts the hardware's prefetching anew
 
 
 @dataclass

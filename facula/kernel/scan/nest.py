@@ -14,10 +14,9 @@ from ..access import BROADCAST, INDEX, STRIDED, kind_of
 from ..coalesce import Geometry, merge, sort
 from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from ..pointwise.nest import WORDS, grounded, number_types, number_words
-from ..reduction.emit import COLUMNS
 from ..reduction.reducer import Reducer, highest, lowest, reducer
 from ..scalar import Scalar, cast, interpret, isnan, simplify, text, where
-from .emit import emit_scan
+from .emit import COLUMNS, emit_scan
 
 if TYPE_CHECKING:
     import numpy as np
