@@ -265,8 +265,11 @@ def expression_for(call: Call) -> Expression:
     for p, value in zip(op.schema.params, call.bound):
         if isinstance(value, objects.Tensor):
             kind = value.dtype.compute if p.name in kept else common.compute
-            arguments.append((input, tensor, kind, None))
-            signature.append(("tensor", kind))
+            # beside halves, what is wider is rounded to a half first
+            wide = common.compute is not common and value.dtype is not common and p.name not in kept
+            into = common if wide and not ("unrounded" in words and value._layout.ndim == 0) else None
+            arguments.append((input, tensor, kind, into))
+            signature.append(("tensor", kind, into))
             tensor += 1
         elif value is not None and p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             kind = _number_kind(value, common)
@@ -284,8 +287,6 @@ def expression_for(call: Call) -> Expression:
     found = op.cache.get(key)
     if found is None:
         leaves = [_leaf(a) if isinstance(a, tuple) and len(a) == 4 and callable(a[0]) else a for a in arguments]
-        if half:
-            leaves = [cast(x, common.compute) if isinstance(x, Scalar) and x.dtype is common else x for x in leaves]
         body = block.scalar(*leaves, common=common) if "common" in inspect.signature(block.scalar).parameters else block.scalar(*leaves)
         bodies = body if isinstance(body, (tuple, list)) else (body,)
         result = d.bool_ if "bool" in words else common.real if "real" in words else common
@@ -299,7 +300,7 @@ def expression_for(call: Call) -> Expression:
 def _leaf(a: tuple[Any, ...]) -> Scalar:
     make, value, kind, into = a
     leaf = make(value, kind)
-    return cast(leaf, into) if into is not None and leaf.dtype is not into else leaf
+    return leaf if into is None else cast(cast(leaf, into), into.compute)
 
 
 def _number_kind(value: Any, common: DType) -> DType:

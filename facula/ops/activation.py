@@ -58,8 +58,11 @@ class Relu6(Pointwise):
     schema = "relu6(Tensor input) -> Tensor"
     dims = "*s -> *s"
     paths = "nn.functional"
-    promotion = "promote no_bool no_complex kernel=hardtanh"
     out = False
+
+    @staticmethod
+    def check(x: Layout) -> None:  # type: ignore[override]
+        Hardtanh.check(x, 0, 6)
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
@@ -79,6 +82,10 @@ class Hardtanh(Pointwise):
     def check(x: Layout, low: Any, high: Any) -> None:  # type: ignore[override]
         if x.dtype is d.bool_:
             raise refuse(RuntimeError, "Bool inputs not supported for hardtanh")
+        if x.dtype.is_complex:
+            raise refuse(NotImplementedError, "clamp is not supported for complex types")
+        if x.dtype is d.uint8 and (low < 0 or high < 0):
+            raise refuse(RuntimeError, "cannot do hardtanh on an unsigned type with negative limits", received=f"limits {low} and {high}")
 
     @staticmethod
     def scalar(x: Scalar, low: Scalar, high: Scalar) -> Scalar:
@@ -261,6 +268,8 @@ class Softshrink(Pointwise):
 
     @staticmethod
     def check(x: Layout, lambd: float) -> None:  # type: ignore[override]
+        if not x.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"softshrink_check\" not implemented for '{scalar_type_name(x.dtype)}'", received=f"dtype {x.dtype.name}")
         if not 0 <= lambd <= LARGEST.get(x.dtype.name, math.inf):
             top, name = LARGEST.get(x.dtype.name, math.inf), scalar_type_name(x.dtype)
             raise refuse(RuntimeError, f"lambda must be in range [0, {top:.6g}] for input dtype {name}, but found {lambd:g}")

@@ -94,20 +94,17 @@ class Sub(Pointwise):
     refusals = each(refused(values([True]), values([True]), raises=RuntimeError, match="with two bool tensors is not supported"))
 
 
-class Rsub(Pointwise):
+class Rsub(Composite):
     """other - alpha * input."""
 
     schema = "rsub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor"
-    dims = "*s, *s -> *s"
     paths = "torch"
-    in_place = False
-    static = ("alpha",)
-    check = check_difference
+    through_binder = True
+    out = False
 
     @staticmethod
-    def scalar(x: Scalar, y: Scalar, alpha: Any, common: DType) -> Scalar:
-        check_alpha(common, alpha)
-        return y - scaled(x, alpha)
+    def compose(input: Tensor, other: Any, alpha: Any = 1) -> Tensor:
+        return ops.sub(other, input, alpha=alpha)
 
     samples = grid(input=[normal(3, 5)], other=OTHERS, alpha=[1, 2])
 
@@ -118,6 +115,7 @@ class Mul(Pointwise):
     schema = "mul(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     aliases = "multiply"
     dims = "*s, *s -> *s"
+    promotion = "promote unrounded"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar) -> Scalar:
@@ -138,7 +136,7 @@ class Div(Pointwise):
     schema = "div(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     aliases = "divide true_divide"
-    promotion = "promote float"
+    promotion = "promote float unrounded"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar) -> Scalar:

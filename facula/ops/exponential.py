@@ -11,7 +11,7 @@ from ..core.layout import Layout
 from ..core.tensor import Tensor
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, bitcast, cast, const, where
-from ..spec.block import Composite, Pointwise
+from ..spec.block import Pointwise
 from ..spec.registry import ops
 from ..spec.samples import grid, integer, normal, positive, sample, values
 
@@ -94,7 +94,7 @@ class Logaddexp2(Pointwise):
 
     schema = "logaddexp2(Tensor input, Tensor other) -> Tensor"
     dims = "*s, *s -> *s"
-    promotion = "promote no_bool no_integral kernel=logaddexp2_cpu"
+    promotion = "promote no_bool no_integral no_complex kernel=logaddexp2_cpu"
     in_place = False
 
     @staticmethod
@@ -159,16 +159,24 @@ def _tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else ops.scalar_tensor(float(x))
 
 
-class Ldexp(Composite):
+class Ldexp(Pointwise):
     """input * 2 ** other."""
 
     schema = "ldexp(Tensor input, Tensor other) -> Tensor"
-    through_binder = True
-    in_place = True
+    dims = "*s, *s -> *s"
 
     @staticmethod
-    def compose(input: Tensor, other: Tensor) -> Tensor:
-        return ops.mul(input, ops.pow(2.0, other))
+    def promotion(x: Any, other: Any) -> str:  # type: ignore[override]
+        return "promote float keep=other" if other.dtype.category < 2 else "promote float"
+
+    @staticmethod
+    def check(x: Layout, other: Layout) -> None:  # type: ignore[override]
+        if other.dtype is d.bool_ and x.dtype.is_floating_point:
+            raise refuse(NotImplementedError, "\"ldexp_cpu_exp\" not implemented for 'Bool'", received="an exponent of bool", expected="an integer or floating one")
+
+    @staticmethod
+    def scalar(x: Scalar, other: Scalar) -> Scalar:
+        return x * (s.exp2(other) if other.dtype is x.dtype else cast(s.exp2(cast(other, x.dtype.real)), x.dtype))
 
     samples = grid(input=[normal(3, 5)], other=[integer(3, 5, low=-3, high=4), integer(5)])
 

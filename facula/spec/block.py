@@ -75,7 +75,7 @@ class Pointwise(Block, kind="pointwise", body="scalar"):
     `promotion`: words, in any order: `promote` (default) or `first` (the first tensor's type); `float` (integers become the default floating
     type); `bool` or `real` (type of the result); `no_complex`, `no_bool`, `no_integral`, `no_floating` refuse a category of the computed
     type with PyTorch's sentence; `kernel=NAME` is the name in that sentence; `keep=a,b` are arguments that are not promoted; `rounded`:
-    Python numbers are rounded to half precision beside half tensors. A function of the arguments may choose the words.
+    Python numbers are rounded to half precision beside half tensors, as wider tensors always are; `unrounded`: but not 0-dim ones. A function of the arguments may choose the words.
 
     `static` names numbers that are part of the body as Python values; `special` maps a name to a predicate that picks such values. `check`
     sees the arguments (layouts for tensors) once per plan and refuses; `guard` sees them before every run on integers. A `scalar` with a
