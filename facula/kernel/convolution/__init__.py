@@ -14,7 +14,22 @@ from ...base.target import Target
 from ..launch import In, Kernel, Operand, Out, Schedule, Word, Work
 from . import halves
 from .geometry import backward_grids, forward_grid
-from .plan import ITEMS, Builder, Problem, Side, Weights, dense, depthwise, depthwise_fits, filtered, problem, product, weight_gradient, winograd, winograd_gradient
+from .plan import (
+    ITEMS,
+    Builder,
+    Problem,
+    Side,
+    Weights,
+    dense,
+    depthwise,
+    depthwise_fits,
+    filtered,
+    problem,
+    product,
+    weight_gradient,
+    winograd,
+    winograd_gradient,
+)
 
 
 def forward(

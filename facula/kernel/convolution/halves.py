@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from ...base.dtypes import DTYPES, dtype
-from ...runtime.ir import Function, Module, Value, count, vector
+from ...base.dtypes import DTYPES
+from ...runtime.ir import Module, vector
+from ..pooling.lanes import narrow, widen
 
 CHUNK = 1 << 15  # elements of an item
 WORDS = {"source": "ptr", "to": "ptr", "count": "i64"}
-
-
-def widen(f: Function, d: dtype, x: Value) -> Value:
-    """Elements in memory -> float32 lanes (exact)."""
-    if d.name == "bfloat16":
-        return f.cast("bitcast", f.cast("zext", x, vector(count(x.type), "i32")) << 16, vector(count(x.type), "float"))
-    return f.cast("fpext", x, vector(count(x.type), "float"))
-
-
-def narrow(f: Function, d: dtype, x: Value) -> Value:
-    """float32 lanes -> elements in memory, to nearest, ties to even. Not the processor's bfloat16 conversion: it flushes subnormals."""
-    n = count(x.type)
-    if d.name != "bfloat16":
-        return f.cast("fptrunc", x, vector(n, "half"))
-    bits = f.cast("bitcast", x, vector(n, "i32"))
-    even = bits + ((bits >> 16) & 1) + 0x7FFF
-    return f.cast("trunc", f.select(x.isnan(), f.const(bits.type, 0x7FC00000), even) >> 16, vector(n, "i16"))
 
 
 def emit_convert(m: Module, name: str, half: str, up: bool) -> None:

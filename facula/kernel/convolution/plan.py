@@ -28,6 +28,11 @@ FEW = 32  # channels and outputs from which minimal filtering pays
 BUFFER = 1 << 20  # bytes of results that wait in scratch memory for being written in pieces
 
 
+def whole(total: int, size: int) -> int:
+    """Blocks of `size` that cover `total`."""
+    return -(-total // size)
+
+
 @dataclass(frozen=True)
 class Problem:
     """A convolution in three dims; `w` is [outputs][channels per group][taps], as forward sees it."""
@@ -116,7 +121,7 @@ class Builder:
     def room(self, nbytes: int) -> Work:
         """Workspace, 64-byte aligned."""
         at = Work(self.workspace)
-        self.workspace += -(-nbytes // 64) * 64
+        self.workspace += whole(nbytes, 64) * 64
         return at
 
     def constant(self, array: np.ndarray) -> int:
@@ -135,14 +140,14 @@ class Builder:
 def depth_blocks(channels: int, taps: int) -> tuple[int, int]:
     """(channels, taps) of one pass: equal passes over at most DEPTH."""
     if channels >= DEPTH:
-        return -(-channels // -(-channels // DEPTH)), 1
+        return whole(channels, whole(channels, DEPTH)), 1
     passes = max(1, -(-taps // (DEPTH // max(1, channels))))
-    return max(1, channels), max(1, -(-taps // passes))
+    return max(1, channels), max(1, whole(taps, passes))
 
 
 def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights, order: np.ndarray, rows: int, shape: Shape) -> Work:
     """Lay the weights out in panels, in workspace."""
-    count, size = -(-outputs // rows), p.groups * -(-outputs // rows) * rows * channels * len(order) * shape.size
+    count, size = whole(outputs, rows), p.groups * whole(outputs, rows) * rows * channels * len(order) * shape.size
     to = b.room(size)
     words: dict[str, Word] = {
         "to": to, "weight": weights.at, "order": b.constant(order), "outputs": outputs, "channels": channels, "tap_count": len(order),
@@ -166,18 +171,18 @@ def product(b: Builder, p: Problem, grid: Grid, outputs: int, channels: int, x: 
     rows = height(outputs, shape.rows)
     at = panels(b, p, outputs, channels, weights, t.order, rows, shape)
     direct = grid.contiguous and t.images == 1
-    image_groups = -(-p.images // t.images)
+    image_groups = whole(p.images, t.images)
     total = t.images * grid.count
-    columns = min(COLUMNS // shape.width * shape.width, -(-total // shape.width) * shape.width)
-    blocks = -(-total // columns)
-    columns = -(-(-(-total // blocks)) // shape.width) * shape.width
-    count = -(-outputs // rows)
+    columns = min(COLUMNS // shape.width * shape.width, whole(total, shape.width) * shape.width)
+    blocks = whole(total, columns)
+    columns = whole(whole(total, blocks), shape.width) * shape.width
+    count = whole(outputs, rows)
     items = image_groups * p.groups * blocks
-    output_blocks = min(count, max(1, -(-ITEMS // items) if items < ITEMS else 1))
+    output_blocks = min(count, max(1, whole(ITEMS, items) if items < ITEMS else 1))
     if not direct:
         output_blocks = max(output_blocks, -(-outputs * shape.width * shape.size // BUFFER))
-    output_block = -(-count // output_blocks) * rows
-    output_blocks = -(-outputs // output_block)
+    output_block = whole(count, output_blocks) * rows
+    output_blocks = whole(outputs, output_block)
     channel_block, tap_block = depth_blocks(channels, len(t.order))
     words: dict[str, Word] = {
         "x": x.at, "panels": at, "y": y.at, "bias": 0 if bias is None else bias, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
@@ -200,22 +205,22 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
     shape = shape_for(p.element, b.target)
     size = p.taps * p.channels * p.outputs * shape.size * p.groups  # of a partial sum, bytes
     blocks = max(1, min(p.images, ITEMS, PARTS // max(1, size)))
-    t: Table = table(grid, shape.lanes, shape.lanes, -(-p.images // blocks), x.image, g.image)
-    image_block = -(-(-(-p.images // t.images)) // blocks) * t.images
-    blocks = -(-p.images // image_block)
+    t: Table = table(grid, shape.lanes, shape.lanes, whole(p.images, blocks), x.image, g.image)
+    image_block = whole(whole(p.images, t.images), blocks) * t.images
+    blocks = whole(p.images, image_block)
     if p.channels <= wg.ROWS:
         most = max(1, wg.ROWS // p.channels)
-        tap_block, channel_block = -(-p.taps // -(-p.taps // most)), p.channels
+        tap_block, channel_block = whole(p.taps, whole(p.taps, most)), p.channels
     else:
-        tap_block, channel_block = 1, -(-p.channels // -(-p.channels // wg.ROWS))
-    channel_blocks = -(-p.channels // channel_block)
-    units = -(-p.taps // tap_block) * channel_blocks
-    output_blocks = -(-p.outputs // wg.OUTPUTS)
-    output_block = -(-(-(-p.outputs // output_blocks)) // shape.width) * shape.width
-    output_blocks = -(-p.outputs // output_block)
+        tap_block, channel_block = 1, whole(p.channels, whole(p.channels, wg.ROWS))
+    channel_blocks = whole(p.channels, channel_block)
+    units = whole(p.taps, tap_block) * channel_blocks
+    output_blocks = whole(p.outputs, wg.OUTPUTS)
+    output_block = whole(whole(p.outputs, output_blocks), shape.width) * shape.width
+    output_blocks = whole(p.outputs, output_block)
     items = blocks * p.groups * output_blocks
-    unit_block = -(-units // min(units, max(1, -(-ITEMS // items))))
-    unit_blocks = -(-units // unit_block)
+    unit_block = -(-units // min(units, max(1, whole(ITEMS, items))))
+    unit_blocks = whole(units, unit_block)
     part = b.room(size * blocks)
     words: dict[str, Word] = {
         "x": x.at, "g": g.at, "part": part, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
@@ -239,7 +244,7 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
 def _sum(b: Builder, p: Problem, shape: Shape, part: Word, blocks: int, gw: Word, output_stride: int, channel_stride: int) -> None:
     """Partial sums to the weight's gradient."""
     size = p.taps * p.channels * p.outputs * p.groups
-    vectors, parts = -(-p.outputs // shape.lanes), -(-p.channels // wg.CHANNELS)
+    vectors, parts = whole(p.outputs, shape.lanes), whole(p.channels, wg.CHANNELS)
     words: dict[str, Word] = {
         "to": gw, "part": part, "blocks": blocks, "block_stride": size, "outputs": p.outputs, "channels": p.channels,
         "tap_count": p.taps, "output_vectors": vectors, "channel_parts": parts, "output_stride": output_stride, "channel_stride": channel_stride,
@@ -268,20 +273,20 @@ def winograd(b: Builder, p: Problem, backward: bool, x: Side, y: Side, weights: 
     if not t.write:
         return False
     rows = height(outputs, shape.rows)
-    count = -(-outputs // rows)
+    count = whole(outputs, rows)
     filters = b.room(16 * count * rows * channels * shape.size)
     words: dict[str, Word] = {
         "to": filters, "weight": weights.at, "outputs": outputs, "channels": channels, "output_stride": weights.output,
         "channel_stride": weights.channel, "first": 8 if backward else 0, "step": -1 if backward else 1,
     }  # fmt: skip
     b.launch(Kernel(wino.emit_filters, (p.element, rows)), wino.FILTER_WORDS, words, count, 1, 25 * outputs * channels * shape.size)
-    image_groups, total = -(-p.images // t.images), t.images * grid.count
+    image_groups, total = whole(p.images, t.images), t.images * grid.count
     blocks = -(-total // min(total, 4 * shape.width))
-    columns = -(-(-(-total // blocks)) // shape.width) * shape.width
-    blocks = -(-total // columns)
+    columns = whole(whole(total, blocks), shape.width) * shape.width
+    blocks = whole(total, columns)
     items = image_groups * blocks
-    output_block = -(-count // min(count, max(1, -(-ITEMS // items) if items < ITEMS else 1))) * rows
-    output_blocks = -(-outputs // output_block)
+    output_block = -(-count // min(count, max(1, whole(ITEMS, items) if items < ITEMS else 1))) * rows
+    output_blocks = whole(outputs, output_block)
     words = {
         "x": x.at, "filters": filters, "y": y.at, "bias": 0 if bias is None else bias, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
         "shifts": b.constant(t.shifts), "w_shifts": t.shift_counts[0], "h_shifts": t.shift_counts[1], "d_shifts": t.shift_counts[2],
@@ -361,15 +366,15 @@ def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output
     corners = tuple((i, (0, i // 2, i % 2)) for i in range(4))
     size = 9 * p.channels * p.outputs * shape.size
     blocks = max(1, min(p.images, ITEMS, PARTS // max(1, size)))
-    images = -(-p.images // blocks)
+    images = whole(p.images, blocks)
     minus = (0, -p.padding[1], -p.padding[2])
     xt = table(Grid(tiles, p.source, p.result, minus, (1, 2, 2), patches), shape.lanes, shape.lanes, images, x.image, 0)
     gt = table(Grid(tiles, p.result, p.result, (0, 0, 0), (1, 2, 2), corners), shape.lanes, shape.lanes, images, g.image, 0)
-    image_block = -(-(-(-p.images // xt.images)) // blocks) * xt.images
-    blocks = -(-p.images // image_block)
-    channel_block = -(-p.channels // -(-p.channels // most))
-    output_block = min(most // shape.width, -(-p.outputs // shape.width)) * shape.width
-    channel_blocks, output_blocks = -(-p.channels // channel_block), -(-p.outputs // output_block)
+    image_block = whole(whole(p.images, xt.images), blocks) * xt.images
+    blocks = whole(p.images, image_block)
+    channel_block = whole(p.channels, whole(p.channels, most))
+    output_block = min(most // shape.width, whole(p.outputs, shape.width)) * shape.width
+    channel_blocks, output_blocks = whole(p.channels, channel_block), whole(p.outputs, output_block)
     part = b.room(size * blocks)
     words: dict[str, Word] = {
         "x": x.at, "g": g.at, "part": part, "channels": p.channels, "outputs": p.outputs, "images": p.images, "x_together": xt.images,

@@ -107,8 +107,9 @@ class Pieces:
         name = f"llvm.masked.gather.v{shape.lanes}{'f32' if shape.element == 'float' else 'f64'}.v{shape.lanes}p0"
         return f.call(shape.vec, name, at, Value(f, "i32", str(shape.size)), bits_mask(f, self.inside, shape.lanes), f.const(shape.vec, 0.0))
 
-    def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: object) -> None:
-        """Copy the pixels of `count` planes, `distance` elements apart, to vectors at `to`, `step` elements apart."""
+    def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: object, ahead: int = 0) -> None:
+        """Copy the pixels of `count` planes, `distance` elements apart, to vectors at `to`, `step` elements apart. `ahead`: elements after
+        these that will be wanted soon (a vector from each of many planes defeats the processor's own prefetching)."""
         f, shape = self.f, self.shape
         if self.pace == 0:
             index = self._index()
@@ -118,7 +119,10 @@ class Pieces:
         for n in self._ways():
             pieces = self._pieces(n)
             with f.range(0, count) as i:
-                f.store(self._take(f.at(plane, i * distance, shape.element), pieces)[0], f.at(to, i * step, shape.element))
+                here = f.at(plane, i * distance, shape.element)
+                if ahead:
+                    f.prefetch(here, pieces[0][0] + ahead, elem=shape.element)
+                f.store(self._take(here, pieces)[0], f.at(to, i * step, shape.element))
 
     def planes_of_two(self, other: Pieces, plane: Value, distance: Value, count: Value, to: Value, then: Value, step: object) -> None:
         """The same for this tap, to `to`, and for the one at its right, to `then`: at pace 2 both come from the same loads."""

@@ -55,6 +55,9 @@ def emit_tile(m: Module, shape: Shape, rows: int, a_step: int, a_row: int, bias:
     name, vec, width, lanes = "tile", shape.vec, shape.width, shape.lanes
     signature = "ptr A, ptr B, ptr C, i64 ldc, i64 k, i64 cols, i64 count, i64 add, ptr bias"
     with m.function(name, signature, internal=True) as (f, A, B, C, ldc, k, cols, count, add, biases):
+        for r in range(rows):
+            for v in range(shape.vectors):
+                f.prefetch(C, ldc * r + v * lanes, elem=shape.element)  # planes a power of two apart miss when they are stored
         acc = [[f.var(vec, 0.0) for _ in range(shape.vectors)] for _ in range(rows)]
 
         def step(a: object, b: object, u: int) -> None:

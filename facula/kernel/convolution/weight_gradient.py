@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from ...runtime.ir import Module
 from ...runtime.pool_code import scratch
-from .product import MASKS, Names, View
+from .product import Names, View
 from .reader import pixels
 from .tile import Shape, emit_tile, shape_for
 
 BLOCK = 448  # pixels contracted at a time, the most
 PITCH = BLOCK + 16  # elements from row to row of a block: not a power of two, so that rows do not evict each other
 ROWS = 112  # rows of a block at most
+AHEAD = 64  # elements of g that are fetched before they are wanted
 OUTPUTS = 512  # outputs of an item at most
 
 WORDS = {
@@ -97,7 +98,7 @@ def _emit_turn(m: Module, shape: Shape, form: Form) -> None:
             view.mask(0, form.deep, f.at(masks, p.udiv(lanes) * pitch, "i32"))
             source = pixels(f, shape, form.write, form.write_pieces, view.entry(0), view.limits[0], view.result)
             with f.range(0, outputs, lanes) as o:
-                source.planes(f.at(g, o * w.g_plane, form.element), w.g_plane, f.smin(outputs - o, lanes), square, lanes)
+                source.planes(f.at(g, o * w.g_plane, form.element), w.g_plane, f.smin(outputs - o, lanes), square, lanes, AHEAD)
                 panel = o.udiv(shape.width) * shape.width
                 column = f.at(to, panel * BLOCK + p * shape.width + (o - panel), form.element)
                 for i, row in enumerate(f.transpose([f.load(shape.vec, square, i * lanes) for i in range(lanes)])):

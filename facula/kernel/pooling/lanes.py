@@ -54,7 +54,6 @@ def masks(target: Target, type_: str) -> bool:
 
 def fill_row(f: Function, d: dtype, lanes: int, to: Value, width: Value, row: Value, left: Value, size: Value, other: Value) -> None:
     """to[j] = row[j - left] for 0 <= j < width, `other` outside of 0 <= j - left < size. Writes up to a vector past `width`."""
-    kind = compute(d)
     if masks(f.module.target, d.llvm):
         carrier = "i16" if d.llvm == "half" else d.llvm  # masked loads of halves go as integers: not every target has them
         ids = f.lanes(f"<{lanes} x i32>", list(range(lanes)))
@@ -102,9 +101,8 @@ def load_first(f: Function, type_: str, lanes: int, at: Value, left: Value) -> V
     line = f.array(type_, lanes)
     with f.when(left >= lanes):
         f.store(f.load(vector(lanes, type_), at), line)
-    with f.when(left < lanes):
-        with f.range(0, left) as j:
-            f.store(f.load(type_, at, j), line, j)
+    with f.when(left < lanes), f.range(0, left) as j:
+        f.store(f.load(type_, at, j), line, j)
     return f.load(vector(lanes, type_), line)
 
 

@@ -176,7 +176,7 @@ def test_cases(target: Target, name: str) -> None:
 def test_output_padding_of_a_transposed_convolution(target: Target) -> None:
     """The gradient of an input that is larger than the windows reach: rows and columns that no tap meets are the bias."""
     g = Geometry(2, 1, 4, 6, (8, 9), (3, 3), (2, 2), (1, 1), (1, 1))
-    x, w, bias, dy = operands(g, np.float32, 0)
+    _x, w, bias, dy = operands(g, np.float32, 0)
     rng = np.random.default_rng(1)
     for extra in ((0, 0), (1, 0), (1, 1)):
         size = tuple((r - 1) * 2 - 2 + 3 + e for r, e in zip(g.result, extra))
