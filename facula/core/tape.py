@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..spec.promotion import scalar_type_name
 from . import objects as objects_
 from .layout import Layout
 
@@ -199,7 +200,7 @@ def unpack(node: Node) -> list[Any]:
 
 def _modified(node: Node, value: Any, version: int, output: int) -> RuntimeError:
     made = node if value._node is None and not value._flags & 1 else value._node
-    what = f"{value.type().replace('facula', 'torch')} {list(value.shape)}"
+    what = f"torch.{scalar_type_name(value.dtype)}Tensor {list(value.shape)}"
     by = f", which is output {value._output_nr if made is not node else output} of {made.name()}" if made is not None else ""
     now = objects_.version(value)
     return refuse(
