@@ -118,7 +118,8 @@ def in_place(op: Op, bound: Sequence[Any], title: str) -> Any:
 def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
     from .function import call
 
-    # history sees the old value: the target's own node moves to an alias first, so that writing to the target does not change it
+    if MODE.grad and any(wants(t) for t in gather(op, bound).tensors) and keeps_target(op, bound):
+        bound = [before(target), *bound[1:]]
     result = call(op, *bound)
     if isinstance(result, (tuple, list)):
         result = result[0]
@@ -132,6 +133,28 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
     if not can_cast(result.dtype, target.dtype):
         raise refuse_cast(result.dtype, target.dtype)
     return result
+
+
+def keeps_target(op: Op, bound: Sequence[Any]) -> bool:
+    """Whether the derivative will read the old value of argument 0, as far as the plan tells."""
+    from .function import plan_for
+
+    if op.kind in ("composite", "procedure", "library"):
+        return True
+    rule = plan_for(op, bound)[0].rule
+    return rule is not None and (False, 0) in rule.save
+
+
+def before(target: Any) -> Any:
+    """The target as it is now, history included, in memory that the write will not reach."""
+    was = MODE.grad
+    MODE.grad = False
+    try:
+        twin = ops.clone(target)
+    finally:
+        MODE.grad = was
+    twin._node, twin._flags = target._node, target._flags
+    return twin
 
 
 def _write_direct(op: Op, call: Any, target: Any, title: str) -> Any:
