@@ -440,4 +440,9 @@ class Logit(Pointwise):
         t = where(x < low, low, where(x > high, high, x))
         return s.log(t / (1 - t))
 
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, eps: float | None) -> Tensor:
+        low, high, outside = (0, 1, math.nan) if eps is None else (eps, 1 - eps, 0.0)
+        return ops.where((input < low) | (input > high), outside, g / (input * (1 - input)))
+
     samples = grid(input=[uniform(3, 5, low=0.05, high=0.95)], eps=[None, 0.2])

@@ -343,7 +343,7 @@ def _fmod(n: Scalar, g: Scalar) -> Cotangents:
 @_rule("remainder")
 def _remainder(n: Scalar, g: Scalar) -> Cotangents:
     a, b = n.args
-    return g, _times(g, -fn.floor(a / b))
+    return g, _times(g, -fn.floor_divide(a, b))
 
 
 @_rule("real")
