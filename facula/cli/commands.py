@@ -11,7 +11,9 @@ from .failure import Failure, code_of, line_of
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
-    top = argparse.ArgumentParser(prog="python -m facula", description="Train image classifiers, use them, and see what this installation is.")
+    top = argparse.ArgumentParser(
+        prog="python -m facula", description="Train image classifiers, use them, and see what this installation is."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="{train,predict,info}")
     _add_train(commands)
     _add_predict(commands)

@@ -43,7 +43,9 @@ def digits(side: int | None = None) -> Pictures:
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise Failure("scikit-learn is not installed", expected="the digits that it ships", hint="pip install scikit-learn, or --data FOLDER") from None
+        raise Failure(
+            "scikit-learn is not installed", expected="the digits that it ships", hint="pip install scikit-learn, or --data FOLDER"
+        ) from None
     import numpy as np
 
     data = load_digits()
@@ -81,7 +83,9 @@ def read_image(path: Path, side: int, mode: str) -> Tensor:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise Failure("the image is too large", received=f"{path}: {image.width} x {image.height}", expected=f"{MOST_PIXELS:,} pixels at most")
+                raise Failure(
+                    "the image is too large", received=f"{path}: {image.width} x {image.height}", expected=f"{MOST_PIXELS:,} pixels at most"
+                )
             pixels = np.asarray(image.convert(mode).resize((side, side), Image.Resampling.BILINEAR))
     except (Failure, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
@@ -109,7 +113,8 @@ def from_folder(folder: str, side: int, workers: int) -> Pictures:
         empty = [name for label, name in enumerate(classes) if label not in found]
         raise Failure(
             "the data folder does not hold images of at least two classes",
-            received=f"{root.resolve()}: {len(classes)} sub-folders, {len(files)} images" + (f", none in {', '.join(empty[:5])}" if empty else ""),
+            received=f"{root.resolve()}: {len(classes)} sub-folders, {len(files)} images"
+            + (f", none in {', '.join(empty[:5])}" if empty else ""),
             expected="FOLDER/CLASS/*.png (or jpg, bmp, gif, webp, tif)",
         )
     smallest = min(sum(1 for _, label in files if label == other) for other in found)

@@ -47,7 +47,9 @@ def _as_trained(image: Any, state: dict[str, Any]) -> Any:
 
 def _digits(model: Any, state: dict[str, Any], shape: tuple[int, ...], dtype: Any) -> None:
     if state["settings"]["data"] is not None:
-        raise Failure("the checkpoint was not trained on the digits", received=f"trained on {state['settings']['data']}", hint="give image files")
+        raise Failure(
+            "the checkpoint was not trained on the digits", received=f"trained on {state['settings']['data']}", hint="give image files"
+        )
     data = pictures.digits(shape[1])
     _, test = pictures.split(data.labels, state["settings"]["seed"])
     labels = data.labels[test].tolist()

@@ -16,13 +16,10 @@ WORDS = 20  # classes whose names still fit beside the matrix
 
 def write_report(path: Path, history: Any, data: Pictures, test: TensorDataset, probabilities: Tensor) -> None:
     """Write the PNG; an old one is replaced when the new one is complete."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure  # without pyplot: no window system is asked for, nothing global changes
 
     labels = test.tensors[1].tolist()
-    figure = plt.figure(figsize=(13, 9), layout="constrained")
+    figure = Figure(figsize=(13, 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.1])
     curves = upper.subplots(1, 2)
     _curve(curves[0], "loss", history.train_loss, history.test_loss)
@@ -35,7 +32,6 @@ def write_report(path: Path, history: Any, data: Pictures, test: TensorDataset, 
         figure.savefig(temporary, dpi=110)
         os.replace(temporary, path)
     finally:
-        plt.close(figure)
         temporary.unlink(missing_ok=True)
 
 

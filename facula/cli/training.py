@@ -13,6 +13,7 @@ from ..base import dtypes
 from ..core import Tensor, no_grad
 from ..io import load, save
 from ..nn import functional as F
+from ..ops.random import Generator, manual_seed
 from ..summary import summarize
 from ..utils.data import DataLoader, TensorDataset
 from . import models, pictures
@@ -63,22 +64,20 @@ class Run:
         train, test = pictures.split(data.labels, settings.seed)
         self.train = TensorDataset(data.images[train], data.labels[train])
         self.test = TensorDataset(data.images[test], data.labels[test])
-        ops.manual_seed(settings.seed)
+        manual_seed(settings.seed)
         self.model = models.build(settings.model, data.shape, len(data.classes), settings.width).to(self.dtype)
         self.optimizer = optim.AdamW(self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
         self.steps = -(-len(self.train) // settings.batch_size)
         self.schedule = optim.lr_scheduler.OneCycleLR(self.optimizer, settings.lr, total_steps=settings.epochs * self.steps + 1)
         self.history = History()
         self.epoch = 0
-        self.generator = ops.Generator()
+        self.generator = Generator()
         self.step = _compiled(self._step) if settings.compile else self._step
 
     def loader(self) -> DataLoader[Any]:
         """Training batches in an order that follows from (seed, epoch), so that a resumed run sees the same ones."""
         self.generator.manual_seed(self.settings.seed * 1_000_003 + self.epoch)
-        return DataLoader(
-            self.train, self.settings.batch_size, shuffle=True, num_workers=self.settings.workers, generator=self.generator
-        )
+        return DataLoader(self.train, self.settings.batch_size, shuffle=True, num_workers=self.settings.workers, generator=self.generator)
 
     def _step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.model(x)
@@ -91,7 +90,7 @@ class Run:
     def train_epoch(self, tell: Any) -> None:
         """One pass over the training set; `tell(samples, loss, accuracy)` after each batch."""
         self.model.train()
-        ops.manual_seed(self.settings.seed * 1_000_003 + self.epoch + 500_009)  # dropout and shifts: a function of (seed, epoch)
+        manual_seed(self.settings.seed * 1_000_003 + self.epoch + 500_009)  # dropout and shifts: a function of (seed, epoch)
         total, right, seen = 0.0, 0, 0
         for images, y in self.loader():
             x = shifted(pictures.to_input(images, self.dtype))
@@ -133,7 +132,9 @@ class Run:
         free = {"out", "resume", "debug", "workers", "compile"}
         other = [f"{k}={old.get(k)!r}, now {v!r}" for k, v in asdict(self.settings).items() if k not in free and old.get(k) != v]
         if other:
-            raise Failure("the checkpoint is of a run with other settings", received=f"{path}: {', '.join(other)}", hint="give the same options")
+            raise Failure(
+                "the checkpoint is of a run with other settings", received=f"{path}: {', '.join(other)}", hint="give the same options"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -171,7 +172,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of `train`, checked to be one."""
     state = load(path)
     if not isinstance(state, dict) or state.get("kind") != KIND:
-        raise Failure("the file is a checkpoint of something else", received=str(path), expected="a file that `python -m facula train` wrote")
+        raise Failure(
+            "the file is a checkpoint of something else", received=str(path), expected="a file that `python -m facula train` wrote"
+        )
     return state
 
 
@@ -195,7 +198,11 @@ def train(settings: Settings) -> int:
     except KeyboardInterrupt:
         if settings.debug:
             raise
-        kept = f"the checkpoint of epoch {run.epoch} is in {path}; --resume goes on from it" if path.exists() and run.epoch else "no epoch was complete"
+        kept = (
+            f"the checkpoint of epoch {run.epoch} is in {path}; --resume goes on from it"
+            if path.exists() and run.epoch
+            else "no epoch was complete"
+        )
         print(f"\ninterrupted: {kept}", file=sys.stderr)
         return 1
     _, accuracy, probabilities = run.evaluate()
@@ -244,4 +251,3 @@ def _epochs(run: Run, path: Path) -> float:
 
 
 __all__ = ["Settings", "probabilities_of", "read_checkpoint", "train"]
-

@@ -23,7 +23,7 @@ def clear_safe_globals() -> None:
     _TRUSTED.clear()
 
 
-class safe_globals:  # noqa: N801 - PyTorch's name
+class safe_globals:
     """Trust classes or functions inside a `with` block."""
 
     def __init__(self, safe_globals: list[Any]) -> None:

@@ -49,7 +49,8 @@ class Adafactor(Optimizer):
         if grad.dim() < 2:
             return {"step": counter(), "variance": ops.zeros_like(grad)}
         *batch, rows, columns = grad.shape
-        return {"step": counter(), "row_var": grad.new_zeros([*batch, rows, 1]), "col_var": grad.new_zeros([*batch, 1, columns])}
+        row_var, col_var = (ops.zeros(shape, dtype=grad.dtype, device=grad.device) for shape in ([*batch, rows, 1], [*batch, 1, columns]))
+        return {"step": counter(), "row_var": row_var, "col_var": col_var}
 
     def _update(self, params: list[Tensor], grads: list[Tensor], states: list[State], group: Group) -> None:
         lr, (eps1, eps2) = number(group["lr"]), group["eps"]

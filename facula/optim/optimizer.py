@@ -425,6 +425,7 @@ def _cast(param: Tensor, value: Any, group: Group, key: Hashable) -> Any:
 def _typename(value: Any) -> str:
     """Qualified type name in PyTorch's spelling."""
     if isinstance(value, Tensor):
-        return value.type() if type(value) is Tensor else f"{type(value).__module__}.{type(value).__qualname__}"
+        plain = type(value) is Tensor and hasattr(value, "type")
+        return value.type() if plain else f"{type(value).__module__}.{type(value).__qualname__}"
     kind = type(value)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

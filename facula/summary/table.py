@@ -49,7 +49,8 @@ class Summary:
     def __str__(self) -> str:
         head = ("layer", "kind", "output", "parameters", "FLOPs", "memory")
         body = [
-            (r.name, r.kind, " x ".join(map(str, r.shape)), f"{r.parameters:,}", short(r.flops), short(r.nbytes, 1024, "B")) for r in self.rows
+            (r.name, r.kind, " x ".join(map(str, r.shape)), f"{r.parameters:,}", short(r.flops), short(r.nbytes, 1024, "B"))
+            for r in self.rows
         ]
         widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
         rule = "-" * (sum(widths) + 2 * len(widths) - 2)

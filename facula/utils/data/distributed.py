@@ -8,6 +8,7 @@ from typing import Any
 
 from ... import ops
 from ...base.errors import refuse
+from ...ops.random import Generator
 from .sampler import Sampler
 
 
@@ -42,7 +43,7 @@ class DistributedSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         count = len(self.dataset)
         if self.shuffle:
-            generator = ops.Generator()
+            generator = Generator()
             generator.manual_seed(self.seed + self.epoch)
             indices = ops.randperm(count, generator=generator).tolist()
         else:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from ... import ops
 from ...base.dtypes import float64, int64
 from ...base.errors import refuse
+from ...ops.random import Generator
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -62,7 +63,7 @@ class RandomSampler(Sampler[int]):
         generator = self.generator
         if generator is None:  # a generator of its own: what is drawn between two batches does not change the order
             seed = fresh_seed()
-            generator = ops.Generator()
+            generator = Generator()
             generator.manual_seed(seed)
         if self.replacement:  # by 32, as in PyTorch, so that a seed gives the same order
             for start in range(0, self.num_samples, 32):

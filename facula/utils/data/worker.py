@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ... import ops
+from ...ops.random import manual_seed
 from .fetch import _DatasetKind
 from .transport import Failure, send
 
@@ -68,7 +68,7 @@ def _seed_all(base_seed: int, worker_id: int) -> int:
     """Seed Python's, NumPy's and our generator from (base seed, worker): PyTorch's seeds, so its programs draw the same numbers."""
     seed = base_seed + worker_id
     random.seed(seed)
-    ops.manual_seed(seed)
+    manual_seed(seed)
     if "numpy" in sys.modules:  # what has not been imported draws nothing yet; its first import seeds itself from the system
         import numpy as np
 
@@ -156,9 +156,6 @@ def _answer(connection: Connection, number: int, result: Any, where: str) -> boo
 
 def _one_thread() -> None:
     """One compute thread a worker: the workers are the parallelism."""
-    if hasattr(ops, "set_num_threads"):
-        ops.set_num_threads(1)
-        return
     from ...runtime.native import set_num_threads
 
     set_num_threads(1)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from facula import ops
+from facula.ops.random import Generator, manual_seed
 from facula.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, TensorDataset, get_worker_info
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -68,10 +69,10 @@ def labels(loader: DataLoader) -> list[list[int]]:
 @pytest.mark.parametrize("workers", [0, 1, 3])
 @pytest.mark.parametrize("size", [3, 40_000])  # through the pipe, through a memory file
 def test_batches_and_order_do_not_depend_on_workers(workers: int, size: int) -> None:
-    ops.manual_seed(5)
+    manual_seed(5)
     loader = DataLoader(Rows(10, size=size), batch_size=4, shuffle=True, num_workers=workers)
     first, second = labels(loader), labels(loader)
-    ops.manual_seed(5)
+    manual_seed(5)
     plain = DataLoader(Rows(10), batch_size=4, shuffle=True)
     assert [first, second] == [labels(plain), labels(plain)] and first != second
     for x, y in loader:
@@ -82,7 +83,7 @@ def test_batches_and_order_do_not_depend_on_workers(workers: int, size: int) -> 
 def test_persistent_workers_draw_as_fresh_ones() -> None:
     orders = []
     for persistent in (False, True):
-        ops.manual_seed(1)
+        manual_seed(1)
         loader = DataLoader(Rows(8), batch_size=3, shuffle=True, num_workers=2, persistent_workers=persistent)
         next(iter(loader))  # an epoch that is left early
         orders.append([labels(loader), labels(loader)])
@@ -90,10 +91,10 @@ def test_persistent_workers_draw_as_fresh_ones() -> None:
 
 
 def test_order_is_pytorchs() -> None:
-    ops.manual_seed(11)
+    manual_seed(11)
     assert labels(DataLoader(Rows(10), batch_size=4, shuffle=True)) == [[4, 3, 2, 6], [7, 9, 8, 5], [1, 0]]
-    ops.manual_seed(11)
-    assert labels(DataLoader(Rows(10), batch_size=4, shuffle=True, generator=ops.Generator().manual_seed(2))) == [
+    manual_seed(11)
+    assert labels(DataLoader(Rows(10), batch_size=4, shuffle=True, generator=Generator().manual_seed(2))) == [
         [1, 0, 8, 3],
         [4, 5, 6, 7],
         [2, 9],
@@ -130,8 +131,8 @@ def test_out_of_order_gives_every_batch() -> None:
 
 def test_worker_seeds_are_base_seed_plus_id_and_numpys_follow() -> None:
     def draw() -> list[float]:
-        ops.manual_seed(4)
-        loader = DataLoader(Draws(), num_workers=2, generator=ops.Generator().manual_seed(9))
+        manual_seed(4)
+        loader = DataLoader(Draws(), num_workers=2, generator=Generator().manual_seed(9))
         return [float(v) for v in loader]
 
     assert (
@@ -162,7 +163,7 @@ class Ids(Dataset):
 
 
 def test_worker_info() -> None:
-    loader = DataLoader(Ids(), num_workers=2, generator=ops.Generator().manual_seed(9))
+    loader = DataLoader(Ids(), num_workers=2, generator=Generator().manual_seed(9))
     rows = [[int(v) for v in row] for row in loader]
     assert [r[:2] for r in rows] == [[0, 2], [1, 2], [0, 2], [1, 2]] and rows[1][2] == rows[0][2] + 1
     assert get_worker_info() is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from facula import ops
+from facula.ops.random import Generator
 from facula.utils.data import ChainDataset, ConcatDataset, Dataset, IterableDataset, StackDataset, Subset, TensorDataset, random_split
 
 
@@ -56,10 +57,10 @@ def test_subset_fetches_batches_through_its_dataset() -> None:
 
 
 def test_random_split_by_shares_uses_every_sample_once() -> None:
-    parts = random_split(Squares(10), [0.5, 0.25, 0.25], generator=ops.Generator().manual_seed(0))
+    parts = random_split(Squares(10), [0.5, 0.25, 0.25], generator=Generator().manual_seed(0))
     assert [len(p) for p in parts] == [6, 2, 2]
     assert sorted(i for p in parts for i in p.indices) == list(range(10))
-    again = random_split(Squares(10), [6, 2, 2], generator=ops.Generator().manual_seed(0))
+    again = random_split(Squares(10), [6, 2, 2], generator=Generator().manual_seed(0))
     assert [p.indices for p in again] == [p.indices for p in parts]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facula import ops
+from facula.ops.random import Generator, manual_seed
 from facula.utils.data import BatchSampler, DistributedSampler, RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
 
 # Recorded from PyTorch 2.13: torch.manual_seed(3), then list(...) of each
@@ -17,14 +17,14 @@ DISTRIBUTED = [[0, 3, 4], [6, 5, 0], [1, 2, 6]]
 
 
 def test_orders_are_pytorchs() -> None:
-    ops.manual_seed(3)
+    manual_seed(3)
     assert list(RandomSampler(range(12))) == PERMUTATION
-    ops.manual_seed(3)
+    manual_seed(3)
     assert list(RandomSampler(range(9), replacement=True, num_samples=40)) == WITH_REPLACEMENT
-    ops.manual_seed(3)
+    manual_seed(3)
     assert list(RandomSampler(range(4), num_samples=10)) == TWICE
-    assert list(RandomSampler(range(12), generator=ops.Generator().manual_seed(7))) == OWN_GENERATOR
-    ops.manual_seed(3)
+    assert list(RandomSampler(range(12), generator=Generator().manual_seed(7))) == OWN_GENERATOR
+    manual_seed(3)
     assert list(SubsetRandomSampler([5, 6, 7, 8])) == SUBSET
     shares = [DistributedSampler(range(7), num_replicas=3, rank=r, seed=1) for r in range(3)]
     assert [list(s) for s in shares] == DISTRIBUTED
