@@ -103,8 +103,9 @@ def scalar(kind: Kind, x: Scale, part: int = 0) -> Word:
     type_ = kind.acc if kind.acc in ("float", "double") else "i64"
     if isinstance(x, Number):
         return Number(x.index, type_, part) if part == 0 or kind.units == 2 else 0
-    value = complex(x).imag if part else complex(x).real
-    return bits(value, type_) if type_ != "i64" else int(value)
+    if type_ == "i64":
+        return 0 if part else int(x.real)
+    return bits(float(x.imag if part else x.real), type_)
 
 
 # -- few rows
