@@ -189,6 +189,7 @@ class FloorDivide(Pointwise):
 class Remainder(Pointwise):
     """What is left of input over other, with the sign of other (Python's %)."""
 
+    overloaded = True
     schema = "remainder(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_complex no_bool kernel=remainder_cpu"
