@@ -12,6 +12,7 @@ from .base.dtypes import ALIASES, DTYPES, dtype
 from .base.size import Size
 from .core import Tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .core.function import PUBLIC
+from .graph import compile, explain
 from .ops import random as _random
 
 __version__ = "2.13.0"

@@ -14,7 +14,7 @@ from .expression import PLANS
 from .layout import TRIM
 from .modes import MODE, sync
 from .overrides import dispatch_override, overridden
-from .plan import Plan
+from .plan import AROUND, Plan, around
 from .planner import PLANNERS, gather, key_of
 
 LIMIT = 1 << 17  # plans kept before all are dropped
@@ -53,17 +53,6 @@ def call(op: Op, *bound: Any) -> Any:
     if MODE.slow:
         return around(plan, operands)
     return plan.run(operands)
-
-
-def around(plan: Plan, operands: Sequence[Any]) -> Any:
-    """A run with whatever hangs on the road: recording, saved-tensor hooks, anomaly mode."""
-    got = plan.run(operands)
-    for wrapper in AROUND:
-        got = wrapper(plan, operands, got)
-    return got
-
-
-AROUND: list[Callable[[Plan, Sequence[Any], Any], Any]] = []
 
 
 class Function:

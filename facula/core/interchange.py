@@ -12,6 +12,7 @@ from . import objects
 from .copying import fresh_copy
 from .layout import layout
 from .native import fields as F
+from .plan import settle
 from .tensor import Tensor
 
 
@@ -36,6 +37,7 @@ def as_array(t: Any) -> Any:
     """A NumPy array on the tensor's memory, whatever its history."""
     import numpy as np
 
+    settle()
     lay = t._layout
     if not lay.numel:
         return np.empty(tuple(lay.shape), lay.dtype.numpy)
@@ -122,6 +124,7 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     t = self.clone() if copy else self
+    settle()
     lay = t._layout
     shape, strides = (ctypes.c_int64 * max(1, lay.ndim))(*lay.shape), (ctypes.c_int64 * max(1, lay.ndim))(*lay.strides)
     kind = _DLDataType(_code(lay.dtype), lay.dtype.itemsize * 8, 1)
@@ -219,6 +222,7 @@ def rebuild(cls: type, data: bytes, shape: tuple[int, ...], strides: tuple[int, 
 def __reduce_ex__(self: Any, protocol: Any) -> Any:
     if self._node is not None:
         raise RuntimeError("Cannot pickle a non-leaf tensor; use detach() first")
+    settle()
     lay = self._layout
     data = ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
     extra = dict(getattr(self, "__dict__", {}) or {})

@@ -51,6 +51,7 @@ bump: Any = None
 run: Any = None
 call: Any = None
 insert: Any = None
+replay: Any = None  # (table address, rows): launches one after the other
 next_sequence: Any = None
 set_slot: Any = None  # (operator, entry)
 set_parameter: Any = None  # (class): a subclass that takes the fast road too

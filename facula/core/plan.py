@@ -213,6 +213,29 @@ class PythonPlan(Plan):
         return False
 
 
+def around(plan: Plan, operands: Sequence[Any]) -> Any:
+    """A run with whatever hangs on the road: recording, saved-tensor hooks, anomaly mode."""
+    recorder = MODE.recorder
+    if recorder is not None:
+        if isinstance(plan, KernelPlan):
+            return recorder.call(plan, operands)
+        if not isinstance(plan, ViewPlan):
+            recorder.flush()
+    got = plan.run(operands)
+    for wrapper in AROUND:
+        got = wrapper(plan, operands, got)
+    return got
+
+
+AROUND: list[Callable[[Plan, Sequence[Any], Any], Any]] = []
+
+
+def settle() -> None:
+    """Run what a recording holds back: memory is about to be looked at, or written, from outside."""
+    if MODE.recorder is not None:
+        MODE.recorder.flush()
+
+
 def fresh(out: Any, operands: Sequence[Any]) -> Any:
     """A body that returned one of its arguments gives another tensor on the same storage, so that the argument's own history stays."""
     return objects.alias(objects.Tensor, out, out._layout, 0) if any(out is o for o in operands) else out
@@ -265,6 +288,7 @@ def launch_now(address: int, launch: Launch, outs: Sequence[Any], operands: Sequ
 
 def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = ()) -> None:
     """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on."""
+    settle()
     work = allocate_bytes(schedule.workspace) if schedule.workspace else None
     base = work._address if work is not None else 0
     for launch in schedule.launches:

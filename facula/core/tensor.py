@@ -125,6 +125,8 @@ class Methods:
     # -- storage
     def data_ptr(self) -> int:
         """Address of the first element, 0 when there is none."""
+        if MODE.recorder is not None:
+            MODE.recorder.flush()
         return self._address if self._layout.numel else 0
 
     def storage_offset(self) -> int:
@@ -353,6 +355,8 @@ def read(kind: d.dtype, address: int) -> Any:
     """The Python number at an address."""
     import struct
 
+    if MODE.recorder is not None:
+        MODE.recorder.flush()
     c = _CTYPES.get(kind.name)
     if c is not None:
         return c.from_address(address).value

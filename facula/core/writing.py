@@ -15,6 +15,7 @@ from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE
 from .native import fields as F
+from .plan import around
 from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
@@ -175,7 +176,8 @@ def _write_direct(op: Op, call: Any, target: Any, title: str) -> Any:
         plan = PLANS[key] = expression.plan(call.layouts, (False,) * len(call.tensors), tuple(shape), into=target._layout)
     if op.block.guard is not None and (guard := guard_of(call)):
         guard(*call.bound)
-    return plan.run([*call.tensors, *call.numbers])
+    operands = [*call.tensors, *call.numbers]
+    return around(plan, operands) if MODE.slow else plan.run(operands)
 
 
 def assign(target: Any, result: Any, title: str) -> Any:

@@ -15,7 +15,7 @@ from ..base.settings import SETTINGS
 from ..core import objects, writing
 from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
-from ..core.plan import allocate, execute
+from ..core.plan import allocate, execute, settle
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number
@@ -48,6 +48,7 @@ def fill(t: Tensor, value: Any) -> Tensor:
     if lay.device is META or not lay.numel:
         return t
     if not value and not (isinstance(value, float) and math.copysign(1, value) < 0) and lay.dense:
+        settle()
         ctypes.memset(t._address, 0, lay.nbytes)
         return t
     return ops.fill_values(t, value)

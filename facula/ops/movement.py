@@ -522,9 +522,8 @@ class AsStridedBackward(Procedure):
     @staticmethod
     def run(grad: Tensor, base: Layout, size: tuple[int, ...], stride: tuple[int, ...], offset: int) -> Tensor:
         start, reach = _reach(base, size, stride, offset)
-        buffer = _zeros((reach,), grad)
         places = _strided(ops.arange(reach), size, stride, offset - start)
-        buffer.index_add_(0, places.reshape(-1), grad.reshape(-1))
+        buffer = ops.index_add_zeros(grad.reshape(-1), [places.reshape(-1)], (reach,), (0,), 0)
         return _strided(buffer, base.shape, base.strides, -start).clone()
 
     @staticmethod

@@ -159,6 +159,7 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         "run": _builtin(at["facula_execute"], "run", FASTCALL),
         "call": _builtin(at["facula_call"], "call", FASTCALL),
         "insert": insert,
+        "replay": _builtin(at["facula_replay"], "replay", FASTCALL),
         "next_sequence": next_number,
         "set_slot": set_slot,
         "set_parameter": set_parameter,

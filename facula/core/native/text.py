@@ -401,6 +401,21 @@ class Core:
             self.decref(f, result)
             f.ret(named)
 
+    def emit_replay(self) -> None:
+        """facula_replay(module, (table address, rows)): rows of (kernel, words, total, grain, long), one after the other."""
+        with self.m.function("facula_replay", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
+            table = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args)), "ptr")
+            with f.range(0, f.call("i64", "PyLong_AsLongLong", f.load("ptr", f.at(args, 1, "ptr")))) as i:
+                at = f.at(table, i * 5, "i64")
+                kernel, words = f.load("ptr", at), f.load("ptr", f.at(at, 1, "i64"))
+                total, grain, long = (f.load("i64", at, k) for k in (2, 3, 4))
+                got = f.call_pointer("i32", self.state(f, "parallel"), kernel, words, total, grain, long)
+                with f.when(got.ne(0)):
+                    f.ret(0)
+            none = self.state(f, "none")
+            self.incref(f, none)
+            f.ret(none)
+
     # -- doors
     def emit_dispatch(self) -> None:
         m = self.m
@@ -552,6 +567,7 @@ def emit_core(module: Module, name: str, node_slots: tuple[tuple[str, int], ...]
     core.emit_record()
     core.emit_outputs()
     core.emit_run()
+    core.emit_replay()
     core.emit_dispatch()
     core.emit_slots()
     core.emit_primitives()

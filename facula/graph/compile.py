@@ -1,0 +1,82 @@
+"""`facula.compile`: the same program, its kernels recorded, fused and run as one native call at the boundary.
+
+Python runs every time, so closures, globals, side effects and control flow are right without guards, and there are no graph breaks: where a
+value is needed, what waits is run. A trace that differs is simply another trace. Sizes are run-time values of the kernels.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..core.modes import MODE, sync
+from .program import execute
+from .record import Recorder
+
+
+def compile(  # noqa: A001 - PyTorch's name
+    model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "facula", mode: str | None = None,
+    options: dict[str, Any] | None = None, disable: bool = False,
+) -> Any:  # fmt: skip
+    """A function (or module) with the same meaning whose operators run as recorded programs.
+
+    All of PyTorch's arguments are taken; `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since nothing is ever broken up or
+    specialised on a size. `disable=True` gives the function back.
+    """
+    if model is None:
+        return lambda f: compile(f, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+    if disable:
+        return model
+    if hasattr(model, "named_parameters") and hasattr(model, "forward"):
+        return _module(model)
+    return recorded(model)
+
+
+def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function under a recorder; inside another recorder it just runs."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if MODE.recorder is not None:
+            return function(*args, **kwargs)
+        recorder = Recorder(execute)
+        MODE.recorder = recorder
+        sync()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            try:
+                recorder.flush()
+            finally:
+                MODE.recorder = None
+                sync()
+
+    run._torchdynamo_orig_callable = function  # type: ignore[attr-defined]
+    return run
+
+
+def _module(model: Any) -> Any:
+    """The module itself behind a door that records its calls; attributes pass through."""
+    return OptimizedModule(model)
+
+
+class OptimizedModule:
+    """A compiled module: called like it, and otherwise the module."""
+
+    def __init__(self, module: Any) -> None:
+        object.__setattr__(self, "_orig_mod", module)
+        object.__setattr__(self, "_recorded", recorded(module.__call__))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._recorded(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_orig_mod"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._orig_mod, name, value)
+
+    def __repr__(self) -> str:
+        body = repr(self._orig_mod).replace("\n", "\n  ")
+        return f"OptimizedModule(\n  (_orig_mod): {body}\n)"

@@ -1,0 +1,68 @@
+"""`facula.explain`: what a call does: schema, source, plan, kernels, bytes and FLOPs, fallbacks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core import function as road
+from ..core.modes import MODE, sync
+from ..core.plan import KernelPlan, Plan
+from ..kernel import compiler
+from .program import LAST
+
+
+def explain(call: Callable[..., Any], *args: Any, stage: str = "plan", **kwargs: Any) -> str:
+    """A report of `call(*args, **kwargs)`. `stage`: "plan", or the kernels as "scalar", "llvm" or "asm"."""
+    plans: list[Plan] = []
+    before = len(LAST)
+
+    def note(plan: Plan, operands: Sequence[Any], got: Any) -> Any:
+        plans.append(plan)
+        return got
+
+    road.AROUND.append(note)
+    held, MODE.anomaly = MODE.anomaly, True  # every call passes Python
+    sync()
+    try:
+        call(*args, **kwargs)
+    finally:
+        road.AROUND.remove(note)
+        MODE.anomaly = held
+        sync()
+    if hasattr(call, "_torchdynamo_orig_callable") and LAST and before <= len(LAST):
+        return "compiled program\n" + LAST[0].explain()
+    return "\n\n".join(_plan(plan, stage) for plan in plans) or "no operator ran"
+
+
+def _plan(plan: Plan, stage: str) -> str:
+    op = plan.op
+    head = _title(op)
+    if not isinstance(plan, KernelPlan):
+        kind = type(plan).__name__
+        word = {"ViewPlan": "view: the same storage, nothing runs", "PythonPlan": f"Python ({getattr(op, 'kind', '')})"}.get(kind, kind)
+        return f"{head}\nplan      {word}"
+    lines = [head]
+    body = getattr(op, "body", None)
+    if body:
+        lines += [f"scalar    {b!r}" for b in body]
+    for _, launch in plan.launches:
+        if stage in ("llvm", "asm"):
+            lines.append((compiler.llvm_text if stage == "llvm" else compiler.assembly)(launch.kernel))
+            continue
+        lines.append(f"kernel    {launch.kernel.emit.__module__.removeprefix('facula.')}.{launch.kernel.emit.__qualname__}  {launch.total} items in runs of {launch.grain}")
+        lines.append(f"cost      {launch.bytes / 1e3:.1f} kB moved, {launch.flops / 1e6:.3f} MFLOP")
+    lines += [f"note      {n}" for n in (plan.schedule.notes if plan.schedule else ())]
+    lines.append(f"cache     {compiler.counts}")
+    return "\n".join(lines)
+
+
+def _title(op: Any) -> str:
+    schema = getattr(op, "schema", None)
+    if schema is None:
+        return str(getattr(op, "name", op))
+    file, line = inspect.getsourcefile(op.block), inspect.getsourcelines(op.block)[1]
+    root = Path(__file__).resolve().parents[2]
+    return f"{schema.text}    {Path(file).relative_to(root) if file else '?'}:{line}"
