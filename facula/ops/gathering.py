@@ -24,8 +24,8 @@ from ..spec.registry import ops
 from ..spec.samples import integer, normal, sample
 
 
-def check(index: Tensor, size: int, sentence: str, wrap: bool = True) -> None:
-    """IndexError when an index lies outside; `sentence` may name {value}."""
+def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type[Exception] = IndexError) -> None:
+    """An error when an index lies outside; `sentence` may name {value}."""
     if not index._layout.numel:
         return
     found = allocate(layout((1,), d.int64))
@@ -33,7 +33,7 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True) -> None:
     at = found.item()
     if at >= 0:
         value = int(index.reshape(-1)[at].item())
-        raise refuse(IndexError, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}")
+        raise refuse(kind, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}")
 
 
 def moved(schedule: Schedule, places: Sequence[int]) -> Schedule:

@@ -131,7 +131,8 @@ class Procedure(Block, kind="procedure", body="run"):
 
 class Composite(Block, kind="composite", body="compose"):
     """A name for a composition of other ops; `compose` has the public signature itself and is called directly, or, with `through_binder`,
-    gets its arguments in schema order and has out= and in-place variants as other kinds."""
+    gets its arguments in schema order and has out= and in-place variants as other kinds. `write(...)`, where given, is the in-place variant
+    for calls that are not recorded: the values go straight into the first argument."""
 
     through_binder: ClassVar[bool] = False
 

@@ -1,0 +1,556 @@
+"""Writing through index tensors: index_add, index_copy, index_fill, index_reduce, scatter and its reductions, put, masked_scatter.
+
+Where several elements go to one place they are taken in row-major order, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core.copying import copy_into
+from ..core.expression import broadcast, expanded
+from ..core.layout import layout
+from ..core.plan import allocate, execute
+from ..core.tensor import Tensor, wrap_dim
+from ..kernel import indexing as kernels
+from ..spec.block import Composite, Procedure
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import boolean, each, integer, normal, refused, sample, values
+from .gathering import check
+
+OUT_OF_BOUNDS = "index {{value}} is out of bounds for dimension {dim} with size {size}"
+
+
+def _name(t: Tensor) -> str:
+    return scalar_type_name(t.dtype)
+
+
+def fresh(x: Tensor) -> Tensor:
+    """A contiguous copy."""
+    out = allocate(layout(x.shape, x.dtype))
+    copy_into(out, x)
+    return out
+
+
+# -- scatter
+def worst(kind: d.dtype, reduce: str) -> Any:
+    """What a reduction starts from: no value changes it."""
+    if reduce == "prod":
+        return 1
+    if reduce in ("sum", "mean"):
+        return 0
+    if kind.is_floating_point:
+        return float("-inf") if reduce == "amax" else float("inf")
+    if kind is d.bool_:
+        return reduce == "amin"
+    bits = 8 * kind.itemsize
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if kind.is_signed else (0, (1 << bits) - 1)
+    return low if reduce == "amax" else high
+
+
+def scatter_into(out: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> None:
+    """One kernel: the elements of src at their places in out, replacing or combined (sum, prod, amax, amin) with what is there."""
+    execute(kernels.scatter(out._layout, src._layout, index._layout, dim, reduce or None), [out], [src, index])
+
+
+class Scattered(Procedure):
+    """A copy of `input` with `src` put at, or combined with, the places that `index` names along a dim."""
+
+    schema = "scattered(Tensor input, int dim, Tensor index, Tensor src, str reduce, bool include_self) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
+        out = fresh(input)
+        if not include_self:
+            start = ops.full((), worst(out.dtype, reduce), dtype=out.dtype)
+            scatter_into(out, dim, index, start.expand(index.shape), "")
+        scatter_into(out, dim, index, src, "sum" if reduce == "mean" else reduce)
+        if reduce == "mean":
+            count = _counts(out, dim, index, include_self)
+            return out.div_(count) if out.dtype.is_floating_point or out.dtype.is_complex else out.div_(count, rounding_mode="floor")
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, out: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool, needs: Any) -> tuple[Any, ...]:
+        gx, gs = (_GRADIENTS[reduce] if reduce else _replaced)(g, out, input, dim, index, src, include_self)
+        if reduce and not include_self and gx is not None:
+            gx = ops.scattered(gx, dim, index, ops.zeros((), dtype=gx.dtype).expand(index.shape), "", True)
+        return (gx if needs[0] else None), None, (_onto(gs, src) if needs[2] else None)
+
+
+def _onto(g: Tensor, src: Tensor) -> Tensor:
+    """The gradient of the part of src that was read; zeros for the rest."""
+    for k, n in enumerate(src.shape):
+        if g.shape[k] != n:
+            g = ops.slice_backward(g, (*g.shape[:k], n, *g.shape[k + 1 :]), k, 0, g.shape[k], 1)
+    return g
+
+
+def _part(src: Tensor, index: Tensor) -> Tensor:
+    """What of src has an index."""
+    for k, n in enumerate(index.shape):
+        src = src if src.shape[k] == n else src.narrow(k, 0, n)
+    return src
+
+
+def _counts(like: Tensor, dim: int, index: Tensor, include_self: bool) -> Tensor:
+    count = ops.ones_like(like) if include_self else ops.zeros_like(like)
+    count = ops.scattered(count, dim, index, ops.ones((), dtype=like.dtype).expand(index.shape), "sum", True)
+    return count.masked_fill(count == 0, 1)
+
+
+def _replaced(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+    zeros = ops.zeros((), dtype=g.dtype).expand(index.shape)
+    return ops.scattered(g, dim, index, zeros, "", True), ops.gather_along(g, dim, index)
+
+
+def _sum(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+    return g, ops.gather_along(g, dim, index)
+
+
+def _mean(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+    share = g / _counts(g.detach(), dim, index, include_self)
+    return share, ops.gather_along(share, dim, index)
+
+
+def _prod(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+    """The product of the others: the result divided by the element, and beside a single zero the product without it."""
+    part = _part(src, index)
+    whole = x.masked_fill(x == 0, 1)
+    gx = g * ops.scattered(whole, dim, index, part, "prod", include_self) / whole
+    zero = part == 0
+    counts = ops.scattered(ops.zeros_like(x).detach(), dim, index, zero.to(x.dtype), "sum", True)
+    alone = zero & (ops.gather_along(counts, dim, index) == 1)
+    without = ops.scattered(x, dim, index, part.masked_fill(alone, 1), "prod", include_self)
+    gs = ops.where(alone, ops.gather_along(g * without, dim, index), ops.gather_along(g * out, dim, index) / part.masked_fill(zero, 1))
+    return gx, gs
+
+
+def _extreme(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+    """Shared evenly among the elements that are the extreme."""
+    hit = (_part(src, index) == ops.gather_along(out, dim, index)).to(g.dtype).detach()
+    own = (x == out).to(g.dtype).detach()
+    share = g / ops.scattered(own, dim, index, hit, "sum", True)
+    return own * share, hit * ops.gather_along(share, dim, index)
+
+
+_GRADIENTS: dict[str, Callable[..., tuple[Any, Any]]] = {"sum": _sum, "mean": _mean, "prod": _prod, "amax": _extreme, "amin": _extreme}
+
+
+def checked(x: Tensor, dim: int, index: Tensor, src: Tensor | None) -> int:
+    """The dim counted from the front, after every check of scatter's arguments."""
+    k = wrap_dim(dim, x.ndim)
+    if index.numel() and index.dtype not in (d.int64, d.int32):
+        raise refuse(RuntimeError, "scatter(): Expected dtype int32/int64 for index", received=f"an index of {index.dtype.name}")
+    if src is not None and src.dtype is not x.dtype:
+        raise refuse(RuntimeError, "scatter(): Expected self.dtype to be equal to src.dtype", received=f"{x.dtype.name} and {src.dtype.name}")
+    if not index.numel():
+        return k
+    for other, name in ((x, "self"), *(((src, "src"),) if src is not None else ())):
+        if max(index.ndim, 1) != max(other.ndim, 1):
+            raise refuse(RuntimeError, f"Index tensor must have the same number of dimensions as {name} tensor", received=f"{index.ndim} and {other.ndim} dims")
+    own, given = (tuple(t.shape) or (1,) for t in (x, index))
+    room = given if src is None else tuple(src.shape) or (1,)
+    if any(n > m for n, m in zip(given, room)) or any(n > m for i, (n, m) in enumerate(zip(given, own)) if i != k):
+        bound = "" if src is None else f" and to be no larger size than src {list(src.shape)}"
+        raise refuse(RuntimeError, f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {k}{bound}")
+    check(index, own[k], OUT_OF_BOUNDS.format(dim=k, size=own[k]), False, RuntimeError)
+    return k
+
+
+def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True) -> Tensor:
+    """The public forms end here: 0-dim tensors are vectors of one element."""
+    if not index.numel():
+        return x.clone()
+    shape = x.shape
+    x, index, src = (t if t.ndim else t.reshape(1) for t in (x, index, src))
+    got = ops.scattered(x, dim, index, src, reduce, include_self)
+    return got if got.shape == shape else got.reshape(shape)
+
+
+def scatter_now(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> bool:
+    """The same in x's own memory, without history."""
+    if index.numel():
+        src = fresh(src) if src._block == x._block else src
+        index = fresh(index) if index._block == x._block else index
+        x, index, src = (t if t.ndim else t.reshape(1) for t in (x, index, src))
+        scatter_into(x, dim, index, src, reduce)
+    return True
+
+
+def _value(x: Tensor, index: Tensor, value: Any) -> Tensor:
+    return ops.full((), value, dtype=x.dtype).expand(index.shape)
+
+
+WORDS = {"add": "sum", "multiply": "prod"}
+
+
+def _word(reduce: str | None) -> str:
+    if reduce not in WORDS:
+        raise refuse(RuntimeError, "reduce argument must be either add or multiply.", received=f"reduce={reduce!r}")
+    return WORDS[reduce]
+
+
+class ScatterSrc(Composite):
+    """out[i][index[i][j]] = src[i][j] for dim 1, and so on."""
+
+    schema = "scatter.src(Tensor input, int dim, Tensor index, Tensor src) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        return scatter(input, checked(input, dim, index, src), index, src, "")
+
+    @staticmethod
+    def write(input: Tensor, dim: int, index: Tensor, src: Tensor) -> bool:
+        return scatter_now(input, checked(input, dim, index, src), index, src, "")
+
+    samples = [sample(normal(3, 4), 1, values([[0, 2], [3, 1], [2, 0]], "int64"), normal(3, 2))]
+    refusals = each(refused(normal(3, 4), 0, values([[0, 5]], "int64"), normal(3, 4), raises=RuntimeError, match="index 5 is out of bounds for dimension 0 with size 3"))
+
+
+class ScatterValue(Composite):
+    """One value at every place that the index names."""
+
+    schema = "scatter.value(Tensor input, int dim, Tensor index, Scalar value) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+        return scatter(input, checked(input, dim, index, None), index, _value(input, index, value), "")
+
+    @staticmethod
+    def write(input: Tensor, dim: int, index: Tensor, value: Any) -> bool:
+        return scatter_now(input, checked(input, dim, index, None), index, _value(input, index, value), "")
+
+    samples = [sample(normal(3, 4), 0, values([[0, 2], [1, 1]], "int64"), 2.5)]
+
+
+class ScatterReduceSrc(Composite):
+    """Combined with what is there: add or multiply."""
+
+    schema = "scatter.reduce(Tensor input, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> Tensor:
+        return scatter(input, checked(input, dim, index, src), index, src, _word(reduce))
+
+    samples = [sample(normal(3, 4), 0, integer(2, 4, low=0, high=2), normal(2, 4), reduce="add")]
+
+
+class ScatterReduceValue(Composite):
+    """One value combined with every place that the index names."""
+
+    schema = "scatter.value_reduce(Tensor input, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, value: Any, reduce: str) -> Tensor:
+        return scatter(input, checked(input, dim, index, None), index, _value(input, index, value), _word(reduce))
+
+    samples = [sample(normal(3, 4), 0, integer(2, 4, low=0, high=2), 2.0, reduce="multiply")]
+
+
+class ScatterAdd(Composite):
+    """src added at the places that the index names."""
+
+    schema = "scatter_add(Tensor input, int dim, Tensor index, Tensor src) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        return scatter(input, checked(input, dim, index, src), index, src, "sum")
+
+    @staticmethod
+    def write(input: Tensor, dim: int, index: Tensor, src: Tensor) -> bool:
+        return scatter_now(input, checked(input, dim, index, src), index, src, "sum")
+
+    samples = [sample(normal(3, 4), 0, integer(5, 4, low=0, high=2), normal(5, 4))]
+
+
+class ScatterReduce(Composite):
+    """src combined by sum, prod, mean, amax or amin at the places that the index names, with or without what was there."""
+
+    schema = "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
+        if reduce not in _GRADIENTS:
+            raise refuse(RuntimeError, f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+        return scatter(input, checked(input, dim, index, src), index, src, reduce, include_self)
+
+    samples = [
+        *(sample(normal(3, 4), 0, integer(5, 4, low=0, high=2), normal(5, 4), word) for word in _GRADIENTS),
+        sample(normal(3, 4), 0, integer(5, 4, low=0, high=2), normal(5, 4), "amax", include_self=False),
+    ]
+
+
+# -- whole slices along a dim
+def _slices(title: str, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    """The checks of index_add and index_reduce."""
+    k = wrap_dim(dim, x.ndim)
+    if index.ndim > 1:
+        raise refuse(IndexError, f"{title}: Index is supposed to be a vector, but got dim: {index.ndim} with type: {_name(index)} and size: {list(index.shape)}")
+    if index.dtype not in (d.int64, d.int32):
+        raise refuse(RuntimeError, f"{title}: Expected dtype int32/int64 for index but got: {_name(index)}")
+    if source.dtype is not x.dtype:
+        raise refuse(RuntimeError, f"{title}: self ({_name(x)}) and source ({_name(source)}) must have the same scalar type")
+    if x.ndim and not source.ndim:
+        raise refuse(IndexError, f"Dimension specified as {k} but tensor has no dimensions")
+    n = source.shape[k] if source.ndim > k else 1
+    if [m for i, m in enumerate(x.shape) if i != k] != [m for i, m in enumerate(source.shape) if i != k]:
+        raise refuse(
+            RuntimeError,
+            f"source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {list(x.shape)} source.shape = {list(source.shape)}",
+        )
+    if index.numel() != n:
+        raise refuse(RuntimeError, f"{title}: Number of indices ({index.numel()}) should be equal to source.size(dim): ({n}), for dim: {k}")
+    return k
+
+
+def put_slices(x: Tensor, k: int, index: Tensor, source: Tensor, accumulate: bool) -> Tensor:
+    if not x.ndim:
+        return ops.index_put_copy(x.reshape(1), source.reshape(-1), [index.reshape(-1)], (0,), 0, accumulate).reshape(())
+    return ops.index_put_copy(x, source, [index.reshape(-1)], (k,), k, accumulate)
+
+
+def put_slices_now(x: Tensor, k: int, index: Tensor, source: Tensor, accumulate: bool) -> bool:
+    """The same in x's own memory, without history."""
+    x, index = x if x.ndim else x.reshape(1), index.reshape(-1)
+    source, index = (fresh(t) if t._block == x._block else t for t in (source, index))
+    shape = (*x.shape[:k], index.shape[0], *x.shape[k + 1 :])
+    schedule = kernels.index_put(x._layout, expanded(source._layout, shape), [index._layout], (k,), k, "sum" if accumulate else None)
+    execute(schedule, [x], [source, index])
+    return True
+
+
+class IndexAdd(Composite):
+    """alpha times each slice of `source` added to the slice that the index names."""
+
+    schema = "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def _checked(x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+        k = _slices("index_add_()", x, dim, index, source)
+        size = x.shape[k] if x.ndim else 1
+        check(index, size, OUT_OF_BOUNDS.format(dim=k, size=size) if x.ndim else "index out of range in self", False, RuntimeError)
+        return k
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> Tensor:
+        k = IndexAdd._checked(input, dim, index, source)
+        return put_slices(input, k, index, source if alpha == 1 else source * alpha, True)
+
+    @staticmethod
+    def write(input: Tensor, dim: int, index: Tensor, source: Tensor, alpha: Any) -> bool:
+        k = IndexAdd._checked(input, dim, index, source)
+        return put_slices_now(input, k, index, source if alpha == 1 else source * alpha, True)
+
+    samples = [sample(normal(3, 4), 0, values([0, 2, 0], "int64"), normal(3, 4)), sample(normal(3, 4), 1, values([3, 0], "int64"), normal(3, 2), alpha=2)]
+    refusals = each(refused(normal(3, 4), 0, values([0, 4], "int64"), normal(2, 4), raises=RuntimeError, match="index 4 is out of bounds for dimension 0 with size 3"))
+
+
+class IndexCopy(Composite):
+    """Each slice of `source` at the place that the index names."""
+
+    schema = "index_copy(Tensor input, int dim, Tensor index, Tensor source) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def _checked(x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+        k = wrap_dim(dim, x.ndim)
+        title = "index_copy_()"
+        n = source.shape[k] if source.ndim > k else 1
+        if index.ndim >= 2:
+            raise refuse(IndexError, f"{title}: Index should have dimension 1 or 0 (got {index.ndim})")
+        if not source.ndim and index.numel() != 1:
+            raise refuse(IndexError, f"{title}: When source is scalar, index should have one element (got {index.numel()})")
+        if source.ndim != x.ndim and source.ndim and x.ndim:
+            raise refuse(
+                IndexError,
+                f"{title}: When source and destination are not scalars, their dimensionality must match. Source dimensionality ({source.ndim}), destination dimensionality ({x.ndim})",
+            )
+        if index.dtype is not d.int64:
+            raise refuse(RuntimeError, f"{title}: Expected a long tensor for index, but got {_name(index)}")
+        if source.dtype is not x.dtype:
+            raise refuse(RuntimeError, f"{title}: self and source expected to have the same dtype, but got (self) {_name(x)} and (source) {_name(source)}")
+        own, given = ([m for i, m in enumerate(t.shape) if i != k] for t in (x, source))
+        if x.ndim and source.ndim and own != given:
+            raise refuse(
+                RuntimeError,
+                f"{title}: Source/destination tensor must have same slice shapes. Destination slice shape: {' '.join(map(str, own))} at dimension {k} "
+                f"and source slice shape: {' '.join(map(str, given))} at dimension 0.",
+            )
+        if source.ndim and index.numel() != n:
+            raise refuse(IndexError, f"{title}: Number of indices ({index.numel()}) should be equal to source.size(dim) ({n})")
+        size = x.shape[k] if x.ndim else 1
+        check(index, size, f"{title}: " + OUT_OF_BOUNDS.format(dim=k, size=size), False)
+        return k
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+        return put_slices(input, IndexCopy._checked(input, dim, index, source), index, source, False)
+
+    @staticmethod
+    def write(input: Tensor, dim: int, index: Tensor, source: Tensor) -> bool:
+        return put_slices_now(input, IndexCopy._checked(input, dim, index, source), index, source, False)
+
+    samples = [sample(normal(3, 4), 0, values([2, 0], "int64"), normal(2, 4))]
+
+
+class IndexFill(Composite):
+    """One value in every slice that the index names."""
+
+    schema = "index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+        k = wrap_dim(dim, input.ndim)
+        if index.dtype is not d.int64:
+            raise refuse(IndexError, "index_fill_(): Expected dtype int64 for index.")
+        if index.ndim > 1:
+            raise refuse(RuntimeError, "Index has to be a vector/scalar")
+        if isinstance(value, Tensor) and value.ndim:
+            raise refuse(RuntimeError, f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+        if isinstance(value, complex) and not input.dtype.is_complex:
+            raise refuse(RuntimeError, "index_fill_(): Converting complex Scalar to non-complex type is not supported")
+        size = input.shape[k] if input.ndim else 1
+        check(index, size, OUT_OF_BOUNDS.format(dim=k, size=size))
+        source = value.to(input.dtype) if isinstance(value, Tensor) else ops.full((), value, dtype=input.dtype)
+        return put_slices(input, k, index, source, False)
+
+    samples = [sample(normal(3, 4), 1, values([0, -1], "int64"), 2.5), sample(normal(3, 4), 0, values([1], "int64"), normal())]
+
+
+class IndexReduce(Composite):
+    """Each slice of `source` combined by prod, mean, amax or amin with the slice that the index names."""
+
+    schema = "index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, include_self: bool) -> Tensor:
+        if reduce not in ("prod", "mean", "amax", "amin"):
+            raise refuse(RuntimeError, f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+        k = _slices("index_reduce_()", input, dim, index, source)
+        check(index, input.shape[k] if input.ndim else 1, "index out of range in self", False)
+        if source.ndim:
+            index = index.reshape((*(1,) * k, -1, *(1,) * (source.ndim - k - 1))).expand(source.shape)
+        return scatter(input, k, index, source, reduce, include_self)
+
+    samples = [sample(normal(3, 4), 0, values([0, 2, 0], "int64"), normal(3, 4), word) for word in ("prod", "mean", "amax", "amin")]
+
+
+# -- flat indices and masks
+def flat_check(index: Tensor, n: int) -> None:
+    check(index, n, f"out of range: tried to access index {{value}} on a tensor of {n} elements.")
+
+
+class Put(Composite):
+    """source at flat indices, replacing or added."""
+
+    schema = "put(Tensor input, Tensor index, Tensor source, bool accumulate=False) -> Tensor"
+    through_binder = in_place = True
+
+    @staticmethod
+    def compose(input: Tensor, index: Tensor, source: Tensor, accumulate: bool) -> Tensor:
+        if index.dtype is not d.int64:
+            raise refuse(RuntimeError, f"put_(): Expected a long tensor for index, but got {_name(index)}")
+        if source.dtype is not input.dtype:
+            raise refuse(RuntimeError, f"put_(): self and source expected to have the same dtype, but got self.dtype = {_name(input)} and source.dtype = {_name(source)}")
+        if index.numel() != source.numel():
+            raise refuse(IndexError, f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, index.numel() = {index.numel()}")
+        if index.numel() and not input.numel():
+            raise refuse(IndexError, "put_(): Expected self to be non-empty when index is non-empty")
+        flat_check(index, input.numel())
+        if not index.numel():
+            return input.clone()
+        return ops.index_put_copy(input.reshape(-1), source.reshape(-1), [index.reshape(-1)], (0,), 0, accumulate).reshape(input.shape)
+
+    samples = [sample(normal(3, 4), values([0, 11, -2], "int64"), normal(3)), sample(normal(3, 4), values([0, 0], "int64"), normal(2), True)]
+
+
+class MaskedScatter(Composite):
+    """The first elements of `source`, in row-major order, where the mask holds."""
+
+    schema = "masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor"
+    through_binder = in_place = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+        if mask.dtype is not d.bool_:
+            raise refuse(RuntimeError, f"masked_scatter_ only supports boolean masks, but got mask with dtype {_name(mask)}")
+        if source.dtype is not input.dtype:
+            raise refuse(RuntimeError, f"masked_scatter: expected self and source to have same dtypes but got{_name(input)} and {_name(source)}")
+        shape = broadcast([input.shape, mask.shape])
+        x, m = input.expand(shape), mask.expand(shape)
+        places = ops.nonzero(m if shape else m.reshape(1))
+        n = places.shape[0]
+        if source.numel() < n:
+            raise refuse(RuntimeError, "Number of elements of source < number of ones in mask", received=f"{source.numel()} elements for {n} places")
+        given = source.reshape(-1)
+        given = given if given.shape[0] == n else given.narrow(0, 0, n)
+        dims = tuple(range(max(len(shape), 1)))
+        return ops.index_put_copy(x if shape else x.reshape(1), given, list(places.unbind(1)), dims, 0, False).reshape(shape)
+
+    samples = [sample(normal(3, 4), boolean(3, 4), normal(12))]
+
+
+class Take(Composite):
+    """Elements by flat index."""
+
+    schema = "take(Tensor input, Tensor index) -> Tensor"
+    through_binder = True
+
+    @staticmethod
+    def compose(input: Tensor, index: Tensor) -> Tensor:
+        if index.dtype is not d.int64:
+            raise refuse(RuntimeError, f"take(): Expected a long tensor for index, but got {_name(index)}")
+        if index.numel() and not input.numel():
+            raise refuse(IndexError, "take(): tried to take from an empty tensor")
+        flat_check(index, input.numel())
+        return ops.index_get(input.reshape(-1), [index], (0,), 0)
+
+    samples = [sample(normal(3, 4), values([[0, 11], [-1, 5]], "int64"))]
+
+
+class TakeAlongDim(Composite):
+    """Elements along a dim, one per index; the other dims are broadcast. Flat indices without a dim."""
+
+    schema = "take_along_dim(Tensor input, Tensor indices, int? dim=None) -> Tensor"
+    through_binder = True
+
+    @staticmethod
+    def compose(input: Tensor, indices: Tensor, dim: int | None) -> Tensor:
+        if dim is None:
+            return ops.gather(input.reshape(-1), 0, indices.reshape(-1))
+        if input.ndim != indices.ndim:
+            raise refuse(
+                RuntimeError,
+                "torch.take_along_dim(): input and indices should have the same number of dimensions, "
+                f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices",
+            )
+        if indices.dtype is not d.int64:
+            raise refuse(RuntimeError, f"torch.take_along_dim(): dtype of indices should be Long but got {_name(indices)}")
+        k = wrap_dim(dim, input.ndim)
+        rest = broadcast([_but(input.shape, k), _but(indices.shape, k)])
+        x = input.expand((*rest[:k], input.shape[k], *rest[k + 1 :])) if input.ndim else input
+        at = indices.expand((*rest[:k], indices.shape[k], *rest[k + 1 :])) if input.ndim else indices
+        return ops.gather(x, k, at)
+
+    samples = [sample(normal(3, 4), values([[0, 3]], "int64"), 1), sample(normal(3, 4), values([5, 0], "int64"))]
+
+
+def _but(shape: Sequence[int], k: int) -> tuple[int, ...]:
+    return tuple(1 if i == k else n for i, n in enumerate(shape))
+
