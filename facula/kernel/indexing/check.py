@@ -33,6 +33,6 @@ def fixed(schedule: Schedule, values: Sequence[int]) -> Schedule:
     """A schedule whose i64 numbers are known when it is made."""
 
     def known(word: Word) -> Word:
-        return values[word.index] if isinstance(word, Number) else word
+        return values[word.index] & (1 << 64) - 1 if isinstance(word, Number) else word
 
     return replace(schedule, launches=tuple(replace(x, words=tuple(known(w) for w in x.words)) for x in schedule.launches))

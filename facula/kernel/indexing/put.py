@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CLASSES = 8
 BLOCK = 256  # columns of an item
 RUN = 8192  # elements of a run of work
-NEVER = -(1 << 63)  # no index value
+NEVER = 1 << 63  # as a word, the smallest i64: no index value
 
 Combine = Callable[[Scalar, Scalar], Scalar]
 REDUCTIONS: dict[str, Combine] = {

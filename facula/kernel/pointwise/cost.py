@@ -62,14 +62,14 @@ def used_inputs(body: tuple[Scalar, ...]) -> frozenset[int]:
 
 def lanes_of(body: Sequence[Scalar], memory: Sequence[dtype], lanes: int) -> int:
     """Elements a vector step does: as many of the widest type on the way as fill a register."""
-    kinds = {d.real.itemsize for d in memory} | {n.dtype.real.itemsize for n in order(body) if n.op not in ("const", "number")}
+    kinds = {d.real.itemsize for d in memory} | {n.dtype.real.itemsize for n in order(body) if n.op != "number"}
     return 4 * lanes // max(kinds)
 
 
 def unroll_of(body: tuple[Scalar, ...]) -> int:
     """Vectors in flight: enough to hide latency where the body is short."""
     w = weight(tuple(body))
-    return 4 if w <= 4 else 2 if w <= 30 else 1
+    return 4 if w <= 4 else 2 if w <= 12 else 1
 
 
 def run_of(body: tuple[Scalar, ...], memory: Sequence[dtype], lanes: int = 8) -> int:

@@ -98,7 +98,9 @@ def emit_reduce(
     kept, reduced = ranks
     roots = parse(lift)
     ports = (*outs, *ins)
-    lanes = lanes_of((*roots, *parse(initial)), [DTYPES[d] for d, _ in (ins if form == "rows" else ports)], module.target.lanes)
+    read = used_inputs(roots)
+    dense = [d for i, (d, _) in enumerate(ins) if i in read] + [d for d, _ in outs if form == "columns"]
+    lanes = lanes_of((*roots, *parse(initial)), [DTYPES[d] for d in dense], module.target.lanes)
     with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
         place = len(ports)
         base = f.words(words, *("i64" if kind == INDEX else "ptr" for _, kind in ports))

@@ -102,7 +102,9 @@ def emit_scan(
     """`form`: rows, total, carry, follow or columns."""
     roots, start = parse(lift), parse(initial)
     ports = (*outs, *ins)
-    lanes = lanes_of((*roots, *start), [DTYPES[d] for d, _ in ports], module.target.lanes)
+    read = used_inputs(roots)
+    dense = [d for i, (d, _) in enumerate(ins) if i in read] + [d for d, _ in outs]
+    lanes = lanes_of((*roots, *start), [DTYPES[d] for d in dense], module.target.lanes)
     with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
         base = f.words(words, *("i64" if kind == INDEX else "ptr" for _, kind in ports))
         place = len(ports)

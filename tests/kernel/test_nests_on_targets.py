@@ -1,0 +1,43 @@
+"""Every nest compiles for every target, also those that this machine cannot run."""
+
+from __future__ import annotations
+
+import pytest
+
+from facula.base.dtypes import bfloat16, bool_, complex128, dtype, float16, float32, int8, int64
+from facula.base.target import TARGETS, Target
+from facula.kernel import compiler
+from facula.kernel.coalesce import contiguous
+from facula.kernel.indexing import count_true, embedding_backward, gather, masked_select, nonzero
+from facula.kernel.launch import Array, Schedule
+from facula.kernel.pointwise import copy, pointwise
+from facula.kernel.reduction import argmax_of, moments_of, reduce, sum_of
+from facula.kernel.scalar import exp, input
+from facula.kernel.scan import scan
+
+
+def a(d: dtype, *shape: int) -> Array:
+    return Array(d, shape, contiguous(shape))
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "flat": pointwise([a(float32, 99)], [a(float32, 99)] * 2, [input(0) + exp(input(1))]),
+    "blocks": pointwise([a(float32, 9, 10**7)], [Array(float32, (9, 10**7), (0, 1))], [input(0)]),
+    "tiles": copy(a(float32, 99, 99), Array(float32, (99, 99), (1, 99))),
+    "halves": copy(a(float16, 99), a(bfloat16, 99)),
+    "rows": reduce([a(float32)], [a(float32, 999, 999)], (0, 1), moments_of(float32)),
+    "columns": reduce([a(int64, 99)], [a(float32, 99, 99)], (0,), argmax_of(float32)),
+    "scan": scan([a(float32, 200000)], [a(float32, 200000)], 0, sum_of(float32)),
+    "put": embedding_backward(a(float32, 30, 99), a(float32, 9, 99), a(int64, 9)),
+    "take": gather(a(complex128, 3, 3), a(complex128, 4, 4), a(int64, 3, 3), 1),
+    "nonzero": nonzero(a(int64, 5, 2), a(bool_, 9, 9)),
+    "select": masked_select(a(int8, 5), a(int8, 9, 9), a(bool_, 9, 9)),
+    "count": count_true(a(int64, 5), a(float16, 99)),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda t: t.name)
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_it_compiles(name: str, target: Target) -> None:
+    for launch in SCHEDULES[name].launches:
+        assert len(compiler.object_code(launch.kernel, target)) > 100
