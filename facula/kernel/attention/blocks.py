@@ -1,4 +1,4 @@
-"""The building blocks of attention: products of 64 x 64 blocks that lie in the caches, and the packing that puts tensors into blocks.
+"""The building blocks of attention: products of square blocks (64 x 64) that lie in the caches, and the packing that puts tensors into blocks.
 
 Blocks are row-major in the compute type and padded with zeros to whole vectors, so products need no masks. `product` is a GEMM on register
 tiles of TILE rows x 2 vectors; on blocks that the causal mask cuts it skips the tiles that are zero.
@@ -13,7 +13,8 @@ from ...base.target import Target
 from ...runtime.ir import SIZE, Function, Module, Value, vector
 from .. import lanes
 
-BLOCK = 64  # queries and keys of a block
+BLOCK, LARGER = 64, 96  # queries and keys of a block; the larger one where all of a short sequence fits it
+PACK = "ptr source, i64 stride, i64 rows, i64 n, ptr target"
 FAR = 1 << 40  # a shift that skips nothing
 
 
@@ -25,6 +26,7 @@ class Shape:
     head: int
     value: int
     mask: str = ""
+    block: int = BLOCK
 
     def kind(self, target: Target) -> tuple[int, str, str]:
         """(lanes, element, vector)."""
@@ -39,28 +41,18 @@ def padded(n: int, target: Target, d: dtype) -> int:
 
 
 def product(m: Module, name: str, shape: Shape, a_row: int, a_k: int, columns: int, skip: str) -> None:
-    """`name`(A, B, C, rows, depth, shift, add): C[r][c] (+)= sum over k of A[r * a_row + k * a_k] B[k][c] for `columns` columns.
+    """`name`(A, B, C, rows, cols, depth, shift, add): C[r][c] (+)= sum over k of A[r * a_row + k * a_k] B[k][c] for the first `cols` of
+    `columns` columns (rounded up to tiles).
 
     `shift` is first query - first key of a causal pair of blocks (FAR: no skipping); with it `skip` names what is needed: "cols" columns
     c <= r + shift, "to" k <= r + shift, "from" k >= r - shift."""
     target = m.target
     width, one, kind = shape.kind(target)
     tile = 8 if target.registers == 32 else 4
-    with (
-        m.function(name, "ptr A, ptr B, ptr C, i64 rows, i64 depth, i64 shift, i64 add", internal=True) as (
-            f,
-            A,
-            B,
-            C,
-            rows,
-            depth,
-            shift,
-            add,
-        ),
-        f.range(0, rows, tile) as row,
-    ):
+    params = "ptr A, ptr B, ptr C, i64 rows, i64 cols, i64 depth, i64 shift, i64 add"
+    with m.function(name, params, internal=True) as (f, A, B, C, rows, cols, depth, shift, add), f.range(0, rows, tile) as row:
         reach = f.smin(row + tile + shift, FAR)
-        last = f.smin(f.i64(columns), reach) if skip == "cols" else f.i64(columns)
+        last = f.smin(cols, reach) if skip == "cols" else cols
         start = f.smax(row - shift, 0) if skip == "from" else f.i64(0)
         stop = f.smin(depth, reach) if skip == "to" else depth
         left = f.bytes(A, row * (a_row * SIZE[one]))
@@ -84,46 +76,45 @@ def product(m: Module, name: str, shape: Shape, a_row: int, a_k: int, columns: i
                             x = acc[r][v].v
                             f.store(x + f.load(kind, out, at) if old else x, out, at)
 
-        pairs = columns // (2 * width) * 2 * width
-        with f.range(0, f.smin(last, pairs), 2 * width) as column:
+        two = 2 * width
+        with f.range(0, last - width, two) as column:
             cell(column, 2)
-        if pairs < columns:
-            with f.when(last > pairs):
-                cell(f.i64(pairs), 1)
+        done = f.smax((last + (width - 1)) & -two, 0)
+        with f.when(done < last):
+            cell(done, 1)
 
 
 def pack_rows(m: Module, shape: Shape, columns: int) -> str:
-    """A function (source, row stride, rows, n, target): 64 rows of `columns` in the compute type, zero outside rows x n."""
+    """A function (source, row stride, rows, n, target): a block of rows of `columns` in the compute type, zero outside rows x n."""
     name = f"pack_rows_{columns}"
     if name in m.defined:
         return name
     d = shape.d
     width, one, kind = shape.kind(m.target)
-    with m.function(name, "ptr source, i64 stride, i64 rows, i64 n, ptr target", internal=True) as (f, source, stride, rows, n, target):
-        with f.range(0, BLOCK) as row:
-            to, at = f.at(target, row * columns, one), f.at(source, row * stride, d.llvm)
-            inside = f.select(row < rows, n, 0)
-            whole = inside & -width
-            with f.range(0, whole, width) as c:
-                f.store(lanes.load(f, d, width, at, c), to, c)
-            with f.when(whole < inside):
-                f.store(lanes.load(f, d, width, at, whole, inside - whole), to, whole)
-            with f.range((inside + (width - 1)) & -width, columns, width) as c:
-                f.store(f.const(kind, 0.0), to, c)
+    with m.function(name, PACK, internal=True) as (f, source, stride, rows, n, target), f.range(0, shape.block) as row:
+        to, at = f.at(target, row * columns, one), f.at(source, row * stride, d.llvm)
+        inside = f.select(row < rows, n, 0)
+        whole = inside & -width
+        with f.range(0, whole, width) as c:
+            f.store(lanes.load(f, d, width, at, c), to, c)
+        with f.when(whole < inside):
+            f.store(lanes.load(f, d, width, at, whole, inside - whole), to, whole)
+        with f.range((inside + (width - 1)) & -width, columns, width) as c:
+            f.store(f.const(kind, 0.0), to, c)
     return name
 
 
 def pack_turned(m: Module, shape: Shape, columns: int) -> str:
-    """A function (source, row stride, rows, n, target): the block transposed, `columns` rows of 64, zero outside."""
+    """A function (source, row stride, rows, n, target): the block transposed, `columns` rows, zero outside."""
     name = f"pack_turned_{columns}"
     if name in m.defined:
         return name
     d = shape.d
     width, one, _ = shape.kind(m.target)
-    with m.function(name, "ptr source, i64 stride, i64 rows, i64 n, ptr target", internal=True) as (f, source, stride, rows, n, target):
-        with f.range(0, BLOCK, width) as r, f.range(0, columns, width) as c:
+    with m.function(name, PACK, internal=True) as (f, source, stride, rows, n, target):
+        stage = f.array(one, width * width)
+        with f.range(0, shape.block, width) as r, f.range(0, columns, width) as c:
             whole = f.cast("zext", (r + width) <= rows, "i8") & f.cast("zext", (c + width) <= n, "i8")
-            stage = f.array(one, width * width)
             with f.when(whole.ne(0)):
                 for i in range(width):
                     f.store(lanes.load(f, d, width, f.at(source, (r + i) * stride + c, d.llvm)), stage, i * width)
@@ -133,20 +124,20 @@ def pack_turned(m: Module, shape: Shape, columns: int) -> str:
                 f.store(lanes.load(f, d, width, at, 0, inside), f.at(stage, i * width, one))
             block = f.transpose([f.load(vector(width, one), stage, i * width) for i in range(width)])
             for i, x in enumerate(block):
-                f.store(x, f.at(target, (c + i) * BLOCK + r, one))
+                f.store(x, f.at(target, (c + i) * shape.block + r, one))
     return name
 
 
 def masked_scores(
     f: Function, shape: Shape, row: Value, mask: Value, scale: Value, valid: Value, left: Value
 ) -> tuple[list[Value], list[Value]]:
-    """A row of 64 raw products as scores: scaled, with the mask's row added, -inf from lane `valid` on; and which lanes come before it.
+    """A row of a block's raw products as scores: scaled, with the mask's row added, -inf from lane `valid` on; and which lanes come before it.
     `left`: keys of the mask's row."""
     width, _, kind = shape.kind(f.module.target)
     out, inside = [], []
     ids = f.lanes(vector(width, "i32"), range(width))
-    edge = f.splat(f.cast("trunc", f.smin(f.smax(valid, 0), BLOCK), "i32"), width)
-    for h in range(0, BLOCK, width):
+    edge = f.splat(f.cast("trunc", f.smin(f.smax(valid, 0), shape.block), "i32"), width)
+    for h in range(0, shape.block, width):
         x = f.load(kind, row, h) * f.splat(scale, width)
         if shape.mask:
             x = _with_mask(f, shape, x, mask, h, left - h)

@@ -14,33 +14,33 @@ from ...runtime.ir import Function, Module, Value
 from ...runtime.pool_code import scratch
 from .. import elementary, lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
-from .blocks import BLOCK, FAR, Shape, masked_scores, pack_rows, pack_turned, padded, product
+from .blocks import BLOCK, FAR, LARGER, Shape, masked_scores, pack_rows, pack_turned, padded, product
 
 
 def emit_pack(m: Module, name: str, shape: Shape) -> None:
     """Blocks of keys: K transposed, then V, padded with zeros. A work item is a block of a head."""
     _, one, _ = shape.kind(m.target)
     turn, copy = pack_turned(m, shape, shape.head), pack_rows(m, shape, shape.value)
-    each = BLOCK * (shape.head + shape.value)
+    each = shape.block * (shape.head + shape.value)
     types = ["ptr"] * 3 + ["i64"] * 11
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         k, v, out, heads, keys, head, value, kb, kh, ks, vb, vh, vs, blocks = f.words(words, *types)
         llvm = shape.d.llvm
         with f.range(lo, hi) as item:
-            at, to = item.urem(blocks) * BLOCK, f.at(out, item * each, one)
+            at, to = item.urem(blocks) * shape.block, f.at(out, item * each, one)
             h = item.udiv(blocks)
             b, h = h.udiv(heads), h.urem(heads)
             f.call("void", turn, f.at(k, b * kb + h * kh + at * ks, llvm), ks, keys - at, head, to)
-            f.call("void", copy, f.at(v, b * vb + h * vh + at * vs, llvm), vs, keys - at, value, f.at(to, BLOCK * shape.head, one))
+            f.call("void", copy, f.at(v, b * vb + h * vh + at * vs, llvm), vs, keys - at, value, f.at(to, shape.block * shape.head, one))
 
 
 def emit_forward(m: Module, name: str, shape: Shape) -> None:
     """A work item is a block of queries of a head. Scratch: products S, output O, queries Q, row maxima, row sums by lanes."""
     width, one, kind = shape.kind(m.target)
-    product(m, "scores", shape, shape.head, 1, BLOCK, "cols")
-    product(m, "weighted", shape, BLOCK, 1, shape.value, "to")
+    product(m, "scores", shape, shape.head, 1, shape.block, "cols")
+    product(m, "weighted", shape, shape.block, 1, shape.value, "to")
     pack = pack_rows(m, shape, shape.head)
-    d, each = shape.d, BLOCK * (shape.head + shape.value)
+    d, each = shape.d, shape.block * (shape.head + shape.value)
     types = ["ptr"] * 5 + ["i64"] * 17
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
         (
@@ -49,34 +49,36 @@ def emit_forward(m: Module, name: str, shape: Shape) -> None:
         q_all, packed, mask_all, out_all, lse_all = pointers
         scale = f.load(one, f.at(words, 22, "i64"))
         s_at = scratch(f, worker)
-        o_at = f.at(s_at, BLOCK * BLOCK, one)
-        q_at = f.at(o_at, BLOCK * shape.value, one)
-        sums_at = f.at(q_at, BLOCK * shape.head, one)
-        tops_at = f.at(sums_at, BLOCK * width, one)
-        key_blocks = (S + (BLOCK - 1)).udiv(BLOCK)
+        o_at = f.at(s_at, shape.block * shape.block, one)
+        q_at = f.at(o_at, shape.block * shape.value, one)
+        sums_at = f.at(q_at, shape.block * shape.head, one)
+        tops_at = f.at(sums_at, shape.block * width, one)
+        key_blocks = (S + (shape.block - 1)).udiv(shape.block)
         with f.range(lo, hi) as item:
-            first, both = item.urem(blocks) * BLOCK, item.udiv(blocks)
+            first, both = item.urem(blocks) * shape.block, item.udiv(blocks)
             b, h = both.udiv(heads), both.urem(heads)
-            count = f.smin(L - first, BLOCK)
+            count = f.smin(L - first, shape.block)
             f.call("void", pack, f.at(q_all, b * qb + h * qh + first * ql, d.llvm), ql, count, head, q_at)
-            with f.range(0, BLOCK) as r:
+            with f.range(0, shape.block) as r:
                 f.store(f.const(one, float("-inf")), f.at(tops_at, r, one))
                 f.store(f.const(kind, 0.0), f.at(sums_at, r * width, one))
             rows = (count + 7) & -8
             stop = f.select(causal.ne(0), f.smin(S, first + count), S)
             keys_of = f.at(packed, (b * heads.udiv(ratio) + h.udiv(ratio)) * key_blocks * each, one)
-            with f.range(0, stop, BLOCK) as at:
-                keys = f.at(keys_of, at.udiv(BLOCK) * each, one)
+            with f.range(0, stop, shape.block) as at:
+                keys = f.at(keys_of, at.udiv(shape.block) * each, one)
                 shift = f.select(causal.ne(0), first - at, FAR)
-                f.call("void", "scores", q_at, keys, s_at, rows, f.i64(shape.head), shift, f.i64(0))
+                count_keys = f.smin(S - at, shape.block)
+                f.call("void", "scores", q_at, keys, s_at, rows, count_keys, f.i64(shape.head), shift, f.i64(0))
                 with f.range(0, count) as r:
-                    row = f.at(s_at, r * BLOCK, one)
+                    row = f.at(s_at, r * shape.block, one)
                     mask = f.bytes(mask_all, (b * mb + h * mh + (first + r) * ml + at) * mask_size(shape)) if shape.mask else mask_all
-                    valid = f.smin(S - at, f.select(causal.ne(0), shift + r + 1, BLOCK))
+                    valid = f.smin(S - at, f.select(causal.ne(0), shift + r + 1, shape.block))
                     s, _ = masked_scores(f, shape, row, mask, scale, valid, S - at)
                     _online(f, shape, s, row, f.at(o_at, r * shape.value, one), f.at(tops_at, r, one), f.at(sums_at, r * width, one), at)
-                values = f.at(keys, BLOCK * shape.head, one)
-                f.call("void", "weighted", s_at, values, o_at, rows, f.i64(BLOCK), shift, f.cast("zext", at.ne(0), "i64"))
+                values = f.at(keys, shape.block * shape.head, one)
+                again = f.cast("zext", at.ne(0), "i64")
+                f.call("void", "weighted", s_at, values, o_at, rows, f.i64(shape.value), (count_keys + 3) & -4, shift, again)
             _finish(
                 f,
                 shape,
@@ -146,9 +148,9 @@ def _finish(
 
 def shape_of(q: Operand, v: Operand, mask: Operand | None) -> Shape:
     target = host.target()
-    return Shape(
-        q.dtype, padded(q.shape[3], target, q.dtype), padded(v.shape[3], target, q.dtype), mask.dtype.name if mask is not None else ""
-    )
+    block = LARGER if BLOCK < max(q.shape[2], v.shape[2]) <= LARGER else BLOCK
+    head, value = (padded(x.shape[3], target, q.dtype) for x in (q, v))
+    return Shape(q.dtype, head, value, mask.dtype.name if mask is not None else "", block)
 
 
 def check(*operands: Operand | None) -> None:
@@ -163,9 +165,9 @@ def attention(q: Operand, k: Operand, v: Operand, out: Operand, mask: Operand | 
     if not B * H * L:
         return Schedule(())
     shape = shape_of(q, v, mask)
-    key_blocks, query_blocks = -(-S // BLOCK), -(-L // BLOCK)
+    key_blocks, query_blocks = -(-S // shape.block), -(-L // shape.block)
     one = q.dtype.compute.itemsize
-    each = BLOCK * (shape.head + shape.value)
+    each = shape.block * (shape.head + shape.value)
     launches = []
     if key_blocks:
         words: tuple[Word, ...] = (In(1), In(2), Work(0), Hk, S, E, Ev, *k.strides[:3], *v.strides[:3], key_blocks)
