@@ -65,7 +65,7 @@ class Function:
         self.title = name
         self.schemas = [op.schema for op in self.ops]
         self.doc = signature_text(self.ops[0], name, variant) + (self.ops[0].block.__doc__ or "")
-        self.values = any(getattr(op.block, "special", ()) for op in self.ops)
+        self.values = any(callable(how) for op in self.ops for how in getattr(op.block, "special", {}).values())
         self.entry = objects.Entry(self.handle, self._mask(), self)
 
     def _mask(self) -> int:

@@ -46,7 +46,9 @@ def fixed(block: Any, name: str, value: Any) -> bool:
     if name in getattr(block, "static", ()) or (isinstance(value, complex) and block.kind == "pointwise"):
         return True
     special = getattr(block, "special", None)
-    return special is not None and name in special and special[name](value)
+    if special is None or name not in special:
+        return False
+    return isinstance(value, int) if special[name] == "integers" else special[name](value)
 
 
 def gather(op: Op, bound: Sequence[Any]) -> Call:

@@ -116,9 +116,10 @@ class Elu(Pointwise):
     dims = "*s -> *s"
     paths = "nn.functional"
     promotion = FLOATING + "elu_cpu"
+    special = {"scale": "integers", "input_scale": "integers"}
 
     @staticmethod
-    def scalar(x: Scalar, alpha: Scalar, scale: Scalar, input_scale: Scalar) -> Scalar:
+    def scalar(x: Scalar, alpha: Scalar, scale: Any, input_scale: Any) -> Scalar:
         return where(x <= 0, s.expm1(x * input_scale) * (alpha * scale), x * scale)
 
     samples = grid(input=X, alpha=[1.0, 1.5])

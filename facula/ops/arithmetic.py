@@ -29,8 +29,9 @@ def kind_of(x: Any) -> DType:
     return x.dtype if isinstance(x, Layout) else of_number(x)
 
 
-def check_alpha(result: DType, alpha: Any) -> None:
+def check_alpha(x: Any, y: Any, alpha: Any) -> None:
     """A factor must not be of a higher category than the result."""
+    result = max((kind_of(x), kind_of(y)), key=lambda t: t.category)
     if isinstance(alpha, bool) and result is not d.bool_:
         raise refuse(RuntimeError, "Boolean alpha only supported for Boolean results.", received=f"alpha={alpha} for {result.name}")
     if isinstance(alpha, float) and result.category < 2:
@@ -40,6 +41,8 @@ def check_alpha(result: DType, alpha: Any) -> None:
 
 
 def scaled(y: Scalar, alpha: Any) -> Scalar:
+    if isinstance(alpha, Scalar):
+        return y * alpha
     return y if alpha == 1 else y & bool(alpha) if y.dtype is d.bool_ else y * alpha
 
 
@@ -48,11 +51,11 @@ class Add(Pointwise):
 
     schema = "add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor"
     dims = "*s, *s -> *s"
-    static = ("alpha",)
+    special = {"alpha": "integers"}
+    check = check_alpha
 
     @staticmethod
-    def scalar(x: Scalar, y: Scalar, alpha: Any, common: DType) -> Scalar:
-        check_alpha(common, alpha)
+    def scalar(x: Scalar, y: Scalar, alpha: Any) -> Scalar:
         return x + scaled(y, alpha)
 
     samples = grid(input=[normal(3, 5)], other=OTHERS, alpha=[1, 2])
@@ -74,6 +77,7 @@ def check_difference(x: Any, y: Any, alpha: Any = 1) -> None:
             "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` "
             "operator instead.",
         )
+    check_alpha(x, y, alpha)
 
 
 class Sub(Pointwise):
@@ -82,12 +86,11 @@ class Sub(Pointwise):
     schema = "sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1) -> Tensor"
     aliases = "subtract"
     dims = "*s, *s -> *s"
-    static = ("alpha",)
+    special = {"alpha": "integers"}
     check = check_difference
 
     @staticmethod
-    def scalar(x: Scalar, y: Scalar, alpha: Any, common: DType) -> Scalar:
-        check_alpha(common, alpha)
+    def scalar(x: Scalar, y: Scalar, alpha: Any) -> Scalar:
         return x - scaled(y, alpha)
 
     samples = grid(input=[normal(3, 5)], other=OTHERS, alpha=[1, 2])
@@ -332,11 +335,11 @@ class Addcmul(Pointwise):
     schema = "addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor"
     dims = "*s, *s, *s -> *s"
     promotion = "promote no_bool kernel=addcmul_cpu_out"
-    special = {"value": lambda v: v == 1}
+    special = {"value": "integers"}
 
     @staticmethod
     def scalar(x: Scalar, a: Scalar, b: Scalar, value: Any) -> Scalar:
-        return x + (a * b if not isinstance(value, Scalar) else value * a * b)
+        return x + (a * b if not isinstance(value, Scalar) and value == 1 else value * a * b)
 
     samples = [*grid(input=[normal(3, 5)], tensor1=[normal(3, 5), normal(5)], tensor2=[normal(3, 1)], value=[1, 2, 0.5])]
 
@@ -346,7 +349,7 @@ class Addcdiv(Pointwise):
 
     schema = "addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor"
     dims = "*s, *s, *s -> *s"
-    special = {"value": lambda v: v == 1}
+    special = {"value": "integers"}
 
     @staticmethod
     def check(x: Layout, a: Layout, b: Layout, value: Any) -> None:  # type: ignore[override]
@@ -361,7 +364,7 @@ class Addcdiv(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar, a: Scalar, b: Scalar, value: Any) -> Scalar:
-        return x + (a / b if not isinstance(value, Scalar) else value * a / b)
+        return x + (a / b if not isinstance(value, Scalar) and value == 1 else value * a / b)
 
     samples = [*grid(input=[normal(3, 5)], tensor1=[normal(3, 5), normal(5)], tensor2=[positive(3, 1)], value=[1, 2, 0.5])]
 

@@ -77,7 +77,8 @@ class Pointwise(Block, kind="pointwise", body="scalar"):
     type with PyTorch's sentence; `kernel=NAME` is the name in that sentence; `keep=a,b` are arguments that are not promoted; `rounded`:
     Python numbers are rounded to half precision beside half tensors, as wider tensors always are; `unrounded`: but not 0-dim ones. A function of the arguments may choose the words.
 
-    `static` names numbers that are part of the body as Python values; `special` maps a name to a predicate that picks such values. `check`
+    `static` names numbers that are part of the body as Python values; `special` maps a name to a predicate that picks such values, or
+    to "integers" (each of them; what is passed as float never is). `check`
     sees the arguments (layouts for tensors) once per plan and refuses; `guard` sees them before every run on integers. A `scalar` with a
     parameter `common` is told the promoted type.
     """
