@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
-from ..kernel.launch import Array
+from ..kernel.launch import Array, In, Schedule
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import Scalar, cast, input, real
 from .expression import PLANS, expanded
 from .layout import Layout, layout
+from .modes import MODE
 from .native import fields as F
-from .plan import KernelPlan, allocate
+from .plan import KernelPlan, around
 
 
 def converted(source: DType, target: DType) -> Scalar:
@@ -24,7 +26,7 @@ def converted(source: DType, target: DType) -> Scalar:
 
 
 def copy_into(target: Any, source: Any) -> None:
-    """target[...] = source; shapes broadcast; memory that overlaps is read first."""
+    """target[...] = source; shapes broadcast; memory that overlaps is read first. Counts as a write."""
     if tuple(source.shape) != tuple(target.shape):
         check_expand(source._layout, tuple(target.shape))
     if source._block == target._block and source._address == target._address and source._layout is target._layout:
@@ -37,25 +39,18 @@ def copy_into(target: Any, source: Any) -> None:
         lay = target._layout
         body = (converted(source.dtype, lay.dtype),)
         schedule = pointwise([Array(lay.dtype, lay.shape, lay.strides)], [expanded(source._layout, tuple(lay.shape))], body)
-        # operand 0 is the target: the source is input 0 of the schedule, operand 1 of the plan
-        plan = PLANS[key] = _IntoPlan(lay, schedule)
-    plan.run([target, source])
+        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], _second(schedule), 2)
+    operands = [target, source]
+    if MODE.slow:
+        around(plan, operands)
+    else:
+        plan.run(operands)
 
 
-class _IntoPlan(KernelPlan):
-    """Operand 0 is overwritten from operand 1. The version counter is the caller's business."""
-
-    __slots__ = ("target",)
-
-    def __init__(self, target: Layout, schedule: Any) -> None:
-        super().__init__("copy", [(target, 0, F.OUT_ARGUMENT, 0)], schedule, 2)
-        self.target = target
-
-    def run(self, operands: Any) -> Any:
-        from .plan import execute
-
-        execute(self.schedule, [operands[0]], [operands[1]])
-        return operands[0]
+def _second(schedule: Schedule) -> Schedule:
+    """The source is operand 1: operand 0 is the target."""
+    launches = tuple(replace(x, words=tuple(In(1, w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    return replace(schedule, launches=launches)
 
 
 def _overlap(a: Any, b: Any) -> bool:
@@ -87,10 +82,13 @@ def check_expand(source: Layout, shape: tuple[int, ...]) -> None:
 
 def fresh_copy(source: Any, strides: tuple[int, ...] | None = None, dtype: DType | None = None) -> Any:
     """The values in memory of their own: contiguous, or with these strides."""
-    lay = layout(source._layout.shape, dtype or source.dtype, strides, source._layout.device)
-    out = allocate(lay)
-    copy_into(out, source)
-    return out
+    key = (fresh_copy, source._layout, strides, dtype)
+    plan = PLANS.get(key)
+    if plan is None:
+        lay = layout(source._layout.shape, dtype or source.dtype, strides, source._layout.device)
+        schedule = pointwise([lay], [source._layout], (converted(source.dtype, lay.dtype),))
+        plan = PLANS[key] = KernelPlan("copy", [(lay, lay.nbytes, F.OUT_NEW, 0)], schedule, 1)
+    return around(plan, [source]) if MODE.slow else plan.run([source])
 
 
 __all__ = ["check_expand", "converted", "copy_into", "fresh_copy"]

@@ -205,7 +205,6 @@ def write(target: Any, source: Any) -> None:
         copy_values(target, source)
     finally:
         MODE.grad = before
-    objects.bump(target)
     target._viewed = objects.version(target)
 
 
