@@ -13,7 +13,7 @@ from ..core.tensor import NUMBERS
 from ..spec.registry import FAMILIES as OPERATORS
 from ..spec.registry import ops as _table
 
-FAMILIES = ("activation", "arithmetic", "arranging", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "creation", "exponential", "extremes", "gathering", "indexing", "joining", "losses", "masked", "movement", "normalisation", "pooling", "random", "reduction", "rounding", "scans", "scattering", "softmax", "special", "statistics", "trigonometric")  # fmt: skip
+FAMILIES = ("activation", "arithmetic", "arranging", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "creation", "embedding", "exponential", "extremes", "gathering", "indexing", "joining", "locating", "losses", "masked", "movement", "normalisation", "pooling", "random", "reduction", "rounding", "scans", "scattering", "softmax", "special", "statistics", "trigonometric", "types")  # fmt: skip
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 publish()

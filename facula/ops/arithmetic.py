@@ -397,3 +397,10 @@ def __rdiv__(self: Tensor, other: Any) -> Any:  # noqa: N807 - the reflected quo
 
 
 Tensor.__rdiv__ = __rdiv__
+
+
+def __pos__(self: Tensor) -> Any:  # noqa: N807 - Python's unary plus
+    return ops.positive(self)
+
+
+Tensor.__pos__, Tensor.__div__, Tensor.__idiv__ = __pos__, Tensor.__truediv__, Tensor.__itruediv__
