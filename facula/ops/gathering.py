@@ -1,4 +1,4 @@
-"""Reading and writing through index tensors: x[i], gather, scatter, embedding. Every index is checked before a kernel uses it."""
+"""Reading and writing through index tensors: x[i], gather, scatter. Every index is checked before a kernel uses it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
 from ..kernel.launch import In, Schedule
 from ..kernel.pointwise import pointwise
-from ..spec.block import Composite, Fused, Procedure
+from ..spec.block import Composite, Fused
 from ..spec.registry import ops
 from ..spec.samples import integer, normal, sample
 
@@ -127,6 +127,7 @@ class IndexPutCopy(Fused):
 def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int, ...], int]:
     """(int64 indices, the dims they index, where their shape goes), checked. Masks become the places where they hold."""
     row: list[Any] = []
+    _count(x, sum(t.ndim if t is not None and t.dtype in (d.bool_, d.uint8) else 1 for t in indices))
     for t in indices:
         if t is None:
             row.append(None)
@@ -142,8 +143,7 @@ def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int
             row.append(t.to(d.int64))
         else:
             raise refuse(IndexError, "tensors used as indices must be long, int, byte or bool tensors", received=f"an index of {t.dtype.name}")
-    if len(row) > x.ndim:
-        raise refuse(IndexError, f"too many indices for tensor of dimension {x.ndim}")
+    _count(x, len(row))
     dims = tuple(k for k, t in enumerate(row) if t is not None)
     used = [row[k] for k in dims]
     try:
@@ -154,6 +154,11 @@ def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int
         check(t, x.shape[k], f"index {{value}} is out of bounds for dimension {k} with size {x.shape[k]}")
     adjacent = all(b - a == 1 for a, b in zip(dims, dims[1:]))
     return used, dims, dims[0] if adjacent else 0
+
+
+def _count(x: Tensor, n: int) -> None:
+    if n > max(x.ndim, 0):
+        raise refuse(IndexError, f"too many indices for tensor of dimension {x.ndim} (got {n})")
 
 
 class Index(Composite):
@@ -301,85 +306,6 @@ class Gather(Composite):
         return got if out is None else out.copy_(got)
 
     samples = [sample(normal(3, 4), 1, integer(3, 2, low=0, high=3))]
-
-
-class Embedding(Composite):
-    """Rows of a matrix by index; `padding_idx` gets no gradient."""
-
-    schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor"
-    paths = "torch"
-
-    @staticmethod
-    def compose(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
-        if weight.ndim != 2:
-            raise refuse(RuntimeError, "'weight' must be 2-D", received=f"weight {tuple(weight.shape)}")
-        if indices.dtype not in (d.int64, d.int32):
-            raise refuse(RuntimeError, f"Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got torch.{_name(indices)}Tensor instead (while checking arguments for embedding)")
-        check(indices, weight.shape[0], "index out of range in self", False)
-        return ops.embedding_rows(weight, indices, padding_idx, scale_grad_by_freq)
-
-    samples = [sample(normal(5, 3), integer(2, 2, low=0, high=4))]
-
-
-class EmbeddingRows(Fused):
-    """weight[indices]: whole rows copied, the bandwidth of a copy."""
-
-    schema = "embedding_rows(Tensor weight, Tensor indices, int padding_idx, bool scale_grad_by_freq) -> Tensor"
-    paths = ""
-
-    @staticmethod
-    def kernel(weight: Layout, indices: Layout, padding_idx: int, scale_grad_by_freq: bool) -> Result:
-        out = layout((*indices.shape, weight.shape[1]), weight.dtype)
-        return Result((out,), kernels.take_rows(out, weight, indices))
-
-    @staticmethod
-    def gradient(g: Tensor, weight: Layout, indices: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> tuple[Any, ...]:
-        if scale_grad_by_freq:
-            counts = ops.zeros((weight.shape[0],), dtype=g.dtype)
-            flat = indices.reshape(-1)
-            counts = ops.index_add_zeros(ops.ones((flat.shape[0],), dtype=g.dtype), [flat], (weight.shape[0],), (0,), 0)
-            g = g / ops.index_get(counts, [indices], (0,), 0).unsqueeze(-1)
-        return ops.embedding_grad(g, indices, weight.shape[0], padding_idx), None
-
-
-class EmbeddingGrad(Fused):
-    """Zeros (n, columns) with each row of g added at its index, in a fixed order; rows at `padding_idx` are skipped."""
-
-    schema = "embedding_grad(Tensor grad, Tensor indices, int n, int padding_idx) -> Tensor"
-    paths = ""
-    contiguous = ("grad",)
-
-    @staticmethod
-    def kernel(g: Layout, indices: Layout, n: int, padding_idx: int) -> Result:
-        out = layout((n, g.shape[-1]), g.dtype)
-        return Result((out,), kernels.embedding_backward(out, g, indices, padding_idx if padding_idx >= 0 else None))
-
-    @staticmethod
-    def gradient(g: Tensor, indices: Tensor, padding_idx: int) -> tuple[Any, ...]:
-        if padding_idx >= 0:
-            keep = (indices != padding_idx).to(g.dtype).unsqueeze(-1)
-            return ops.index_get(g, [indices], (0,), 0) * keep, None
-        return ops.index_get(g, [indices], (0,), 0), None
-
-
-class Nonzero(Procedure):
-    """(n, ndim) int64: the index of every element that is not zero."""
-
-    schema = "nonzero(Tensor input) -> Tensor"
-
-    @staticmethod
-    def run(input: Tensor) -> Tensor:
-        x = input
-        mask = x if x.dtype is d.bool_ else x != 0
-        counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
-        execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
-        total = int(counts.select(0, counts.shape[0] - 1).item())
-        out = allocate(layout((total, x.ndim), d.int64))
-        if total and x.ndim:
-            execute(kernels.nonzero(out._layout, mask._layout), [out], [mask, counts])
-        return out
-
-    samples = [sample(normal(3, 4))]
 
 
 class MaskedSelect(Composite):

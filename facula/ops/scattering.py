@@ -305,7 +305,7 @@ def _slices(title: str, x: Tensor, dim: int, index: Tensor, source: Tensor) -> i
     if x.ndim and not source.ndim:
         raise refuse(IndexError, f"Dimension specified as {k} but tensor has no dimensions")
     n = source.shape[k] if source.ndim > k else 1
-    if [m for i, m in enumerate(x.shape) if i != k] != [m for i, m in enumerate(source.shape) if i != k]:
+    if x.ndim != source.ndim or any(n != m for i, (n, m) in enumerate(zip(x.shape, source.shape)) if i != k):
         raise refuse(
             RuntimeError,
             f"source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {list(x.shape)} source.shape = {list(source.shape)}",
@@ -470,7 +470,7 @@ class Put(Composite):
         if index.numel() != source.numel():
             raise refuse(IndexError, f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, index.numel() = {index.numel()}")
         if index.numel() and not input.numel():
-            raise refuse(IndexError, "put_(): Expected self to be non-empty when index is non-empty")
+            raise refuse(IndexError, "put_(): Tried to put elements into an empty tensor")
         flat_check(index, input.numel())
         if not index.numel():
             return input.clone()

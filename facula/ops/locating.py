@@ -1,0 +1,109 @@
+"""Where elements are: nonzero, argwhere, flat indices unravelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core.layout import layout
+from ..core.plan import allocate, execute
+from ..core.tensor import Tensor
+from ..kernel import indexing as kernels
+from ..spec.block import Composite, Procedure
+from ..spec.registry import ops
+from ..spec.samples import normal, sample, values
+
+
+class NonzeroPlaces(Procedure):
+    """(n, ndim) int64: the index of every element that is not zero, in row-major order."""
+
+    schema = "nonzero_places(Tensor input) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor) -> Tensor:
+        x = input
+        mask = x if x.dtype is d.bool_ else x != 0
+        counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
+        execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
+        total = int(counts.select(0, counts.shape[0] - 1).item())
+        out = allocate(layout((total, x.ndim), d.int64))
+        if total and x.ndim:
+            execute(kernels.nonzero(out._layout, mask._layout), [out], [mask, counts])
+        return out
+
+
+class Nonzero(Composite):
+    """The index of every element that is not zero: (n, ndim), or one tensor per dim."""
+
+    schema = "nonzero(Tensor input, *, bool as_tuple=False) -> Tensor"
+    through_binder = True
+
+    @staticmethod
+    def compose(input: Tensor, as_tuple: bool = False) -> Any:
+        if not as_tuple:
+            return ops.nonzero_places(input)
+        return ops.nonzero_places(input if input.ndim else input.reshape(1)).unbind(1)
+
+    samples = [sample(normal(3, 4)), sample(values([[0, 1], [2, 0]], "int64"))]
+
+
+class Argwhere(Composite):
+    """(n, ndim) int64: the index of every element that is not zero."""
+
+    schema = "argwhere(Tensor input) -> Tensor"
+    through_binder = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor) -> Tensor:
+        return ops.nonzero_places(input)
+
+    samples = [sample(values([[0, 1], [2, 0]], "int64"))]
+
+
+class NonzeroStatic(Composite):
+    """`nonzero` cut or filled up to `size` rows."""
+
+    schema = "nonzero_static(Tensor input, *, int size, int fill_value=-1) -> Tensor"
+    through_binder = True
+
+    @staticmethod
+    def compose(input: Tensor, size: int, fill_value: int = -1) -> Tensor:
+        if size < 0:
+            raise refuse(RuntimeError, "nonzero_static: 'size' must be an non-negative integer", received=f"size={size}")
+        got = ops.nonzero_places(input)
+        n = got.shape[0]
+        if n >= size:
+            return got.narrow(0, 0, size).clone()
+        return ops.cat([got, ops.full((size - n, input.ndim), fill_value, dtype=d.int64)])
+
+    samples = [sample(values([[0, 1], [2, 0]], "int64"), size=3)]
+
+
+class UnravelIndex(Composite):
+    """Flat indices as one tensor of indices per dim of `shape`."""
+
+    schema = "unravel_index(Tensor indices, any shape) -> Tensor[]"
+    paths = "torch"
+    through_binder = True
+    out = False
+
+    @staticmethod
+    def compose(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+        if indices.dtype.is_floating_point or indices.dtype.is_complex or indices.dtype is d.bool_:
+            raise refuse(TypeError, f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        if not hasattr(shape, "__index__") and not all(hasattr(n, "__index__") for n in shape):  # type: ignore[union-attr]
+            raise refuse(TypeError, f"expected 'shape' sequence to only contain ints, but got {shape}")
+        sizes = (shape.__index__(),) if hasattr(shape, "__index__") else tuple(n.__index__() for n in shape)  # type: ignore[union-attr]
+        if any(n < 0 for n in sizes):
+            raise refuse(ValueError, f"'shape' cannot have negative values, but got {tuple(sizes)}")
+        out, rest = [], indices
+        for n in reversed(sizes):
+            out.append(rest % n)
+            rest = ops.div(rest, n, rounding_mode="floor")
+        return tuple(reversed(out))
+
+    samples = [sample(values([3, 7], "int64"), (2, 4))]
