@@ -200,7 +200,7 @@ def product(b: Builder, p: Problem, grid: Grid, outputs: int, channels: int, x: 
     b.notes.append(f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {t.read or 'any'}, {t.images} image(s) together")
 
 
-def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Word, output_stride: int, channel_stride: int) -> None:
+def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Word, output_stride: int) -> None:
     """Gradient of the weight: partial sums over blocks of images, then their sum."""
     shape = shape_for(p.element, b.target)
     size = p.taps * p.channels * p.outputs * shape.size * p.groups  # of a partial sum, bytes
@@ -237,17 +237,17 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
     form = wg.Form(p.element, rows, t.read, t.read_pieces, t.write, t.write_pieces, deep)
     nbytes = shape.size * p.images * p.groups * (p.channels * math.prod(p.source) + p.outputs * grid.count)
     b.launch(Kernel(wg.emit_weight_gradient, (form,)), wg.WORDS, words, items * unit_blocks, 1, nbytes, p.flops)
-    _sum(b, p, shape, part, blocks, gw, output_stride, channel_stride)
+    _sum(b, p, shape, part, blocks, gw, output_stride)
     b.notes.append(f"weight gradient over {blocks} block(s) of images, {rows} x {shape.width} tile")
 
 
-def _sum(b: Builder, p: Problem, shape: Shape, part: Word, blocks: int, gw: Word, output_stride: int, channel_stride: int) -> None:
+def _sum(b: Builder, p: Problem, shape: Shape, part: Word, blocks: int, gw: Word, output_stride: int) -> None:
     """Partial sums to the weight's gradient."""
     size = p.taps * p.channels * p.outputs * p.groups
-    vectors, parts = whole(p.outputs, shape.lanes), whole(p.channels, wg.CHANNELS)
+    vectors, parts = whole(p.outputs, shape.lanes), whole(p.channels * p.taps, wg.ROW_PART)
     words: dict[str, Word] = {
         "to": gw, "part": part, "blocks": blocks, "block_stride": size, "outputs": p.outputs, "channels": p.channels,
-        "tap_count": p.taps, "output_vectors": vectors, "channel_parts": parts, "output_stride": output_stride, "channel_stride": channel_stride,
+        "tap_count": p.taps, "output_vectors": vectors, "row_parts": parts, "output_stride": output_stride,
     }  # fmt: skip
     b.launch(Kernel(wg.emit_sum, (p.element,)), wg.SUM_WORDS, words, p.groups * vectors * parts, 1, size * shape.size * (blocks + 1))
 
@@ -358,7 +358,7 @@ def _side(b: Builder, side: str, t: Table, plane: Three) -> dict[str, Word]:
     return {f"{side}_{name}": value for name, value in zip(wino_gradient.SIDE, values)}
 
 
-def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output_stride: int, channel_stride: int) -> None:
+def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output_stride: int) -> None:
     """Gradient of a 3 x 3 weight at stride 1."""
     shape, most = shape_for(p.element, b.target), wino_gradient.BLOCK
     tiles = (1, -(-p.result[1] // 2), -(-p.result[2] // 2))
@@ -388,5 +388,5 @@ def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output
     nbytes = shape.size * p.images * (p.channels * math.prod(p.source) + p.outputs * math.prod(p.result))
     flops = 32 * p.images * p.outputs * p.channels * math.prod(tiles)
     b.launch(kernel, wino_gradient.WORDS, words, blocks * channel_blocks * output_blocks, 1, nbytes, flops)
-    _sum(b, p, shape, part, blocks, gw, output_stride, channel_stride)
+    _sum(b, p, shape, part, blocks, gw, output_stride)
     b.notes.append(f"weight gradient by minimal filtering F(3x3, 2x2) over {blocks} block(s) of images")

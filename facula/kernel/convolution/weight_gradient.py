@@ -121,31 +121,37 @@ def _emit_rows(m: Module, shape: Shape, form: Form) -> None:
 
 SUM_WORDS = {
     "to": "ptr", "part": "ptr", "blocks": "i64", "block_stride": "i64", "outputs": "i64", "channels": "i64", "tap_count": "i64",
-    "output_vectors": "i64", "channel_parts": "i64", "output_stride": "i64", "channel_stride": "i64",
+    "output_vectors": "i64", "row_parts": "i64", "output_stride": "i64",
 }  # fmt: skip
-CHANNELS = 32  # of an item of the sum
+ROW_PART = 256  # elements of a row of the weight in an item of the sum
 
 
 def emit_sum(m: Module, name: str, element: str) -> None:
-    """part[block][group][tap][channel][output] -> weight[group][output][channel][tap], blocks added in order. Items: groups x vectors of outputs
-    x parts of the channels."""
+    """part[block][group][tap][channel][output] -> weight[group][output][channel][tap], blocks added in order; squares of lanes x lanes are
+    transposed in registers. Items: groups x vectors of outputs x parts of a row (channel, tap)."""
     shape = shape_for(element, m.target)
+    lanes = shape.lanes
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
         w = Names(f, words, SUM_WORDS)
-        line = f.array(element, shape.lanes)
+        square = f.array(element, lanes * lanes)
+        length = w.channels * w.tap_count
         with f.range(lo, hi) as item:
-            c0, rest = item.urem(w.channel_parts) * CHANNELS, item.udiv(w.channel_parts)
-            o, group = rest.urem(w.output_vectors) * shape.lanes, rest.udiv(w.output_vectors)
-            mask, count = f.mask(shape.lanes, w.outputs - o), f.smin(w.outputs - o, shape.lanes)
+            r0, rest = item.urem(w.row_parts) * ROW_PART, item.udiv(w.row_parts)
+            o, group = rest.urem(w.output_vectors) * lanes, rest.udiv(w.output_vectors)
+            mask, count = f.mask(lanes, w.outputs - o), f.smin(w.outputs - o, lanes)
             to = f.at(w.to, (group * w.outputs + o) * w.output_stride, element)
-            part = f.at(w.part, group * w.tap_count * w.channels * w.outputs + o, element)
-            with f.range(c0, f.smin(w.channels, c0 + CHANNELS)) as c, f.range(0, w.tap_count) as t:
-                at = f.at(part, (t * w.channels + c) * w.outputs, element)
-                total = f.var(shape.vec, f.load(shape.vec, at, 0, mask))
-                with f.range(1, w.blocks) as i:
-                    total.v = total.v + f.load(shape.vec, f.at(at, i * w.block_stride, element), 0, mask)
-                f.store(total.v, line)
-                place = f.at(to, c * w.channel_stride + t, element)
+            part = f.at(w.part, group * length * w.outputs + o, element)
+            with f.range(r0, f.smin(length, r0 + ROW_PART), lanes) as r:
+                columns = f.smin(length - r, lanes)
+                with f.range(0, columns) as i:
+                    c = (r + i).udiv(w.tap_count)
+                    at = f.at(part, ((r + i - c * w.tap_count) * w.channels + c) * w.outputs, element)
+                    total = f.var(shape.vec, f.load(shape.vec, at, 0, mask))
+                    with f.range(1, w.blocks) as b:
+                        total.v = total.v + f.load(shape.vec, f.at(at, b * w.block_stride, element), 0, mask)
+                    f.store(total.v, square, i * lanes)
+                for i, row in enumerate(f.transpose([f.load(shape.vec, square, i * lanes) for i in range(lanes)])):
+                    f.store(row, square, i * lanes)
+                kept = f.mask(lanes, columns)
                 with f.range(0, count) as j:
-                    f.store(f.load(element, line, j), f.at(place, j * w.output_stride, element))
-
+                    f.store(f.load(shape.vec, square, j * lanes), f.at(to, j * w.output_stride + r, element), 0, kept)
