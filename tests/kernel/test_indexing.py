@@ -23,6 +23,7 @@ from facula.kernel.indexing import (
     interpret_index_get,
     interpret_index_put,
     interpret_scatter,
+    masked_scatter,
     masked_select,
     nonzero,
     scatter,
@@ -169,6 +170,11 @@ def test_masks(target: Target, shape: tuple[int, ...], kind: str) -> None:
         out = np.zeros(counts[-1])
         run(masked_select(operand(out), operand(source), operand(view)), [out], [source, view, counts])
         assert np.array_equal(out, source[mask != 0])
+        into, want = source.copy(), source.copy()
+        want[mask != 0] = np.arange(counts[-1])
+        given = np.arange(counts[-1], dtype=np.float64)
+        run(masked_scatter(operand(into), operand(given), operand(view)), [into], [given, view, counts])
+        assert np.array_equal(into, want)
         places = np.zeros((counts[-1], len(shape)), np.int64)
         run(nonzero(operand(places), operand(view)), [places], [view, counts])
         assert np.array_equal(places, np.argwhere(mask) if shape else places)

@@ -28,7 +28,7 @@ from facula.base.dtypes import (
 from facula.base.target import X86_64_V3, X86_64_V4, Target
 from facula.kernel.compiler import run
 from facula.kernel.launch import Array, Schedule
-from facula.kernel.pointwise import copy, fill, interpret_pointwise, pointwise
+from facula.kernel.pointwise import copy, fill, flip, interpret_pointwise, pointwise
 from facula.kernel.scalar import Scalar, cast, exp, index, input, number
 from facula.runtime import host, pool
 
@@ -202,6 +202,16 @@ def test_copy_and_fill(target: Target, d: dtype) -> None:
     assert (out == np.ones((), d.numpy)).all()
     run(fill(operand(out)), [out], [], (0,))
     assert not out.any()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (1000,), (3, 40, 50), (0, 3)], ids=str)
+def test_flip(target: Target, shape: tuple[int, ...]) -> None:
+    for d in (int8, float32, complex128):
+        x = values(shape, d)
+        for dims in ((), *((k,) for k in range(len(shape))), tuple(range(len(shape)))):
+            out = np.empty(shape, d.numpy)
+            run(flip(operand(out), operand(x), dims), [out], [x])
+            assert np.array_equal(out, np.flip(x, dims))
 
 
 def test_operands_of_different_shapes_are_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .check import check_indices
-from .mask import chunks, count_true, masked_select, nonzero
+from .mask import chunks, count_true, masked_scatter, masked_select, nonzero
 from .put import embedding_backward, index_put, interpret_index_put, interpret_scatter, scatter
 from .take import gather, index_get, index_select, interpret_gather, interpret_index_get, take_rows
 
@@ -20,6 +20,7 @@ __all__ = [
     "interpret_index_get",
     "interpret_index_put",
     "interpret_scatter",
+    "masked_scatter",
     "masked_select",
     "nonzero",
     "scatter",

@@ -47,6 +47,29 @@ def masked_select(out: Operand, source: Operand, mask: Operand) -> Schedule:
     return _write(source, mask, "select", 1)
 
 
+def masked_scatter(out: Operand, source: Operand, mask: Operand) -> Schedule:
+    """Elements of `out` where `mask` holds = those of `source` (1-dim, contiguous, at least as many as hits), in order. Inputs: source, mask,
+    counts; out and mask have one shape, the rest of `out` stays."""
+    if 0 in mask.shape or 0 in source.shape:
+        return Schedule(())
+    loops = _loops([mask, out])
+    size = source.dtype.itemsize
+    words: list[Word] = [
+        Out(0),
+        In(1),
+        In(0),
+        In(2),
+        *loops.shape,
+        *loops.strides[0],
+        *loops.strides[1],
+        loops.elements,
+        source.shape[0] - 1,
+    ]
+    n = chunks(mask) - 1
+    kernel = Kernel(emit_scatter, (mask.dtype.name, size, loops.rank))
+    return Schedule((Launch(kernel, tuple(words), n, RUN, loops.elements * (2 * size + 1), loops.elements),), notes=("masked scatter",))
+
+
 def nonzero(out: Operand, mask: Operand) -> Schedule:
     """out (total, rank), int64, contiguous: the index of every hit. Inputs: mask, counts."""
     shape = tuple(mask.shape)
@@ -180,6 +203,29 @@ def emit_write(module: Module, name: str, form: str, dtype: str, size: int, rank
                 at.v = at.v + found.v
 
             walk.run(chunk, PART, visit)
+
+
+def emit_scatter(module: Module, name: str, dtype: str, size: int, rank: int) -> None:
+    """Words: out, mask, source, counts, loop sizes, strides of the mask and out, elements, the source's last place. Item: a chunk."""
+    with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
+        out, mask, source, counts = f.words(words, "ptr", "ptr", "ptr", "ptr")
+        sizes = f.words(words, *["i64"] * rank, start=4)
+        mask_steps = [s * DTYPES[dtype].itemsize for s in f.words(words, *["i64"] * rank, start=4 + rank)]
+        out_steps = [s * size for s in f.words(words, *["i64"] * rank, start=4 + 2 * rank)]
+        total, last = f.words(words, "i64", "i64", start=4 + 3 * rank)
+        walk = _Walk(f, sizes, [mask_steps, out_steps], ["mask", "out"], [mask, out], total)
+        with f.range(lo, hi) as chunk:
+            at = f.var("i64", f.load("i64", counts, chunk))
+
+            def visit(here: list[Value], step: list[Value], n: Value) -> None:
+                with f.range(0, n) as i:
+                    to = f.bytes(here[1], i * step[1])
+                    hit = _holds(f, dtype, f.bytes(here[0], i * step[0]))
+                    new = f.load(_bits(size), f.bytes(source, f.smin(at.v, last) * size))
+                    f.store(f.select(hit.ne(0), new, f.load(_bits(size), to)), to)
+                    at.v = at.v + hit
+
+            walk.run(chunk, CHUNK, visit)
 
 
 def _unravel(f: Function, linear: Value, shape: list[Value], out: Value) -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .nest import copy, fill, interpret_pointwise, pointwise
+from .nest import copy, fill, flip, interpret_pointwise, pointwise
 
-__all__ = ["copy", "fill", "interpret_pointwise", "pointwise"]
+__all__ = ["copy", "fill", "flip", "interpret_pointwise", "pointwise"]

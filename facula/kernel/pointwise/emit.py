@@ -83,7 +83,7 @@ class Row:
             return f.splat(pointers[k] + at * steps[k], n) + lanes * f.splat(steps[k], n)
         kind = "contiguous" if kind == TURNED else kind
         here = self._at(port, pointers[k], steps[k], at)
-        stride = steps[k].udiv(d.itemsize) if kind == STRIDED else None
+        stride = steps[k] // d.itemsize if kind == STRIDED else None
         raw = load(f, d, n, here, kind, stride) if left is None else load_part(f, d, n, here, kind, left, stride)
         return widened(f, raw, d)
 
@@ -108,7 +108,7 @@ class Row:
             for o, value in enumerate(row):
                 d, kind = DTYPES[self.outs[o][0]], self.outs[o][1]
                 here = self._at(self.outs[o], pointers[o], steps[o], a)
-                store(self.f, d, value, here, kind, steps[o].udiv(d.itemsize) if kind == STRIDED else None, self.stream)
+                store(self.f, d, value, here, kind, steps[o] // d.itemsize if kind == STRIDED else None, self.stream)
 
     def _part(self, fixed: dict[int, Any], pointers: list[Value], steps: list[Value], i: Value, left: Value) -> None:
         used = used_inputs(self.body)
@@ -116,7 +116,7 @@ class Row:
         for o, value in enumerate(self._results(fixed, loaded)):
             d, kind = DTYPES[self.outs[o][0]], self.outs[o][1]
             here = self._at(self.outs[o], pointers[o], steps[o], i)
-            store_part(self.f, d, value, self.lanes, here, kind, left, steps[o].udiv(d.itemsize) if kind == STRIDED else None)
+            store_part(self.f, d, value, self.lanes, here, kind, left, steps[o] // d.itemsize if kind == STRIDED else None)
 
 
 class Odometer:

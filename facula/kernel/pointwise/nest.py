@@ -6,6 +6,7 @@ Limit: bytes of all operands at the bandwidth of a copy; for heavy bodies their 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 STREAM_BYTES = 24 << 20  # traffic beyond which outputs pass the caches by: they would not be found there anyway
 LONG_ROW = 32768  # rows longer than this are cut into blocks, so that few long rows still feed all threads
+WORD = (1 << 64) - 1  # words are unsigned; a negative stride wraps
 SHORT = 8  # dims shorter than this are not worth a transposing tile
 
 
@@ -50,7 +52,13 @@ def pointwise(
     traffic = sum(_bytes(o) for o in (*outputs, *inputs))
     if traffic > STREAM_BYTES and not in_place and _streams(ports[: len(outputs)], geometry):
         form += " stream"
-    head: list[Word] = [*words, *([0] if has_index else []), *geometry.shape, *(s for steps in geometry.strides for s in steps), block]
+    head: list[Word] = [
+        *words,
+        *([0] if has_index else []),
+        *geometry.shape,
+        *(s & WORD for steps in geometry.strides for s in steps),
+        block,
+    ]
     kernel = Kernel(emit_pointwise, (text(roots), ports[: len(outputs)], ports[len(outputs) :], kinds, geometry.rank, form))
     launch = Launch(kernel, (*head, *number_words(kinds)), total, grain, traffic, int(prod(shape) * max(1.0, weight(roots))))
     return Schedule((launch,), notes=(f"pointwise {form} rank {geometry.rank}: {', '.join(f'{d} {k}' for d, k in ports)}",))
@@ -59,6 +67,19 @@ def pointwise(
 def copy(out: Operand, source: Operand) -> Schedule:
     """out = source, converted: also transposition, contiguous(), a change of memory format."""
     return pointwise([out], [source], [cast(input(0, source.dtype), out.dtype)])
+
+
+def flip(out: Operand, source: Operand, dims: Sequence[int]) -> Schedule:
+    """out = source with the order of the indices of `dims` turned round: read from the last element back."""
+    gone = {d % len(source.shape) for d in dims} if source.shape else set()
+    back = tuple(-s if d in gone else s for d, s in enumerate(source.strides))
+    last = sum((n - 1) * s for d, (n, s) in enumerate(zip(source.shape, source.strides)) if d in gone) * source.dtype.itemsize
+    schedule = copy(out, Array(source.dtype, tuple(source.shape), back))
+
+    def moved(word: Word) -> Word:
+        return In(word.index, last) if isinstance(word, In) else word
+
+    return replace(schedule, launches=tuple(replace(x, words=tuple(map(moved, x.words))) for x in schedule.launches))
 
 
 def fill(out: Operand, value: int | float | complex | None = None) -> Schedule:
