@@ -46,7 +46,7 @@ def forward(
         depthwise(b, p, "forward", xs, ys, weights.at, weights.output, given)
     elif not (filtered(p, p.outputs, p.channels) and winograd(b, p, False, xs, ys, weights, given)):
         grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
-        product(b, p, grid, p.outputs, p.channels, xs, ys, weights, given)
+        product(b, p, [grid], p.outputs, p.channels, xs, ys, weights, given)
     return _finish(b, ys, out)
 
 
@@ -65,8 +65,8 @@ def backward_input(
         return _finish(b, xs, gx)
     if filtered(p, p.channels, p.outputs) and winograd(b, p, True, gs, xs, weights, given):
         return _finish(b, xs, gx)
-    for grid in backward_grids(p.result, p.kernel, p.stride, p.padding, p.dilation, p.source):
-        product(b, p, grid, p.channels, p.outputs, gs, xs, weights, given)
+    grids = backward_grids(p.result, p.kernel, p.stride, p.padding, p.dilation, p.source)
+    product(b, p, grids, p.channels, p.outputs, gs, xs, weights, given)
     return _finish(b, xs, gx)
 
 

@@ -160,44 +160,56 @@ def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights
     return to
 
 
-def product(b: Builder, p: Problem, grid: Grid, outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:
-    """One matrix product over the pixels of a grid."""
+def product(b: Builder, p: Problem, grids: list[Grid], outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:
+    """Matrix products over the pixels of grids, one launch: grids that interleave in the result are done together, while it is in the cache."""
     if sum(p.kernel) > MASKS:
         raise NotImplementedError(f"convolution kernels with {p.kernel} taps")
     shape = shape_for(p.element, b.target)
-    if not grid.count or not outputs or not p.images:
+    grids = sorted((grid for grid in grids if grid.count), key=lambda grid: -grid.count)
+    if not grids or not outputs or not p.images:
         return
-    t: Table = table(grid, shape.lanes, shape.width, p.images, x.image, y.image)
     rows = height(outputs, shape.rows)
-    at = panels(b, p, outputs, channels, weights, t.order, rows, shape)
-    direct = grid.contiguous and t.images == 1
-    image_groups = whole(p.images, t.images)
-    total = t.images * grid.count
+    images = table(grids[0], shape.lanes, shape.width, p.images, x.image, y.image).images
+    tables = [table(grid, shape.lanes, shape.width, images, x.image, y.image) for grid in grids]
+    direct = len(grids) == 1 and grids[0].contiguous and images == 1
+    total = images * grids[0].count
     columns = min(COLUMNS // shape.width * shape.width, whole(total, shape.width) * shape.width)
     blocks = whole(total, columns)
     columns = whole(whole(total, blocks), shape.width) * shape.width
-    count = whole(outputs, rows)
-    items = image_groups * p.groups * blocks
+    count, items = whole(outputs, rows), whole(p.images, images) * p.groups * blocks
     output_blocks = min(count, max(1, whole(ITEMS, items) if items < ITEMS else 1))
     if not direct:
-        output_blocks = max(output_blocks, -(-outputs * shape.width * shape.size // BUFFER))
+        output_blocks = max(output_blocks, whole(outputs * shape.width * shape.size, BUFFER))
     output_block = whole(count, output_blocks) * rows
     output_blocks = whole(outputs, output_block)
-    channel_block, tap_block = depth_blocks(channels, len(t.order))
-    words: dict[str, Word] = {
-        "x": x.at, "panels": at, "y": y.at, "bias": 0 if bias is None else bias, "entries": b.constant(t.entries), "taps": b.constant(t.taps),
-        "shifts": b.constant(t.shifts), "w_shifts": t.shift_counts[0], "h_shifts": t.shift_counts[1], "d_shifts": t.shift_counts[2],
-        "channels": channels, "outputs": outputs, "groups": p.groups, "tap_count": len(t.order), "images": p.images,
-        "together": t.images, "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane,
-        "depth": grid.source[0], "height": grid.source[1], "width": grid.source[2], "pixels": grid.count, "period": t.period,
-        "source_step": t.source_step, "row_step": t.row_step, "result_step": t.result_step, "columns": columns, "column_blocks": blocks,
-        "output_block": output_block, "output_blocks": output_blocks, "channel_block": channel_block, "tap_block": tap_block,
+    shared: dict[str, Word] = {
+        "x": x.at, "y": y.at, "bias": 0 if bias is None else bias, "channels": channels, "outputs": outputs, "groups": p.groups,
+        "images": p.images, "together": images, "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane,
+        "columns": columns, "column_blocks": blocks, "output_block": output_block, "output_blocks": output_blocks,
     }  # fmt: skip
-    form = Form(p.element, rows, t.read, t.read_pieces, -1 if direct else t.write, grid.source[0] > 1 or p.kernel[0] > 1, bias is not None)
-    flops = 2 * p.images * p.groups * outputs * channels * grid.count * len(t.order)
-    nbytes = shape.size * p.images * p.groups * (channels * math.prod(grid.source) + outputs * grid.count)
-    b.launch(Kernel(emit_product, (form,)), WORDS, words, items * output_blocks, 1, nbytes, flops)
-    b.notes.append(f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {t.read or 'any'}, {t.images} image(s) together")
+    words: dict[str, Word] = {"grids": len(grids)}
+    for i, (grid, t) in enumerate(zip(grids, tables)):
+        mine = shared | _grid_words(b, grid, t, channels) | {"panels": panels(b, p, outputs, channels, weights, t.order, rows, shape)}
+        words.update({f"{name} {i}": mine[name] for name in WORDS})
+    read, write = (min(paces) for paces in zip(*((t.read, t.write) for t in tables)))
+    deep = grids[0].source[0] > 1 or p.kernel[0] > 1
+    form = Form(p.element, rows, read, max(t.read_pieces for t in tables), -1 if direct else write, deep, bias is not None)
+    flops = sum(2 * p.images * p.groups * outputs * channels * grid.count * len(grid.taps) for grid in grids)
+    nbytes = shape.size * p.images * p.groups * (channels * math.prod(grids[0].source) + outputs * sum(grid.count for grid in grids))
+    b.launch(Kernel(emit_product, (form,)), dict.fromkeys(words, ""), words, items * output_blocks * len(grids), len(grids), nbytes, flops)
+    b.notes.append(f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {read or 'any'}, {images} image(s) together, {len(grids)} grid(s)")
+
+
+def _grid_words(b: Builder, grid: Grid, t: Table, channels: int) -> dict[str, Word]:
+    """The words that differ between grids of one product."""
+    channel_block, tap_block = depth_blocks(channels, len(t.order))
+    return {
+        "entries": b.constant(t.entries), "taps": b.constant(t.taps), "shifts": b.constant(t.shifts),
+        "w_shifts": t.shift_counts[0], "h_shifts": t.shift_counts[1], "d_shifts": t.shift_counts[2], "tap_count": len(t.order),
+        "depth": grid.source[0], "height": grid.source[1], "width": grid.source[2], "pixels": grid.count, "period": t.period,
+        "source_step": t.source_step, "row_step": t.row_step, "result_step": t.result_step,
+        "channel_block": channel_block, "tap_block": tap_block,
+    }  # fmt: skip
 
 
 def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Word, output_stride: int) -> None:

@@ -55,17 +55,19 @@ class Names:
 
 
 def emit_product(m: Module, name: str, form: Form) -> None:
-    """Items: image groups x channel groups x blocks of pixels x blocks of outputs."""
+    """Items: image groups x channel groups x blocks of pixels x blocks of outputs x grids. Word 0 counts the grids; each has words of its own."""
     shape = shape_for(form.element, m.target)
     tile = emit_tile(m, shape, form.rows, form.rows, 1, form.bias)
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
-        w = Names(f, words, WORDS)
+        grids = f.load("i64", words)
         panel = scratch(f, worker)
         masks = f.at(panel, DEPTH * shape.width, form.element)
         buffer = f.bytes(masks, MASKS * 4 * shape.vectors)
         with f.range(lo, hi) as item:
-            rest = item.udiv(w.output_blocks)
-            first = (item - rest * w.output_blocks) * w.output_block
+            w = Names(f, f.at(words, item.urem(grids) * len(WORDS) + 1, "i64"), WORDS)
+            place = item.udiv(grids)
+            rest = place.udiv(w.output_blocks)
+            first = (place - rest * w.output_blocks) * w.output_block
             last = f.smin(w.outputs, first + w.output_block)
             block, rest = rest.urem(w.column_blocks), rest.udiv(w.column_blocks)
             group, image = rest.urem(w.groups), rest.udiv(w.groups) * w.together
