@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from .. import ops
+from ..base.dtypes import bfloat16
 from ..base.errors import refuse
 from ..core import Tensor
 from .optimizer import Group, Optimizer, ParamsT, State, counter, number, require
+
+# distance from 1 to the next number, by (bytes, is bfloat16): float16, bfloat16, float32, float64
+EPSILON = {(2, False): 2.0**-10, (2, True): 2.0**-7, (4, False): 2.0**-23, (8, False): 2.0**-52}
 
 
 class Adafactor(Optimizer):
@@ -57,7 +61,7 @@ class Adafactor(Optimizer):
         for p, grad, state in zip(params, grads, states):
             if group["maximize"]:
                 grad = -grad
-            floor = ops.finfo(p.dtype).eps if eps1 is None else eps1
+            floor = EPSILON[p.element_size(), p.dtype == bfloat16] if eps1 is None else eps1
             state["step"] += 1
             step = state["step"].item()
             forget = step ** group["beta2_decay"]  # 1 - beta2 of this step
