@@ -83,7 +83,9 @@ def _div(a: Pair, b: Pair) -> Pair:
     scale = fn.maximum(fn.fabs(b[0]), fn.fabs(b[1]))
     c, d = b[0] / scale, b[1] / scale
     whole = b[0] * c + b[1] * d
-    return (a[0] * c + a[1] * d) / whole, (a[1] * c - a[0] * d) / whole
+    re, im = (a[0] * c + a[1] * d) / whole, (a[1] * c - a[0] * d) / whole
+    none, endless = scale == 0, fn.isinf(scale) & fn.isfinite(a[0]) & fn.isfinite(a[1])
+    return fn.where(none, a[0] / b[0], fn.where(endless, 0, re)), fn.where(none, a[1] / b[0], fn.where(endless, 0, im))
 
 
 def _sign(z: Pair) -> Pair:
@@ -147,7 +149,9 @@ def _sqrt(z: Pair) -> Pair:
 
 
 def _sinh(z: Pair) -> Pair:
-    return fn.sinh(z[0]) * fn.cos(z[1]), fn.where(z[1] == 0, z[1], fn.cosh(z[0]) * fn.sin(z[1]))
+    wave = fn.cosh(z[0]) * fn.sin(z[1])
+    still = (z[0] == 0) & ~fn.isfinite(z[1])
+    return fn.where(still, z[0], fn.sinh(z[0]) * fn.cos(z[1])), fn.where(z[1] == 0, z[1], wave)
 
 
 def _cosh(z: Pair) -> Pair:
@@ -175,25 +179,41 @@ def _one_plus(z: Pair) -> Pair:
     return 1 + z[0], z[1]
 
 
+def _endless(z: Pair) -> Scalar:
+    """Whether a number is infinitely large: there the formulas meet inf - inf, and only the direction counts."""
+    return fn.isinf(z[0]) | fn.isinf(z[1])
+
+
+def _choose(condition: Scalar, a: Pair, b: Pair) -> Pair:
+    return fn.where(condition, a[0], b[0]), fn.where(condition, a[1], b[1])
+
+
 def _asin(z: Pair) -> Pair:
     p, q = _sqrt(_one_minus(z)), _sqrt(_one_plus(z))
-    return fn.atan2(z[0], p[0] * q[0] - p[1] * q[1]), fn.asinh(p[0] * q[1] - p[1] * q[0])
+    out = fn.atan2(z[0], p[0] * q[0] - p[1] * q[1]), fn.asinh(p[0] * q[1] - p[1] * q[0])
+    far = fn.copysign(fn.atan2(fn.fabs(z[0]), fn.fabs(z[1])), z[0]), fn.copysign(const(math.inf, float64), z[1])
+    return _choose(_endless(z), far, out)
 
 
 def _acos(z: Pair) -> Pair:
     p, q = _sqrt(_one_minus(z)), _sqrt(_one_plus(z))
-    return fn.atan2(p[0], q[0]) * 2, fn.asinh(q[0] * p[1] - q[1] * p[0])
+    out = fn.atan2(p[0], q[0]) * 2, fn.asinh(q[0] * p[1] - q[1] * p[0])
+    far = fn.atan2(fn.fabs(z[1]), z[0]), -fn.copysign(const(math.inf, float64), z[1])
+    return _choose(_endless(z), far, out)
 
 
 def _acosh(z: Pair) -> Pair:
     p, q = _sqrt((z[0] - 1, z[1])), _sqrt((z[0] + 1, z[1]))
-    return fn.asinh(p[0] * q[0] + p[1] * q[1]), fn.atan2(p[1], q[0]) * 2
+    out = fn.asinh(p[0] * q[0] + p[1] * q[1]), fn.atan2(p[1], q[0]) * 2
+    return _choose(_endless(z), (const(math.inf, float64), fn.atan2(z[1], z[0])), out)
 
 
 def _atanh(z: Pair) -> Pair:
     x, y = z
     re = fn.log1p(x * 4 / ((1 - x) * (1 - x) + y * y)) * 0.25
-    return re, fn.atan2(y * 2, (1 - x) * (1 + x) - y * y) * 0.5
+    out = re, fn.atan2(y * 2, (1 - x) * (1 + x) - y * y) * 0.5
+    far = fn.copysign(const(0, float64), x), fn.copysign(const(math.pi / 2, float64), y)
+    return _choose(_endless(z), far, out)
 
 
 def _pow(z: Pair, w: Pair) -> Pair:

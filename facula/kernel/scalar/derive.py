@@ -261,7 +261,9 @@ def _div(n: Scalar, g: Scalar) -> Cotangents:
 @_rule("pow")
 def _pow(n: Scalar, g: Scalar) -> Cotangents:
     x, e = n.args
-    base = None if is_const(e, 0) else _times(g, e * fn.pow(x, e - 1)) if e.op == "const" else _only(e != 0, _times(g, e * fn.pow(x, e - 1)))
+    base = (
+        None if is_const(e, 0) else _times(g, e * fn.pow(x, e - 1)) if e.op == "const" else _only(e != 0, _times(g, e * fn.pow(x, e - 1)))
+    )
     nothing = (x == 0) & (fn.real(e) >= 0)
     return base, None if e.op == "const" else _only(~nothing, _times(g, n * fn.log(x)))
 

@@ -10,7 +10,7 @@ from ...runtime.ir import Function, Value, count, like, vector
 from .. import vector_math
 from .complex import split
 from .memory import from_memory, to_memory
-from .node import Scalar, order
+from .node import Scalar
 from .simplify import simplify
 
 Result = Value | tuple[Value, Value]
@@ -23,7 +23,9 @@ def llvm_type(d: dtype) -> str:
     return _LLVM.get(d.real.name) or f"i{8 * d.itemsize}"
 
 
-def emit(exprs: Sequence[Scalar], f: Function, inputs: Sequence[Result], numbers: Sequence[Result] = (), index: Value | None = None) -> list[Result]:
+def emit(
+    exprs: Sequence[Scalar], f: Function, inputs: Sequence[Result], numbers: Sequence[Result] = (), index: Value | None = None
+) -> list[Result]:
     """The values of the expressions. `inputs` are vectors (or all scalars) of the compute types, `numbers` scalars or vectors, `index` the
     int64 index of each lane's element; complex ones are (real, imaginary). A result that depends on no lane comes out as a scalar."""
     parts = split(exprs)
@@ -168,7 +170,9 @@ def _abs(f: Function, n: Scalar, a: Value) -> Value:
 def _sign(f: Function, n: Scalar, a: Value) -> Value:
     one, zero = f.const(a.type, 1), f.const(a.type, 0)
     if n.dtype.is_floating_point:
-        return f.select(f.op(like(a.type, "i1"), f"fcmp une {f.math('fabs', a)}, {zero.text}"), f.select(a.isnan(), a, f.math("copysign", one, a)), zero)
+        return f.select(
+            f.op(like(a.type, "i1"), f"fcmp une {f.math('fabs', a)}, {zero.text}"), f.select(a.isnan(), a, f.math("copysign", one, a)), zero
+        )
     if not n.dtype.is_signed:
         return f.select(a.ne(0), one, zero)
     return f.select(a > 0, one, f.select(a < 0, f.const(a.type, -1), zero))
@@ -307,7 +311,12 @@ def _scale(f: Function, a: Value, k: Value) -> Value:
     if lanes > full:
         parts = [_scale(f, f.shuffle(a, None, range(i, i + full)), f.shuffle(k, None, range(i, i + full))) for i in range(0, lanes, full)]
         return _joined(f, parts)
-    wide = [f.op(vector(full, elem), f"insertelement {vector(full, elem)} poison, {x}, i32 0") if not lanes else f.shuffle(x, None, [min(i, lanes - 1) for i in range(full)]) for x in (a, k)]
+    wide = [
+        f.op(vector(full, elem), f"insertelement {vector(full, elem)} poison, {x}, i32 0")
+        if not lanes
+        else f.shuffle(x, None, [min(i, lanes - 1) for i in range(full)])
+        for x in (a, k)
+    ]
     out = _scale(f, *wide)
     return f.extract(out, 0) if not lanes else f.shuffle(out, None, range(lanes))
 

@@ -8,7 +8,31 @@ from ...base.dtypes import bool_, dtype
 from .node import Scalar, arithmetic, const, lift, pair
 
 COMPLEX = frozenset(
-    "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid sign".split()
+    [
+        "exp",
+        "exp2",
+        "expm1",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "sqrt",
+        "rsqrt",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "asinh",
+        "acosh",
+        "atanh",
+        "sigmoid",
+        "sign",
+    ]
 )
 
 
@@ -66,11 +90,11 @@ i1e = _unary("i1e", "exp(-|x|) * i1(x).")
 floor = _unary("floor", "The largest integer not above x.", integers=True)
 ceil = _unary("ceil", "The smallest integer not below x.", integers=True)
 trunc = _unary("trunc", "x without its fraction.", integers=True)
-round = _unary("round", "The nearest integer, halves to even.", integers=True)  # noqa: A001
+round = _unary("round", "The nearest integer, halves to even.", integers=True)
 fabs = _unary("abs", "|x| of a floating value.")
 
 
-def abs(x: Scalar) -> Scalar:  # noqa: A001
+def abs(x: Scalar) -> Scalar:
     """|x|; real for complex x."""
     return x.__abs__()
 
@@ -89,7 +113,7 @@ def relu(x: Scalar) -> Scalar:
     return Scalar("relu", (x,), x.dtype)
 
 
-def pow(x: object, exponent: object) -> Scalar:  # noqa: A001
+def pow(x: object, exponent: object) -> Scalar:
     """x**exponent as C's pow; integers wrap, and a negative integer exponent gives 0 unless x is 1 or -1."""
     return arithmetic("pow", x, exponent)
 

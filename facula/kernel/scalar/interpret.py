@@ -179,7 +179,10 @@ _INTEGER: dict[str, Callable[..., Any]] = {
 }
 
 _SPECIAL: dict[str, Callable[..., Any]] = {
-    **{n: (lambda np, *a, n=n: getattr(np, n)(*a)) for n in "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh hypot".split()},
+    **{
+        n: (lambda np, *a, n=n: getattr(np, n)(*a))
+        for n in ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot"]
+    },
     "asin": lambda np, x: np.arcsin(x),
     "acos": lambda np, x: np.arccos(x),
     "atan": lambda np, x: np.arctan(x),

@@ -162,7 +162,7 @@ class Scalar:
 
 
 # -- leaves
-def input(i: int, dtype: dtype = float32) -> Scalar:  # noqa: A001 - the word the language uses
+def input(i: int, dtype: dtype = float32) -> Scalar:
     """Element of tensor input `i`, in the type that arithmetic on it is done in."""
     return Scalar("input", (), dtype.compute, i)
 

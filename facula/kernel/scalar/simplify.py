@@ -56,7 +56,7 @@ def _folded(n: Scalar) -> Scalar | None:
     if n.op == "cast":
         v = values[0]
         assert isinstance(v, (int, float))
-        if n.dtype.is_complex or n.dtype.itemsize < 4 and n.dtype.is_floating_point or not math.isfinite(v):
+        if n.dtype.is_complex or (n.dtype.itemsize < 4 and n.dtype.is_floating_point) or not math.isfinite(v):
             return None
         limit = 8 * n.dtype.itemsize - 1
         return None if n.dtype.is_integral and isinstance(v, float) and abs(v) >= 2.0**limit else const(v, n.dtype)
@@ -188,7 +188,7 @@ def _cast(n: Scalar) -> Scalar:
 def _pow(n: Scalar) -> Scalar:
     """PyTorch's short cuts for constant exponents."""
     x, e = n.args
-    if e.op != "const" or isinstance(e.attr, complex) and e.attr.imag:
+    if e.op != "const" or (isinstance(e.attr, complex) and e.attr.imag):
         return n
     p = e.attr.real if isinstance(e.attr, complex) else e.attr
     one, square = const(1, n.dtype), Scalar("mul", (x, x), n.dtype)

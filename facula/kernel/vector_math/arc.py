@@ -95,5 +95,3 @@ def atan2(n: Scalar, target: Target) -> Scalar:
     left = fn.copysign(const(1, n.dtype), x) < 0
     t = fn.where(left, 2 * high - (t - 2 * low), t)
     return fn.where(fn.isnan(x) | fn.isnan(y), x + y, fn.copysign(t, y))
-
-

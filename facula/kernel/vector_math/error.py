@@ -13,7 +13,6 @@ from .exponential import exp_wide, scaled_exp
 from .logarithm import log_wide
 from .pieces import INF, NAN, limited, narrow, poly, wide
 
-
 NDTR_CENTRE = 2.75
 
 
@@ -54,7 +53,7 @@ def ndtr(n: Scalar, target: Target) -> Scalar:
         w = 1 / (a + NDTR_CENTRE)
         tail = e * w * poly((a - NDTR_CENTRE) * w, C.NDTR32)
         near = fn.fma(x, poly(x * x, C.NDTR_NEAR32), 0.5)
-        return fn.where(a < 0.7, near, fn.where(x > 0, 1 - tail, tail))
+        return fn.where(a < 1, near, fn.where(x > 0, 1 - tail, tail))
     tail = e * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
     return fn.where(x > 0, 1 - tail, tail)
 

@@ -9,7 +9,22 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .pieces import INF, NAN, Pair, limited, narrow, poly, power_of_two, quick_sum, times_power, to_integer, two_product, two_sum, wide, word
+from .pieces import (
+    INF,
+    NAN,
+    Pair,
+    limited,
+    narrow,
+    poly,
+    power_of_two,
+    quick_sum,
+    times_power,
+    to_integer,
+    two_product,
+    two_sum,
+    wide,
+    word,
+)
 
 LN2_HIGH32, LN2_LOW32 = 0.693359375, math.log(2) - 0.693359375  # nine bits: n times it is exact
 LN2_HIGH64, LN2_LOW64 = float.fromhex("0x1.62e42fefa3800p-1"), float.fromhex("0x1.ef35793c76730p-45")
@@ -78,10 +93,10 @@ def expm1(n: Scalar, target: Target) -> Scalar:
 
 # -- float32 through float64
 def exp2_wide(t: Scalar) -> Scalar:
-    """2**t in float64 to 2**-32, for |t| < 1000."""
+    """2**t in float64 to 2**-28, for |t| < 1000."""
     k = fn.round(t)
     r = t - k
-    return fn.fma(r, poly(r, C.EXP2_40), 1.0) * power_of_two(to_integer(k), float64)
+    return fn.fma(r, poly(r, C.EXP2_32), 1.0) * power_of_two(to_integer(k), float64)
 
 
 def exp_wide(x: Scalar) -> Scalar:
@@ -91,7 +106,7 @@ def exp_wide(x: Scalar) -> Scalar:
 
 
 # -- pow
-def pow(n: Scalar, target: Target) -> Scalar:  # noqa: A001 - the language's word
+def pow(n: Scalar, target: Target) -> Scalar:
     """|x|**y = 2**(y log2 |x|), then C's special cases."""
     x, y = n.args
     a = fn.fabs(x)
@@ -101,13 +116,20 @@ def pow(n: Scalar, target: Target) -> Scalar:  # noqa: A001 - the language's wor
         size = narrow(exp2_wide(limited(wide(y) * log2_wide(wide(a)), -200.0, 200.0)))
     else:
         size = _pow64(a, y, target)
+    plain = (x > 0) & (x < INF) & (fn.fabs(y) < INF)
+    return fn.rare(~plain, _special_pow(x, y, size), size)
+
+
+def _special_pow(x: Scalar, y: Scalar, size: Scalar) -> Scalar:
+    """|x|**y with its sign, and the values that C gives at 0, infinity and NaN."""
+    a, kind = fn.fabs(x), x.dtype
     whole = fn.trunc(y) == y
     half = y * 0.5
     odd = whole & (fn.trunc(half) != half) & (fn.fabs(y) < INF)
-    minus = fn.bitcast(x, word(n.dtype)) < 0
-    edge = fn.where((a == 0) ^ (y < 0), const(0, n.dtype), INF)  # of 0 and infinity: y > 0 keeps, y < 0 turns round
+    minus = fn.bitcast(x, word(kind)) < 0
+    edge = fn.where((a == 0) ^ (y < 0), const(0, kind), INF)  # of 0 and infinity: y > 0 keeps, y < 0 turns round
     size = fn.where((a == 0) | (a == INF), edge, size)
-    size = fn.where(fn.fabs(y) == INF, fn.where((a > 1) ^ (y < 0), INF, const(0, n.dtype)), size)
+    size = fn.where(fn.fabs(y) == INF, fn.where((a > 1) ^ (y < 0), INF, const(0, kind)), size)
     size = fn.where(minus & (a != 0) & (a < INF) & ~whole, NAN, size)
     out = fn.where(minus & odd, -size, size)
     out = fn.where(fn.isnan(x) | fn.isnan(y), x + y, out)

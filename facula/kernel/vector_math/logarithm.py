@@ -7,10 +7,10 @@ import math
 from ...base.dtypes import float32, float64
 from ...base.target import Target
 from ..scalar import functions as fn
-from ..scalar.node import Scalar, const
+from ..scalar.node import Scalar, const, round32
 from . import coefficients as C
 from .exponential import LN2_HIGH32, LN2_HIGH64, LN2_LOW32, LN2_LOW64
-from .pieces import INF, NAN, Pair, mantissa_bits, narrow, poly, quick_sum, to_float, two_product, two_sum, wide, word
+from .pieces import INF, NAN, Pair, mantissa_bits, poly, power_of_two, quick_sum, to_float, to_integer, two_product, two_sum, word
 
 _ROOT_HALF = {"float32": 0x3F3504F3, "float64": 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
 
@@ -41,10 +41,15 @@ def log(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
     k, f = normal_parts(x)
     if n.dtype is float32:
-        square = f * f
-        tail = fn.fma(poly(f, C.LOG32), square * f, fn.fma(k, LN2_LOW32, square * -0.5))
-        return ends(x, fn.fma(k, LN2_HIGH32, f + tail))
+        return ends(x, _log32(k, f, const(0, float32)))
     return ends(x, _log64(k, f, const(0, float64)))
+
+
+def _log32(k: Scalar, f: Scalar, correction: Scalar) -> Scalar:
+    """k ln 2 + log(1 + f) + correction."""
+    square = f * f
+    small = fn.fma(k, LN2_LOW32, fn.fma(square, -0.5, correction))
+    return fn.fma(k, LN2_HIGH32, f + fn.fma(poly(f, C.LOG32), square * f, small))
 
 
 def _log64(k: Scalar, f: Scalar, correction: Scalar) -> Scalar:
@@ -63,32 +68,37 @@ def log_wide(u: Scalar) -> Scalar:
 
 
 def log2_wide(u: Scalar) -> Scalar:
-    """log2 u of a positive normal float64 to 2**-43."""
+    """log2 u of a positive normal float64 to 2**-33 of its size."""
     k, f = parts(u)
-    return fn.fma(f * poly(f, C.LOG48), 1 / math.log(2), k)
+    return fn.fma(f * poly(f, C.LOG40), 1 / math.log(2), k)
 
 
 def log2(n: Scalar, target: Target) -> Scalar:
-    return _other_base(n, 1 / math.log(2), 1.0, 0.0, target)
+    return _other_base(n, 1 / math.log(2), 1.0, 0.0)
 
 
 def log10(n: Scalar, target: Target) -> Scalar:
-    high = float.fromhex("0x1.34413509f7800p-2")
-    return _other_base(n, 1 / math.log(10), high, float.fromhex("0x1.fef311f12b358p-46"), target)
-
-
-def _other_base(n: Scalar, factor: float, two_high: float, two_low: float, target: Target) -> Scalar:
-    """log x / log base. `two_high` + `two_low` is the logarithm of 2."""
-    x = n.args[0]
     if n.dtype is float32:
-        k, f = parts(wide(x))
-        return ends(x, narrow(fn.fma(k, two_high + two_low, f * poly(f, C.LOG40) * factor)))
+        return _other_base(n, 1 / math.log(10), 0.301025390625, math.log10(2) - 0.301025390625)
+    return _other_base(n, 1 / math.log(10), float.fromhex("0x1.34413509f7800p-2"), float.fromhex("0x1.fef311f12b358p-46"))
+
+
+def _other_base(n: Scalar, factor: float, two_high: float, two_low: float) -> Scalar:
+    """log x / log base. `two_high` + `two_low` is the logarithm of 2; the exponent times the first is exact."""
+    x = n.args[0]
     k, f = normal_parts(x)
-    high, low = _log_of_rest(f)
-    p, e = two_product(high, const(factor, float64))
-    e = e + fn.fma(high, _LOW[factor], low * factor)
-    s, t = two_sum(k * two_high, p)
-    return ends(x, s + (t + (e + k * two_low)))
+    if n.dtype is float32:
+        leading = round32(factor)
+        square = f * f
+        p = f * leading
+        lost = fn.fma(fn.fma(f, f, -square), -0.5 * factor, fn.fma(f, factor - leading, fn.fma(f, leading, -p)))
+        tail = fn.fma(fn.fma(poly(f, C.LOG32), square * f, square * -0.5), factor, lost)
+    else:
+        high, low = _log_of_rest(f)
+        p, e = two_product(high, const(factor, float64))
+        tail = e + fn.fma(high, _LOW[factor], low * factor)
+    s, lost = two_sum(k * two_high, p)
+    return ends(x, s + (lost + fn.fma(k, two_low, tail)))
 
 
 _LOW = {1 / math.log(2): 2.0355273740931033e-17, 1 / math.log(10): 6.649434773342547e-17}  # what 1/ln 2 and 1/ln 10 lose as float64
@@ -122,11 +132,13 @@ def log_pair(x: Scalar) -> Pair:
 
 def log1p(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
-    if n.dtype is float32:
-        near = fn.fma(x * x, fn.fma(x, 1 / 3, -0.5), x)  # below 2**-12: the next term is x**3 / 4
-        return ends(x, fn.where(fn.fabs(x) < 2.0**-12, near, narrow(log_wide(wide(x) + 1))), -1.0)
     u = x + 1
     lost = fn.where(fn.fabs(x) < 1, x - (u - 1), 1 - (u - x))
     k, f = parts(fn.where(u > 0, u, 1))
+    if n.dtype is float32:
+        same = k == 0
+        correction = fn.where(same, 0, lost * power_of_two(-to_integer(fn.where(k > 126, 126, k)), float32))
+        correction = correction * fn.fma(f, fn.fma(f, 0.9, -1.0), 1.0)  # over 1 + f, as far as it counts
+        return ends(x, fn.where(x == 0, x, _log32(k, fn.where(same, x, f), correction)), -1.0)
     value = _log64(k, f, lost / u)
     return ends(x, fn.where(fn.fabs(x) < 2.0**-54, x, value), -1.0)
