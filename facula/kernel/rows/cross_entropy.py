@@ -4,7 +4,7 @@
         Out: loss, lse (rows,), scale (rows + 2,) compute type, status (1,) int64     In: x, target, [weight]
     cross_entropy_backward(x, weight, smoothing, reduction)   numbers: ignore_index (i64), smoothing
         Out: gx                                               In: g, x, target, lse, scale, [weight]
-x: (rows, n) contiguous logits; target: (rows,) int64; weight: (n,) in x's compute type. `smoothing` says whether the number is used.
+x: (rows, n) contiguous logits, or (N, n, S) contiguous, whose rows are the N * S pixels; target: (rows,) int64; weight: (n,) in x's compute type. `smoothing` says whether the number is used.
 `lse` is each row's log of the sum of exponentials, `scale` its class weight (0 where ignored), then the sum of them and the sum of all
 class weights. loss: (rows,) for "none", one element else. `status`: -1, or the first row whose target is out of range (its loss is NaN).
 """
@@ -15,6 +15,7 @@ from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import elementary, lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
+from . import cross_entropy_columns as columns
 from . import sweep as rows
 
 
@@ -79,28 +80,36 @@ def emit_finish(m: Module, name: str, d: dtype, weighted: bool, reduction: str) 
     c = d.compute
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, _lo, _hi, _worker):
         out, losses, scales, status, weight, count_, n = f.words(words, "ptr", "ptr", "ptr", "ptr", "ptr", "i64", "i64")
-        one = c.llvm
-        total, sums, bad = f.var("double", 0.0), f.var("double", 0.0), f.var("i64", -1)
+        one, width = c.llvm, m.target.lanes // 2
+        kind = f"<{width} x double>"
+        total, sums = rows.summed(f, kind), rows.summed(f, kind)
+        least = rows.Fold(f, kind, 0.0, lambda a, b: f.select(a < b, a, b))
 
         def double(x: Value) -> Value:
-            return f.cast("fpext", x, "double") if one == "float" else x
+            return f.cast("fpext", x, x.type.replace("float", "double")) if one == "float" else x
 
         def rounded(x: Value) -> Value:
             return f.cast("fptrunc", x, one) if one == "float" else x
 
-        with f.range(0, count_) as row:
-            w = f.load(one, scales, row)
-            first = f.cast("zext", w < 0.0, "i64") & f.cast("zext", bad.v < 0, "i64")
-            bad.v = f.select(first.ne(0), row, bad.v)
-            total.v = total.v + f.select(w < 0.0, 0.0, double(w))
+        def step(i: Value, u: int, left: Value | None) -> None:
+            w = double(lanes.load(f, c, width, scales, i, left))
+            total.add(u, f.select(w > 0.0, w, f.const(kind, 0.0)))
+            least.add(u, w)
             if reduction != "none":
-                sums.v = sums.v + double(f.load(one, losses, row))
-        f.store(bad.v, status)
-        f.store(rounded(total.v), scales, count_)
-        width = lanes.width(f, d)
-        f.store(_weights(f, weight, n, one, c, width) if weighted else f.cast("sitofp", n, one), scales, count_ + 1)
+                sums.add(u, double(lanes.load(f, c, width, losses, i, left)))
+
+        rows.sweep(f, count_, width, step)
+        f.store(f.i64(-1), status)
+        with f.when(least.value() < 0.0), f.range(0, count_) as row:
+            seen = f.cast("zext", f.load("i64", status) < 0, "i8") & f.cast("zext", f.load(one, scales, row) < 0.0, "i8")
+            with f.when(seen.ne(0)):
+                f.store(row, status)
+        all_rows = total.value()
+        f.store(rounded(all_rows), scales, count_)
+        wide = lanes.width(f, d)
+        f.store(_weights(f, weight, n, one, c, wide) if weighted else f.cast("sitofp", n, one), scales, count_ + 1)
         if reduction != "none":
-            lanes.store_one(f, d, rounded(sums.v / total.v if reduction == "mean" else sums.v), out)
+            lanes.store_one(f, d, rounded(sums.value() / all_rows if reduction == "mean" else sums.value()), out)
 
 
 def emit_backward(m: Module, name: str, d: dtype, weighted: bool, smooth: bool, reduction: str) -> None:
@@ -151,30 +160,44 @@ def _numbers(x: Operand) -> tuple[Number, Number]:
     return Number(0, "i64"), Number(1, lanes.compute(x.dtype))
 
 
+def _sizes(x: Operand) -> tuple[int, int, int]:
+    """(rows, classes, pixels of an image)."""
+    inner = x.shape[2] if len(x.shape) == 3 else 1
+    return x.shape[0] * inner, x.shape[1], inner
+
+
 def cross_entropy(x: Operand, weight: Operand | None = None, smoothing: bool = False, reduction: str = "mean") -> Schedule:
     rows.contiguous(x)
-    total, n = x.shape
+    total, n, inner = _sizes(x)
     none = reduction == "none"
     each = x.dtype.compute.itemsize
     losses: Word = Out(0) if none else Work(0)
     w: Word = In(2) if weight is not None else 0
-    ignore, amount = _numbers(x)
-    words = (losses, Out(1), Out(2), In(0), In(1), w, n, ignore, amount)
+    words = (losses, Out(1), Out(2), In(0), In(1), w, n, *_numbers(x), inner)
     size = n * x.dtype.itemsize
-    forward = Kernel(emit_forward, (x.dtype, weight is not None, smoothing, none))
+    static = (x.dtype, weight is not None, smoothing, none)
     finish = Kernel(emit_finish, (x.dtype, weight is not None, reduction))
     last = Launch(finish, (Out(0), losses, Out(2), Out(3), w, total, n), 1, 1, total * each * 2, total * 4)
-    launches = (Launch(forward, words, total, rows.grain(size), total * size, total * n * 20), last) if total else (last,)
+    launches: tuple[Launch, ...] = (last,)
+    if total and inner > 1:
+        items = x.shape[0] * -(-inner // columns.PIXELS)
+        kernel = Kernel(columns.emit_forward, static)
+        launches = (Launch(kernel, words, items, rows.grain(size * columns.PIXELS), total * size, total * n * 20), last)
+    elif total:
+        launches = (Launch(Kernel(emit_forward, static), words, total, rows.grain(size), total * size, total * n * 20), last)
     return Schedule(launches, 0 if none else total * each)
 
 
 def cross_entropy_backward(x: Operand, weight: Operand | None = None, smoothing: bool = False, reduction: str = "mean") -> Schedule:
     rows.contiguous(x)
-    total, n = x.shape
+    total, n, inner = _sizes(x)
     if not total * n:
         return Schedule(())
     w: Word = In(5) if weight is not None else 0
-    words = (Out(0), In(0), In(1), In(2), In(3), In(4), w, n, total, rows.streams(x), *_numbers(x))
+    words = (Out(0), In(0), In(1), In(2), In(3), In(4), w, n, total, rows.streams(x), *_numbers(x), inner)
     size = 2 * n * x.dtype.itemsize
-    kernel = Kernel(emit_backward, (x.dtype, weight is not None, smoothing, reduction))
-    return Schedule((Launch(kernel, words, total, rows.grain(size), total * size, total * n * 20),))
+    static = (x.dtype, weight is not None, smoothing, reduction)
+    if inner > 1:
+        items, kernel = x.shape[0] * -(-inner // columns.PIXELS), Kernel(columns.emit_backward, static)
+        return Schedule((Launch(kernel, words, items, rows.grain(size * columns.PIXELS), total * size, total * n * 20),))
+    return Schedule((Launch(Kernel(emit_backward, static), words, total, rows.grain(size), total * size, total * n * 20),))

@@ -71,6 +71,34 @@ def test_cross_entropy(target: None, d: str, shape: tuple[int, int], reduction: 
     assert np.abs(gx.astype(np.float64) - grad).max() <= TOLERANCE[d] * max(1, np.abs(grad).max())
 
 
+@pytest.mark.parametrize(("reduction", "eps", "weighted"), OPTIONS)
+@pytest.mark.parametrize("d", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(2, 5, 7), (2, 3, 300), (3, 21, 64)])
+def test_pixels(target: None, d: str, shape: tuple[int, int, int], reduction: str, eps: float, weighted: bool) -> None:
+    """(N, C, S) gives what its rows give."""
+    rng, kind = np.random.default_rng(4), dtypes.DTYPES[d].numpy
+    batch, n, inner = shape
+    count = batch * inner
+    x, t = (rng.standard_normal(shape) * 2).astype(kind), rng.integers(0, n, count)
+    t[1] = IGNORE
+    w, g = rng.random(n).astype(np.float32) + 0.5, rng.standard_normal(count if reduction == "none" else 1).astype(kind)
+    flat = np.ascontiguousarray(x.transpose(0, 2, 1).reshape(count, n))
+    options = (operand(w) if weighted else None, eps > 0, reduction)
+    results = []
+    for logits in (x, flat):
+        loss, lse, scale, status = np.empty_like(g), np.empty(count, np.float32), np.empty(count + 2, np.float32), np.zeros(1, np.int64)
+        ins = [w] if weighted else []
+        compiler.run(rows.cross_entropy(operand(logits), *options), [loss, lse, scale, status], [logits, t, *ins], (IGNORE, eps))
+        gx = np.full_like(logits, 9)
+        compiler.run(rows.cross_entropy_backward(operand(logits), *options), [gx], [g, logits, t, lse, scale, *ins], (IGNORE, eps))
+        results.append((loss, lse, scale, gx if logits is flat else gx.transpose(0, 2, 1).reshape(count, n)))
+        assert status[0] == -1
+    for ours, want in zip(*results):
+        assert np.abs(ours.astype(np.float64) - want.astype(np.float64)).max() <= TOLERANCE[d] * max(
+            1, np.abs(want.astype(np.float64)).max()
+        )
+
+
 def test_targets_out_of_range_are_found(target: None) -> None:
     x, t = np.ones((4, 3), np.float32), np.array([0, 1, 3, -1])
     loss, lse, scale, status = np.empty(4, np.float32), np.empty(4, np.float32), np.empty(6, np.float32), np.zeros(1, np.int64)
