@@ -13,7 +13,7 @@ from ..core.tensor import NUMBERS
 from ..spec.registry import FAMILIES as OPERATORS
 from ..spec.registry import ops as _table
 
-FAMILIES = ("activation", "arithmetic", "arranging", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "creation", "embedding", "exponential", "extremes", "gathering", "indexing", "joining", "locating", "losses", "masked", "movement", "normalisation", "pooling", "random", "reduction", "rounding", "scans", "scattering", "softmax", "special", "statistics", "trigonometric", "types")  # fmt: skip
+FAMILIES = ("activation", "arithmetic", "arranging", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "creation", "ctc", "distances", "embedding", "exponential", "extremes", "gathering", "indexing", "joining", "locating", "losses", "masked", "movement", "normalisation", "pooling", "random", "reduction", "rounding", "scans", "scattering", "shaping", "softmax", "special", "statistics", "storing", "trigonometric", "types", "windows")  # fmt: skip
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 publish()
@@ -28,6 +28,9 @@ for _slot, _name in SLOTS.items():
         operator(_slot, _name)
         if "inplace_" + _slot in NUMBERS and any(op.block.in_place for op in OPERATORS[_name]):
             operator("inplace_" + _slot, _name, in_place=True)
+
+
+globals().update(vars(_table))  # an operator goes before the family file of the same name
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,151 @@
+"""Distances and similarities of vectors, and the bilinear form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base.errors import refuse
+from ..core.tensor import Tensor
+from ..spec.block import Composite
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import distinct, normal, refused, sample
+
+
+def is_tensor(value: Any, name: str, place: int, function: str) -> None:
+    if not isinstance(value, Tensor):
+        raise refuse(TypeError, f"{function}(): argument '{name}' (position {place}) must be Tensor, not {type(value).__name__}")
+
+
+class PairwiseDistance(Composite):
+    """|x1 - x2 + eps|_p over the last dim: (*, D), (*, D) -> (*)."""
+
+    schema = "pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-06, bool keepdim=False) -> Tensor"
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
+        is_tensor(x1, "x1", 1, "pairwise_distance")
+        is_tensor(x2, "x2", 2, "pairwise_distance")
+        longer = x1 if x1.ndim > x2.ndim else x2
+        return ops.linalg_vector_norm(x1 - x2 + eps, p, longer.ndim - 1 if longer.ndim else -1, keepdim)
+
+    samples = [sample(normal(3, 4), normal(3, 4)), sample(normal(3, 4), normal(4), 1.0, 1e-6, True), sample(normal(4), normal(4))]
+
+
+class CosineSimilarity(Composite):
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) over `dim`, after broadcasting."""
+
+    schema = "cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor"
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+        is_tensor(x1, "x1", 1, "cosine_similarity")
+        is_tensor(x2, "x2", 2, "cosine_similarity")
+        kind = ops.result_type(x1, x2)
+        if not (kind.is_floating_point or kind.is_complex):
+            raise refuse(RuntimeError, f"expected common dtype to be floating point, yet common dtype is {scalar_type_name(kind)}", received=f"{x1.dtype} and {x2.dtype}")
+        first, second = (t.to(kind) for t in (x1, x2))
+        n1, n2 = (ops.linalg_vector_norm(t, 2.0, dim, True) for t in (first, second))
+        # the norms are constants where eps replaces them, so that the slope there is that of a scaled product
+        n1, n2 = (n.clamp(min=eps) for n in (n1, n2))
+        return ((first / n1) * (second / n2)).sum(dim)
+
+    samples = [sample(normal(3, 4), normal(3, 4)), sample(normal(3, 4, 2), normal(3, 4, 2), -1), sample(normal(3, 4), normal(4), 1)]
+    refusals = [refused(normal(3, 4), normal(3, 4), 5, raises=IndexError, match="Dimension out of range")]
+
+
+class Pdist(Composite):
+    """Distances of all pairs of rows, those above the diagonal in row order: (N, D) -> (N (N - 1) / 2,)."""
+
+    schema = "pdist(Tensor input, float p=2.0) -> Tensor"
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input: Tensor, p: float = 2.0) -> Tensor:
+        is_tensor(input, "input", 1, "pdist")
+        if input.ndim != 2:
+            raise refuse(RuntimeError, f"pdist only supports 2D tensors, got: {input.ndim}D", received=f"{tuple(input.shape)}")
+        if not input.dtype.is_floating_point:
+            raise refuse(RuntimeError, "pdist only supports floating-point dtypes", received=str(input.dtype))
+        if p < 0:
+            raise refuse(RuntimeError, "pdist only supports non-negative p values", received=f"p={p}")
+        n = input.shape[0]
+        if n <= 1:
+            return input.new_empty((0,))
+        upper = ops.triu_indices(n, n, 1) if hasattr(ops, "triu_indices") else ops.ones((n, n)).triu(1).nonzero().t()
+        return ops.linalg_vector_norm(input.index_select(0, upper[0]) - input.index_select(0, upper[1]), p, 1)
+
+    samples = [sample(distinct(4, 3)), sample(distinct(3, 2), 1.0)]
+    refusals = [refused(normal(3), raises=RuntimeError, match="pdist only supports 2D tensors")]
+
+
+class Cdist(Composite):
+    """Distances of each row of x1 to each of x2: (*, P, D), (*, R, D) -> (*, P, R)."""
+
+    schema = "cdist(Tensor x1, Tensor x2, float p=2.0, int? compute_mode=None) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
+        for name, t in (("X1", x1), ("X2", x2)):
+            if not t.dtype.is_floating_point:
+                raise refuse(RuntimeError, f"cdist only supports floating-point dtypes, {name} got: {scalar_type_name(t.dtype)}")
+            if t.ndim < 2:
+                raise refuse(RuntimeError, f"cdist only supports at least 2D tensors, {name} got: {t.ndim}D")
+        if x1.shape[-1] != x2.shape[-1]:
+            raise refuse(RuntimeError, f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
+        if p < 0:
+            raise refuse(RuntimeError, "cdist only supports non-negative p values")
+        direct = compute_mode in (2, "donot_use_mm_for_euclid_dist") or max(x1.shape[-2], x2.shape[-2]) <= 25 and compute_mode not in (1, "use_mm_for_euclid_dist")
+        if p != 2 or direct:
+            return ops.linalg_vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+        # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one product in place of P R D differences
+        squares = (x1 * x1).sum(-1, True) + (x2 * x2).sum(-1, True).transpose(-2, -1)
+        return (squares - 2 * (x1 @ x2.transpose(-2, -1))).clamp(min=0).sqrt()
+
+    samples = [sample(normal(3, 4), normal(2, 4)), sample(normal(2, 3, 4), normal(2, 2, 4), 1.0)]
+
+
+class Bilinear(Composite):
+    """y[*, k] = x1[*] W[k] x2[*] + bias[k]: (*, I), (*, J), (K, I, J), (K,) -> (*, K)."""
+
+    schema = "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor"
+    paths = "torch nn.functional"
+
+    @staticmethod
+    def compose(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        for place, (name, t) in enumerate((("input1", input1), ("input2", input2), ("weight", weight)), 1):
+            is_tensor(t, name, place, "bilinear")
+        _check_bilinear(input1, input2, weight, bias)
+        k, i, j = weight.shape
+        lead = input1.shape[:-1]
+        # (N, I) (I, K J) -> (N, K, J), then against x2
+        a, b = input1.reshape((-1, i)), input2.reshape((-1, j))
+        left = (a @ weight.permute((1, 0, 2)).reshape((i, k * j))).view((a.shape[0], k, j))
+        y = (left @ b.unsqueeze(-1)).squeeze(-1)
+        y = y if bias is None else y + bias
+        return y.view((*lead, k))
+
+    samples = [sample(normal(3, 2), normal(3, 4), normal(5, 2, 4), normal(5)), sample(normal(2, 3, 2), normal(2, 3, 4), normal(5, 2, 4))]
+
+
+def _check_bilinear(x1: Tensor, x2: Tensor, w: Tensor, bias: Tensor | None) -> None:
+    if x1.ndim != x2.ndim:
+        raise refuse(RuntimeError, f"bilinear(): input dimensions do not match: got {x1.ndim} and {x2.ndim}")
+    for i in range(x1.ndim - 1):
+        if x1.shape[i] != x2.shape[i]:
+            raise refuse(RuntimeError, f"bilinear(): input batch dimensions do not match at dim {i}: got {x1.shape[i]} and {x2.shape[i]}")
+    if w.ndim != 3:
+        raise refuse(RuntimeError, f"bilinear(): weight must be 3D, got {w.ndim}D", received=f"{tuple(w.shape)}")
+    for number, t, size in ((1, x1, w.shape[1]), (2, x2, w.shape[2])):
+        if t.shape[-1] != size:
+            raise refuse(RuntimeError, f"bilinear(): input{number} size does not match weight size: got {t.shape[-1]} but expected {size}")
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != w.shape[0]):
+        raise refuse(RuntimeError, f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {w.shape[0]}")
+
+
+def extents(values: int | Sequence[int], n: int) -> tuple[int, ...]:
+    return (values,) * n if isinstance(values, int) else tuple(values)
