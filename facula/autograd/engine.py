@@ -110,7 +110,7 @@ class _Walk:
         if grads is None:
             self._release(edges, ())
             return
-        extra = getattr(node, "extra", None)
+        extra = node.extra
         if extra:
             grads = _before(node, extra, grads)
         if self.wanted is not None:
@@ -125,43 +125,65 @@ class _Walk:
     def _derivative(self, node: Any, grads: list[Any], edges: tuple[Any, ...]) -> Sequence[Any]:
         """One gradient per edge."""
         rule = node.rule
-        n = len(edges) // 2
+        n = len(rule.edges) if self.needed is None else len(edges) // 2
         needed = self.needed
-        wanted = [edges[2 * i] is not None and (needed is None or edges[2 * i] in needed) for i in range(n)]
-        if not any(wanted):
-            return [None] * n
+        if needed is None:
+            wanted: Sequence[bool] = ALL[:n] if n <= len(ALL) else (True,) * n
+        else:
+            wanted = [edges[2 * i] is not None and edges[2 * i] in needed for i in range(n)]
+            if not any(wanted):
+                return [None] * n
         if node.saved is None:
             raise refuse(RuntimeError, FREED, received=f"{node.name()}, whose saved tensors were freed", expected="retain_graph=True in the first backward")
-        values = tape.unpack(node)
+        values = tape.unpack(node) if rule.save else ()
         if len(grads) > 1:
             grads = [zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g for g, lay in zip(grads, rule.outputs)]
-        got = rule.backward(grads, values, wanted) if grads[0] is not None or len(grads) > 1 else [None] * n
+        elif grads[0] is None:
+            return [None] * n
+        try:
+            got = rule.backward(grads, values, wanted)
+        except Exception as error:
+            if node.extra and "metadata" in node.extra:
+                _name_line(node, error)
+            raise
         if not self.retain_graph and node.saved:
             node.saved = None
         if len(got) != n:
             raise RuntimeError(f"Function {node.name()} returned an incorrect number of gradients (expected {n}, got {len(got)})")
-        checked = [None if g is None or not w else _checked(g, lay, node, i) for i, (g, w, lay) in enumerate(zip(got, wanted, rule.inputs))]
+        inputs = rule.inputs
+        for i in range(n):
+            g = got[i]
+            if g is not None and g._layout is not inputs[i]:
+                got = [None if g is None or not w else _checked(g, lay, node, i) for i, (g, w, lay) in enumerate(zip(got, wanted, inputs))]
+                break
         if MODE.anomaly:
-            for i, g in enumerate(checked):
-                if g is not None and bool((g != g).any()):
-                    raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
-        return checked
+            _refuse_nan(node, got)
+        return got
 
     def _release(self, edges: tuple[Any, ...], got: Sequence[Any]) -> None:
         """Hand gradients on; nodes that have all of theirs become ready."""
-        dependencies = self.dependencies
+        dependencies, buffers = self.dependencies, self.buffers
+        k = 0
         for i in range(0, len(edges), 2):
             child = edges[i]
+            g = got[k] if got else None
+            k += 1
             if child is None:
                 continue
-            g = got[i // 2] if got else None
+            if type(child) is not Node:
+                if g is not None:
+                    self._leaf(child, g)
+                continue
             if g is not None:
-                self._arrive(child, edges[i + 1], g)
-            if type(child) is Node:
-                left = dependencies[child] - 1
-                dependencies[child] = left
-                if not left:
-                    heapq.heappush(self.heap, (-child.seq, id(child), child))
+                nr = edges[i + 1]
+                buffer = buffers.get(child)
+                if buffer is None:
+                    buffer = buffers[child] = [None] * len(child.rule.outputs)
+                buffer[nr] = g if buffer[nr] is None else buffer[nr] + g
+            left = dependencies[child] - 1
+            dependencies[child] = left
+            if not left:
+                heapq.heappush(self.heap, (-child.seq, id(child), child))
 
     def _leaf(self, leaf: Any, g: Any) -> None:
         if not isinstance(leaf, objects.Tensor):  # a tape of somebody's own: an object with `accumulate`
@@ -217,6 +239,29 @@ def zeros(lay: Layout) -> Any:
     out = allocate(lay)
     ctypes.memset(out._address, 0, lay.nbytes)
     return out
+
+
+ALL = (True,) * 16
+
+
+def _refuse_nan(node: Any, got: Sequence[Any]) -> None:
+    for i, g in enumerate(got):
+        if g is not None and bool((g != g).any()):
+            error = RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+            _name_line(node, error)
+            raise error
+
+
+def _name_line(node: Any, error: BaseException) -> None:
+    """Anomaly mode: the forward call of what failed in backward."""
+    import warnings
+
+    trace = node.metadata.get("traceback_")
+    if trace:
+        text = "".join(trace)
+        warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{text}", stacklevel=2)
+        if hasattr(error, "add_note"):
+            error.add_note(f"  forward call: {trace[-1].strip()}")
 
 
 def _checked(g: Any, lay: Layout, node: Any, i: int) -> Any:

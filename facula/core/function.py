@@ -108,7 +108,8 @@ class Function:
         if op.block.overloaded and not any(isinstance(v, objects.Tensor) for v in bound):
             raise BINDER.no_fit(self.schemas, args, kwargs, self.title, False)
         if self.variant in ("in_place", "in_place_operator"):
-            return writing.in_place(op, bound, self.title)
+            note = (lambda operands, plan: self._row(arguments, names, operands, plan)) if objects.NATIVE and not MODE.slow else None
+            return writing.in_place(op, bound, self.title, note)
         if out is not None:
             return writing.into_out(op, bound, out, self.title)
         if op.kind == "composite":

@@ -136,7 +136,7 @@ class KernelPlan(Plan):
     def _struct(self, places: tuple[int, ...], kind: int, outs: list[int], n: int, template: list[int], patches: list[int], launches: list[int], source: int = 0, delta: int = 0) -> int:
         rule = self.rule
         saved = [(places[i] << 1) if not is_result else (i << 1 | 1) for is_result, i in rule.save] if rule else []
-        edges = [places[i] for i in rule.edges] if rule else []
+        edges = [places[i] for i in rule.edges] if rule else [places[i] for i in range(self.tensors)] if self.mutates else []
 
         def array(words: list[int]) -> int:
             block = (ctypes.c_int64 * max(1, len(words)))(*words)

@@ -9,6 +9,7 @@ from ..base.errors import refuse
 from ..spec.promotion import scalar_type_name
 from . import objects as objects_
 from .layout import Layout
+from .modes import MODE
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate "
@@ -48,7 +49,7 @@ class Node:
     __slots__ = ("__weakref__", "edges", "extra", "rule", "saved", "seq")
 
     edges: tuple[Any, ...]  # node or leaf or None, number of its result, ... flat
-    extra: dict[str, Any]
+    extra: dict[str, Any] | None
     rule: Rule
     saved: tuple[Any, ...] | None  # value, version or None, ... flat; None when freed
     seq: int
@@ -61,11 +62,9 @@ class Node:
 
     @property
     def more(self) -> dict[str, Any]:
-        try:
-            return self.extra
-        except AttributeError:
+        if self.extra is None:
             self.extra = {}
-            return self.extra
+        return self.extra
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -153,6 +152,7 @@ def record(rule: Rule, operands: Sequence[Any], outs: Sequence[Any]) -> Node:
     """The Python twin of emitted recording. `operands` are tensors, then numbers."""
     node = Node()
     node.rule = rule
+    node.extra = None
     node.seq = objects_.next_sequence()
     edges: list[Any] = []
     for i in rule.edges:
@@ -181,20 +181,21 @@ def unpack(node: Node) -> list[Any]:
     saved = node.saved
     if saved is None:
         raise RuntimeError(FREED)
-    hooks = getattr(node, "extra", None)
-    packed = hooks.get("packed") if hooks else None
+    packed = node.extra.get("packed") if node.extra else None
     values: list[Any] = []
-    for k, (is_result, i) in enumerate(node.rule.save):
-        value, version = saved[2 * k], saved[2 * k + 1]
-        if packed and k in packed:
-            value = packed[k]()
-        elif version is not None:
-            if objects_.version(value) != version:
-                raise _modified(node, value, version, i if is_result else 0)
-        if is_result and isinstance(value, objects_.Tensor) and value._node is None and not (packed and k in packed):
-            value = objects_.alias(objects_.Tensor, value, value._layout, 0)
-            value._node, value._flags = node, i << 8
+    k = 0
+    for is_result, i in node.rule.save:
+        value, expected = saved[k], saved[k + 1]
+        if packed and k // 2 in packed:
+            value = packed[k // 2]()
+        elif expected is not None:
+            if objects_.version(value) != expected:
+                raise _modified(node, value, expected, i if is_result else 0)
+            if is_result and MODE.grad:  # its own history matters only to those who differentiate again
+                value = objects_.alias(objects_.Tensor, value, value._layout, 0)
+                value._node, value._flags = node, i << 8
         values.append(value)
+        k += 2
     return values
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..base.dtypes import dtype as DType
@@ -15,7 +15,6 @@ from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE
 from .native import fields as F
-from .plan import around
 from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
@@ -97,8 +96,8 @@ def _pretty(t: DType) -> str:
     return {"bool": "Bool", "complex64": "ComplexFloat"}.get(t.name, scalar_type_name(t))
 
 
-def in_place(op: Op, bound: Sequence[Any], title: str) -> Any:
-    """`x.op_(...)`: the result goes where argument 0 is, and into its history."""
+def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[Any], Any], None] | None = None) -> Any:
+    """`x.op_(...)`: the result goes where argument 0 is, and into its history. `row` is told (operands, plan) when one kernel did it."""
     target = bound[0]
     if not isinstance(target, objects.Tensor):
         raise TypeError(f"{title}(): argument 'self' must be Tensor, not {type(target).__name__}")
@@ -107,10 +106,22 @@ def in_place(op: Op, bound: Sequence[Any], title: str) -> Any:
     check_target(target, title)
     if recording or MODE.grad:
         check_leaf(target)
+    for t in call.tensors[1:]:
+        if op.kind == "pointwise" and t._layout.dense and target._layout.dense and partly_overlap(target, t):
+            raise refuse(
+                RuntimeError,
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please clone() the tensor "
+                "before performing the operation.",
+                received=f"{title}: an operand that lies {t._address - target._address} bytes from the tensor it overlaps",
+            )
     direct = op.kind == "pointwise" and not recording and not MODE.slow and not any(partly_overlap(target, t) for t in call.tensors[1:])
     if direct and target._root is None or direct and not MODE.grad:
-        got = _write_direct(op, call, target, title)
-        if got is not None:
+        plan = _direct_plan(op, call, target, title)
+        if plan is not None:
+            operands = [*call.tensors, *call.numbers]
+            got = plan.run(operands)
+            if row is not None:
+                row(operands, plan)
             return got
     if not recording and not MODE.slow and (write_now := getattr(op.block, "write", None)) is not None:
         write_now(*bound)
@@ -163,8 +174,8 @@ def before(target: Any) -> Any:
     return twin
 
 
-def _write_direct(op: Op, call: Any, target: Any, title: str) -> Any:
-    """One kernel that reads and writes the target; None when types differ."""
+def _direct_plan(op: Op, call: Any, target: Any, title: str) -> Any:
+    """The plan of one kernel that reads and writes the target; None when types differ."""
     key = (*key_of(call), "in place")
     plan = PLANS.get(key)
     if plan is None:
@@ -181,8 +192,7 @@ def _write_direct(op: Op, call: Any, target: Any, title: str) -> Any:
         plan = PLANS[key] = expression.plan(call.layouts, (False,) * len(call.tensors), tuple(shape), into=target._layout)
     if op.block.guard is not None and (guard := guard_of(call)):
         guard(*call.bound)
-    operands = [*call.tensors, *call.numbers]
-    return around(plan, operands) if MODE.slow else plan.run(operands)
+    return plan
 
 
 def assign(target: Any, result: Any, title: str) -> Any:

@@ -90,7 +90,7 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     state = (ctypes.c_int64 * F.STATE_WORDS)()
     table = (ctypes.c_int64 * (F.ROWS * F.ROW_WORDS))()
     KEEP.extend((state, table))
-    kernel = Kernel(emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq")), slot_offsets(entry, ("handler", "mask")), numbers))
+    kernel = Kernel(emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask")), numbers))
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
     at = functions(kernel, symbols=symbols, level="full")
     Tensor = _tensor_type(at, numbers)

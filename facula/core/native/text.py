@@ -271,6 +271,8 @@ class Core:
             rule = self.get(f, plan, P["rule"])
             self.incref(f, rule)
             self.set(f, node, self.node["rule"], rule)
+            self.incref(f, self.state(f, "none"))
+            self.set(f, node, self.node["extra"], self.state(f, "none"))
             sequence = self.state(f, "sequence", "i64")
             f.store(sequence + 1, self.state_at(f, "sequence"))
             self.set(f, node, self.node["seq"], f.call("ptr", "PyLong_FromLongLong", sequence))
@@ -336,8 +338,15 @@ class Core:
                     f.store(self.new_tensor(f, layout, self.get(f, block, F.BLOCK_DATA), block), slot)
                 with f.when(how.eq(F.OUT_ARGUMENT)):
                     out = f.load("ptr", f.at(args, extra, "ptr"))
-                    self.incref(f, out)
                     block = self.get(f, out, T["block"])
+                    # an operand that shows the written memory in another way is Python's business
+                    with f.range(0, self.get(f, plan, P["edges_n"], "i64")) as k:
+                        other = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["edges"]), k), "ptr"))
+                        shared = self.get(f, other, T["block"]).eq(block)
+                        moved = self.get(f, other, T["data"]).ne(self.get(f, out, T["data"]))
+                        with f.when(shared & moved):
+                            f.ret(-1)
+                    self.incref(f, out)
                     tracked = (self.get(f, out, T["flags"], "i64") & F.UNTRACKED).eq(0)
                     self.set(f, block, F.BLOCK_VERSION, self.get(f, block, F.BLOCK_VERSION, "i64") + f.cast("zext", tracked, "i64"))
                     self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
