@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.kernel.bench_gemm import Job, operand
-from benchmarks.kernel.bench_memory import Case, main
+from benchmarks.kernel.bench_memory import Case, aligned, main
 from facula.base.dtypes import float16, float32, float64
 from facula.base.target import Target
 from facula.kernel import scalar as s
@@ -26,8 +26,9 @@ def case(shape: tuple[int, ...], inputs: Callable[..., list[np.ndarray]], body: 
     """`torch`: the same with PyTorch, from tensors `x`, `ins` (as ours) and the output `o`."""
 
     def build(target: Target) -> tuple[Job, int]:
-        out = np.zeros(shape, kind)
+        out = aligned(np.zeros(shape, kind))
         ins = inputs(np.random.default_rng(0).standard_normal(shape).astype(kind))
+        ins = [i if i.base is not None and i.ndim == 1 and i.strides[0] != i.itemsize else aligned(i) for i in ins]  # gaps stay
         seen = [np.broadcast_to(i, shape) for i in ins]
         made = body if callable(body) else lambda o, i: pointwise([o], i, body)
         schedule = made(operand(out), [operand(i) for i in seen])

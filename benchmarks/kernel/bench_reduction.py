@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.kernel.bench_gemm import Job, operand
-from benchmarks.kernel.bench_memory import Case, known, main
+from benchmarks.kernel.bench_memory import Case, aligned, known, main
 from facula.base.dtypes import float32
 from facula.base.target import Target
 from facula.kernel import indexing as at
@@ -23,7 +23,7 @@ SHAPE = (4096, 2048)
 
 
 def values(shape: Sequence[int]) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    return aligned(np.random.default_rng(0).standard_normal(shape).astype(np.float32))
 
 
 def reduced(shape: tuple[int, ...], dims: tuple[int, ...], reducer: r.Reducer, torch: str, kinds: str = "f", numbers: tuple = ()) -> Case:
