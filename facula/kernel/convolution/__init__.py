@@ -29,6 +29,7 @@ from .plan import (
     weight_gradient,
     winograd,
     winograd_gradient,
+    zero,
 )
 
 
@@ -80,10 +81,13 @@ def backward_weight(
     gs, xs, ws = _Half.side(b, In(0), g, "g"), _Half.side(b, In(1), x, "x"), _Half.result(b, gw, "gw")
     if ws.plane != p.taps and p.channels > 1:
         raise NotImplementedError(f"a weight's gradient is written channel by channel, not with strides {gw.strides}")
-    if depthwise_fits(p, True) and p.stride[1] == p.stride[2] <= 2 and p.images and p.groups >= ITEMS:
+    if not p.images or not min(p.result):
+        zero(b, p, ws.at)
+        return _finish(b, ws, gw)
+    if depthwise_fits(p, True) and p.stride[1] == p.stride[2] <= 2 and p.groups >= ITEMS:
         depthwise(b, p, "weight", xs, gs, ws.at, ws.image)
         return _finish(b, ws, gw)
-    if filtered(p, p.channels, p.outputs) and p.images:
+    if filtered(p, p.channels, p.outputs):
         winograd_gradient(b, p, xs, gs, ws.at, ws.image)
         return _finish(b, ws, gw)
     grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)

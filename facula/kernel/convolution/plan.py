@@ -83,7 +83,7 @@ def dense(operand: Operand, what: str) -> tuple[int, int]:
     """Strides of image and plane, when the elements of a plane follow each other. NotImplementedError otherwise."""
     expected = 1
     for size, stride in zip(reversed(operand.shape[2:]), reversed(operand.strides[2:])):
-        if size != 1 and stride != expected:
+        if size != 1 and stride != expected and 0 not in operand.shape:
             raise NotImplementedError(f"convolution reads contiguous planes; {what} has strides {operand.strides}")
         expected *= size
     return operand.strides[0], operand.strides[1]
@@ -251,6 +251,12 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
     b.launch(Kernel(wg.emit_weight_gradient, (form,)), wg.WORDS, words, items * unit_blocks, 1, nbytes, p.flops)
     _sum(b, p, shape, part, blocks, gw, output_stride)
     b.notes.append(f"weight gradient over {blocks} block(s) of images, {rows} x {shape.width} tile")
+
+
+def zero(b: Builder, p: Problem, gw: Word) -> None:
+    """The gradient of a weight that met nothing."""
+    words: dict[str, Word] = {"to": gw, "count": p.groups * p.outputs * p.channels * p.taps}
+    b.launch(Kernel(wg.emit_zero, (p.element,)), wg.ZERO_WORDS, words, 1)
 
 
 def _sum(b: Builder, p: Problem, shape: Shape, part: Word, blocks: int, gw: Word, output_stride: int) -> None:

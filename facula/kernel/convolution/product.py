@@ -84,7 +84,7 @@ def emit_product(m: Module, name: str, form: Form) -> None:
                 for v in range(shape.vectors):
                     view.mask(v, form.deep, f.at(masks, v * MASKS, "i32"))
                 out, ld = (buffer, f.i64(shape.width)) if form.write >= 0 else (f.at(y, q, form.element), w.y_plane)
-                with f.range(0, w.channels, w.channel_block) as c0, f.range(0, f.smax(w.tap_count, 1), w.tap_block) as t0:
+                with f.range(0, f.smax(w.channels, 1), w.channel_block) as c0, f.range(0, f.smax(w.tap_count, 1), w.tap_block) as t0:
                     channels, taps = f.smin(w.channel_block, w.channels - c0), f.smin(w.tap_block, w.tap_count - t0)
                     with f.range(0, taps) as t:
                         for v in range(shape.vectors):

@@ -155,3 +155,14 @@ def emit_sum(m: Module, name: str, element: str) -> None:
                 kept = f.mask(lanes, columns)
                 with f.range(0, count) as j:
                     f.store(f.load(shape.vec, square, j * lanes), f.at(to, j * w.output_stride + r, element), 0, kept)
+
+
+ZERO_WORDS = {"to": "ptr", "count": "i64"}
+
+
+def emit_zero(m: Module, name: str, element: str) -> None:
+    """`count` zeros: the gradient where there is no image or no pixel. One item."""
+    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, *_):
+        to, count = f.words(words, *ZERO_WORDS.values())
+        with f.range(0, count) as i:
+            f.store(f.const(element, 0), to, i)

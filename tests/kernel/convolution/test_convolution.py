@@ -258,3 +258,15 @@ def test_a_new_batch_size_compiles_nothing() -> None:
 
     assert kernels(8) == kernels(9) == kernels(64)
     assert plan.ITEMS > 1
+
+
+def test_empty_operands(target: Target) -> None:
+    """No image: nothing to write but zeros for the weight. No channel: the bias."""
+    sizes = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1)}
+    gw, none = np.full((3, 2, 3, 3), np.nan, np.float32), np.zeros((0, 2, 4, 4), np.float32)
+    compiler.run(convolution.backward_weight(layout(gw), layout(np.zeros((0, 3, 4, 4), np.float32)), layout(none), **sizes), [gw], [none, none])
+    assert not gw.any()
+    bias, y, x = np.arange(3, dtype=np.float32), np.full((2, 3, 4, 4), np.nan, np.float32), np.zeros((2, 0, 4, 4), np.float32)
+    w = np.zeros((3, 0, 3, 3), np.float32)
+    compiler.run(convolution.forward(layout(y), layout(x), layout(w), bias=True, **sizes), [y], [x, w, bias])
+    assert (y == bias.reshape(-1, 1, 1)).all()
