@@ -1,0 +1,297 @@
+"""A tensor's memory: storages, and tensors that take another shape, place or storage."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.device import device
+from ..base.errors import refuse
+from ..core import objects, writing
+from ..core.layout import channels_last_strides, extent, layout, row_major
+from ..core.plan import allocate
+from ..core.tensor import Tensor
+from ..spec.registry import ops
+
+
+class UntypedStorage:
+    """The bytes that tensors share."""
+
+    def __init__(self, size: Any = 0) -> None:
+        if isinstance(size, Tensor):
+            _, start, nbytes = objects.memory(size)
+            self.bytes = objects.alias(Tensor, size, layout((nbytes,), d.uint8), start - size._address)
+        elif hasattr(size, "__index__"):
+            self.bytes = allocate(layout((size.__index__(),), d.uint8))
+        else:
+            data = bytes(size)
+            self.bytes = allocate(layout((len(data),), d.uint8))
+            ctypes.memmove(self.bytes._address, data, len(data))
+
+    device = property(lambda self: device("cpu"))
+    is_cuda = is_sparse = property(lambda self: False)
+
+    def nbytes(self) -> int:
+        return self.bytes.shape[0]
+
+    size = __len__ = nbytes
+
+    def element_size(self) -> int:
+        return 1
+
+    def data_ptr(self) -> int:
+        return self.bytes._address if self.nbytes() else 0
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            out = UntypedStorage(0)
+            out.bytes = self.bytes[index]
+            return out
+        return int(self.bytes[index].item())
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.bytes[index] = value
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.tolist())
+
+    def tolist(self) -> list[int]:
+        return self.bytes.tolist()
+
+    def clone(self) -> UntypedStorage:
+        out = UntypedStorage(self.nbytes())
+        out.bytes.copy_(self.bytes)
+        return out
+
+    def copy_(self, source: UntypedStorage, non_blocking: bool = False) -> UntypedStorage:
+        self.bytes.copy_(source.bytes)
+        return self
+
+    def fill_(self, value: int) -> UntypedStorage:
+        self.bytes.fill_(value)
+        return self
+
+    def resize_(self, size: int) -> UntypedStorage:
+        """Bytes of its own from here on; tensors that exist keep the old ones."""
+        fresh = UntypedStorage(size)
+        ctypes.memmove(fresh.bytes._address, self.bytes._address, min(size, self.nbytes()))
+        self.bytes = fresh.bytes
+        return self
+
+    def cpu(self) -> UntypedStorage:
+        return self
+
+    def share_memory_(self) -> UntypedStorage:
+        return self
+
+    def is_shared(self) -> bool:
+        return False
+
+    def is_pinned(self, device: Any = None) -> bool:
+        return False
+
+    def resizable(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UntypedStorage) and other.data_ptr() == self.data_ptr() and other.nbytes() == self.nbytes()
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"{self.tolist()}\n[torch.storage.UntypedStorage(device=cpu) of size {self.nbytes()}]"
+
+
+class TypedStorage:
+    """The same bytes as elements of one type."""
+
+    def __init__(self, *args: Any, wrap_storage: UntypedStorage | None = None, dtype: Any = None, device: Any = None, _internal: bool = False) -> None:
+        self.dtype = dtype or d.float32
+        self._untyped_storage = wrap_storage if wrap_storage is not None else UntypedStorage((args[0] if args else 0) * self.dtype.itemsize)
+
+    device = property(lambda self: self._untyped_storage.device)
+
+    def untyped(self) -> UntypedStorage:
+        return self._untyped_storage
+
+    def _elements(self) -> Tensor:
+        whole = self._untyped_storage.bytes
+        return objects.alias(Tensor, whole, layout((self.size(),), self.dtype), 0)
+
+    def nbytes(self) -> int:
+        return self._untyped_storage.nbytes()
+
+    def size(self) -> int:
+        return self.nbytes() // self.dtype.itemsize
+
+    __len__ = _size = size
+
+    def element_size(self) -> int:
+        return self.dtype.itemsize
+
+    def data_ptr(self) -> int:
+        return self._untyped_storage.data_ptr()
+
+    def __getitem__(self, index: int) -> Any:
+        return self._elements()[index].item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._elements()[index] = value
+
+    def tolist(self) -> list[Any]:
+        return self._elements().tolist()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.tolist())
+
+    def __repr__(self) -> str:
+        lines = "\n".join(f" {x}" for x in self.tolist())
+        return f"{lines}\n[torch.storage.TypedStorage(dtype=torch.{self.dtype.name}, device=cpu) of size {self.size()}]"
+
+
+Tensor.untyped_storage = lambda self: UntypedStorage(self)
+Tensor.storage = Tensor._typed_storage = lambda self: TypedStorage(wrap_storage=UntypedStorage(self), dtype=self.dtype)
+Tensor.storage_type = lambda self: TypedStorage
+
+
+# -- another shape of the same tensor
+def size_list(size: Sequence[Any], title: str, name: str = "size") -> tuple[int, ...]:
+    items = size[0] if len(size) == 1 and not hasattr(size[0], "__index__") else size
+    if not hasattr(items, "__iter__"):
+        raise refuse(TypeError, f"{title}(): argument '{name}' (position 1) must be tuple of ints, not {type(items).__name__}")
+    return tuple(n.__index__() for n in items)
+
+
+def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
+    """Another shape, row-major from the same first element; the storage grows when it must, and keeps its bytes."""
+    shape = size_list(size, "resize_")
+    if self.requires_grad:
+        raise refuse(RuntimeError, "cannot resize variables that require grad")
+    if any(n < 0 for n in shape):
+        raise refuse(RuntimeError, "numel: integer multiplication overflow", received=f"shape {shape}", expected="extents >= 0")
+    strides = channels_last_strides(shape) if memory_format is not None and "last" in memory_format.name else None
+    if tuple(self.shape) == shape and strides is None:
+        return self
+    lay = layout(shape, self.dtype, strides, self.device)
+    _, start, held = objects.memory(self)
+    before = self._address - start
+    if before + lay.nbytes > held:
+        bigger = allocate(layout((before + lay.nbytes,), d.uint8))
+        ctypes.memmove(bigger._address, start, held)
+        objects.rebind(self, bigger, lay, before)
+    else:
+        objects.rebind(self, self, lay, 0)
+    return self
+
+
+def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+    """`resize_` to another tensor's shape."""
+    return resize_(self, tuple(the_template.shape), memory_format=memory_format)
+
+
+def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """The tensor takes another's storage, shape and strides, or a storage from an element on."""
+    if source is None:
+        objects.rebind(self, allocate(layout((0,), self.dtype)), layout((0,), self.dtype), 0)
+        return self
+    if isinstance(source, Tensor) and size is None:
+        if source.dtype is not self.dtype:
+            raise refuse(RuntimeError, f"Could not set tensor of type {source.dtype.name} to a tensor of type {self.dtype.name}")
+        objects.rebind(self, source, source._layout, 0)
+        return self
+    whole = source.bytes if isinstance(source, UntypedStorage) else source.untyped().bytes if isinstance(source, TypedStorage) else UntypedStorage(source).bytes
+    shape = (whole.shape[0] // self.dtype.itemsize,) if size is None else tuple(size)
+    strides = row_major(shape) if stride is None else tuple(stride)
+    place_in_storage(self, whole, shape, strides, storage_offset)
+    return self
+
+
+def place_in_storage(self: Tensor, whole: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> None:
+    """Rebinds after the check that every element lies in the storage."""
+    item, held = self.dtype.itemsize, whole.shape[0]
+    if offset < 0:
+        raise refuse(RuntimeError, f"Tensor: invalid storage offset {offset}")
+    if any(s < 0 for s in strides):
+        raise refuse(RuntimeError, f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}")
+    need = (offset + extent(shape, strides)) * item if 0 not in shape else 0
+    if need > held:
+        raise refuse(
+            RuntimeError,
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and itemsize {item} requiring a storage size of {need} are out of bounds for storage of size {held}",
+        )
+    objects.rebind(self, whole, layout(shape, self.dtype, strides), offset * item)
+
+
+# -- views in place
+def _view_in_place(name: str, made: Any) -> None:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        writing.check_leaf(self)
+        view = made(self, *args, **kwargs)
+        return rebound(self, view)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{name[:-1]}` of the tensor itself."
+    setattr(Tensor, name, method)
+    setattr(ops, name, method)
+
+
+def rebound(self: Tensor, view: Tensor) -> Tensor:
+    """The tensor becomes the view, history included."""
+    node, flags = view._node, view._flags
+    objects.rebind(self, view, view._layout, 0)
+    if node is not None:
+        self._node, self._flags = node, flags
+    return self
+
+
+_view_in_place("squeeze_", lambda x, *a, **k: x.squeeze(*a, **k))
+_view_in_place("unsqueeze_", lambda x, *a, **k: x.unsqueeze(*a, **k))
+_view_in_place("transpose_", lambda x, *a, **k: x.transpose(*a, **k))
+_view_in_place("swapaxes_", lambda x, *a, **k: x.transpose(*a, **k))
+_view_in_place("swapdims_", lambda x, *a, **k: x.transpose(*a, **k))
+_view_in_place("as_strided_", lambda x, *a, **k: ops.as_strided(x, *a, **k))
+
+
+def t_(self: Tensor) -> Tensor:
+    """The matrix becomes its transpose."""
+    if self.ndim > 2:
+        raise refuse(RuntimeError, f"t_() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
+    writing.check_leaf(self)
+    return rebound(self, self.t())
+
+
+Tensor.resize_, Tensor.resize_as_, Tensor.set_, Tensor.t_ = resize_, resize_as_, set_, t_
+ops.resize_, ops.resize_as_, ops.set_, ops.t_ = resize_, resize_as_, set_, t_
+
+
+# -- types by name
+LEGACY = {
+    "FloatTensor": d.float32, "DoubleTensor": d.float64, "HalfTensor": d.float16, "BFloat16Tensor": d.bfloat16, "LongTensor": d.int64, "IntTensor": d.int32,
+    "ShortTensor": d.int16, "CharTensor": d.int8, "ByteTensor": d.uint8, "BoolTensor": d.bool_, "ComplexFloatTensor": d.complex64, "ComplexDoubleTensor": d.complex128,
+}  # fmt: skip
+NAMES = {kind: name for name, kind in LEGACY.items()}
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
+    """The type's name, or the values as another type."""
+    if dtype is None:
+        return f"torch.{NAMES.get(self.dtype, self.dtype.name)}"
+    if isinstance(dtype, str):
+        found = LEGACY.get(dtype.removeprefix("torch."))
+        if found is None:
+            raise ValueError(f"invalid type: '{dtype}'")
+        return self.to(found)
+    return self.to(getattr(dtype, "legacy_dtype", dtype) if not isinstance(dtype, d.dtype) else dtype)
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The values as another tensor's type."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
+    return self.to(other.dtype)
+
+
+Tensor.type, Tensor.type_as = type_, type_as
+ops.type_as = type_as
