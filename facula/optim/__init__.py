@@ -1,6 +1,6 @@
 """Optimizers and learning-rate schedules, at PyTorch's paths."""
 
-from . import lr_scheduler, swa_utils
+from . import _fused, lr_scheduler, swa_utils
 from ._adafactor import Adafactor
 from ._muon import Muon
 from .adadelta import Adadelta
@@ -16,6 +16,8 @@ from .rmsprop import RMSprop
 from .rprop import Rprop
 from .sgd import SGD
 from .sparse_adam import SparseAdam
+
+_fused.attach()
 
 __all__ = [
     "ASGD",
