@@ -141,31 +141,35 @@ def _rows(frame: Frame, form: str, lo: Value, hi: Value) -> None:
     moves = [[*s[:-1], s[-1] * frame.piece] for s in frame.steps]
     meter = Odometer(f, [*frame.kept, frame.pieces], moves, lo)
     carry = Held(f, fold.start(n))
+    # read back from memory at a place LLVM cannot know: shifts of constant zeros would become vexpand, four times slower on Zen 5
+    neutral = Kept(f, fold.kinds, 2 * n)
+    neutral.store(fold.start(n), 0)
+    neutral.store(fold.start(n), n)
+    start = neutral.load(n, (lo & 1) * n)
     with f.range(lo, hi) as item:
         here = frame.moved(frame.base, [o.v for o in meter.offsets])
         carry.v = mapped(lambda v: f.splat(v, n), frame.total(item)) if form == "follow" else fold.start(n)
         length = f.smin(frame.piece, frame.length - meter.counts[-1].v * frame.piece)
         whole = length.udiv(n) * n
         with f.range(0, whole, n) as i:
-            _step(frame, here, carry, i, None, form != "total")
+            _step(frame, here, carry, start, i, None, form != "total")
         with f.when(whole < length):
-            _step(frame, here, carry, whole, length - whole, form != "total")
+            _step(frame, here, carry, start, whole, length - whole, form != "total")
         if form == "total":
             frame.put_total(mapped(lambda v: f.extract(v, n - 1), carry.v), item)
         meter.advance()
 
 
-def _step(frame: Frame, here: list[Value], carry: Held, i: Value, left: Value | None, written: bool) -> None:
+def _step(frame: Frame, here: list[Value], carry: Held, start: State, i: Value, left: Value | None, written: bool) -> None:
     """One vector: scanned by itself, then behind the carry, whose next value is the carry with this vector's last lane."""
     f, fold, n = frame.f, frame.fold, frame.lanes
     s = frame.lifted(here, i, -1, left)
-    start = fold.start(n)
     if left is not None and not written:  # lanes behind the end repeat an element: they must not count
         s = fold.chosen(f.mask(n, left), s, start)
     step = 1
     while step < n:
-        index = [k - step if k >= step else n + k for k in range(n)]
-        s = fold.together(mapped(lambda a, b, index=index: f.shuffle(a, b, index), s, start), s)
+        index = range(n - step, 2 * n - step)  # one run across both vectors: a single instruction
+        s = fold.together(mapped(lambda a, b, index=index: f.shuffle(a, b, index), start, s), s)
         step *= 2
     before = carry.v
     carry.v = fold.together(before, mapped(lambda v: f.shuffle(v, None, [n - 1] * n), s))
