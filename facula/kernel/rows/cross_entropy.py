@@ -62,7 +62,7 @@ def emit_forward(m: Module, name: str, d: dtype, weighted: bool, smooth: bool, n
                 share = smoothing / f.cast("sitofp", n, one)
                 value = f.fma(1.0 - smoothing, value, share * (total * log - plain.value()))
             value = f.select(good, value, f.select(wrong, f.const(one, float("nan")), 0.0))
-            f.store(f.select(good, w, f.select(wrong, f.const(one, -1.0), 0.0)), scales, row)
+            f.store(f.select(good, w, f.select(wrong, f.const(one, columns.WRONG), 0.0)), scales, row)
             if none:
                 lanes.store_one(f, d, value, loss, row)
             else:
@@ -93,15 +93,15 @@ def emit_finish(m: Module, name: str, d: dtype, weighted: bool, reduction: str) 
 
         def step(i: Value, u: int, left: Value | None) -> None:
             w = double(lanes.load(f, c, width, scales, i, left))
-            total.add(u, f.select(w > 0.0, w, f.const(kind, 0.0)))
+            total.add(u, f.select(w > columns.WRONG, w, f.const(kind, 0.0)))
             least.add(u, w)
             if reduction != "none":
                 sums.add(u, double(lanes.load(f, c, width, losses, i, left)))
 
         rows.sweep(f, count_, width, step)
         f.store(f.i64(-1), status)
-        with f.when(least.value() < 0.0), f.range(0, count_) as row:
-            seen = f.cast("zext", f.load("i64", status) < 0, "i8") & f.cast("zext", f.load(one, scales, row) < 0.0, "i8")
+        with f.when(least.value().eq(columns.WRONG)), f.range(0, count_) as row:
+            seen = f.cast("zext", f.load("i64", status) < 0, "i8") & f.cast("zext", f.load(one, scales, row).eq(columns.WRONG), "i8")
             with f.when(seen.ne(0)):
                 f.store(row, status)
         all_rows = total.value()

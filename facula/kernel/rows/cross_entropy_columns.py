@@ -12,6 +12,8 @@ from ...runtime.ir import Function, Module, Value, vector
 from .. import elementary, lanes
 from . import sweep as rows
 
+WRONG = float("-inf")  # the scale of a row whose target is no class; weights may well be negative
+
 PIXELS = 256  # pixels of a work item
 
 Body = Callable[[Value, Value, "Value | None"], None]
@@ -87,7 +89,7 @@ def emit_forward(m: Module, name: str, d: dtype, weighted: bool, smooth: bool, n
                 value = f.fma(f.splat(1.0 - smoothing, width), value, f.splat(share, width) * (total.v * log - plain.v))
             zero = f.const(kind, 0.0)
             value = f.select(good, value, f.select(wrong, f.const(kind, float("nan")), zero))
-            lanes.store(f, c, f.select(good, w.v, f.select(wrong, f.const(kind, -1.0), zero)), scales, row, left)
+            lanes.store(f, c, f.select(good, w.v, f.select(wrong, f.const(kind, WRONG), zero)), scales, row, left)
             lanes.store(f, d if none else c, value, loss, row, left)
 
         _items(f, width, lo, hi, n, inner, body)
