@@ -21,9 +21,9 @@ from .masked import LARGEST
 X = [normal(3, 5), normal(), normal(0)]
 FLOATING = "promote no_bool no_integral no_complex kernel="
 
-Sigmoid = unary("sigmoid", s.sigmoid, "1 / (1 + exp(-input)).", X, aliases="special_expit")
-Tanh = unary("tanh", s.tanh, "Hyperbolic tangent.", X)
-LogSigmoid = unary("log_sigmoid", s.log_sigmoid, "log(sigmoid(input)), without overflow.", X, FLOATING + "log_sigmoid_cpu", paths="nn.functional", in_place=False)
+Sigmoid = unary("sigmoid", s.sigmoid, "1 / (1 + exp(-input)).", X, aliases="special_expit", family=__name__)
+Tanh = unary("tanh", s.tanh, "Hyperbolic tangent.", X, family=__name__)
+LogSigmoid = unary("log_sigmoid", s.log_sigmoid, "log(sigmoid(input)), without overflow.", X, FLOATING + "log_sigmoid_cpu", paths="nn.functional", in_place=False, family=__name__)
 
 
 class Relu(Pointwise):

@@ -63,7 +63,7 @@ class ViewAsComplex(Movement):
     def gradient(g: Tensor) -> Tensor:
         return ops.view_as_real(g.resolve_conj())
 
-    samples = grid(input=[normal(3, 2), normal(2)])
+    samples = grid(input=[normal(3, 2, dtype="float32"), normal(2, dtype="float64")])
     refusals = each(refused(normal(3), raises=RuntimeError, match="Tensor must have a last dimension of size 2"))
 
 
@@ -211,7 +211,7 @@ class Complex(Pointwise):
     def scalar(re: Scalar, im: Scalar) -> Scalar:
         return s.complex_(re, im)
 
-    samples = grid(real=[normal(3, 5)], imag=[normal(3, 5), normal(5)])
+    samples = grid(real=[normal(3, 5, dtype="float32")], imag=[normal(3, 5, dtype="float32"), normal(5, dtype="float32")])
     refusals = each(refused(normal(3), integer(3), raises=RuntimeError, match="Expected both inputs to be Half, Float or Double tensors but got Float and Long"))
 
 
@@ -228,7 +228,7 @@ class Polar(Pointwise):
     def scalar(size: Scalar, angle: Scalar) -> Scalar:
         return s.complex_(size * s.cos(angle), size * s.sin(angle))
 
-    samples = grid(abs=[normal(3, 5)], angle=[normal(3, 5), normal(5)])
+    samples = grid(abs=[normal(3, 5, dtype="float32")], angle=[normal(3, 5, dtype="float32"), normal(5, dtype="float32")])
 
 
 class Adjoint(Composite):

@@ -19,14 +19,15 @@ ANY = [normal(3, 5), normal(), normal(0)]
 ABOVE = [positive(3, 5), positive(), positive(0)]
 
 
-def unary(name: str, function: Any, meaning: str, samples: Any, promotion: str = "promote float", aliases: str = "", paths: str = "torch Tensor", in_place: bool = True) -> type:
+def unary(name: str, function: Any, meaning: str, samples: Any, promotion: str = "promote float", aliases: str = "", paths: str = "torch Tensor", in_place: bool = True,
+          family: str = __name__) -> type:  # fmt: skip
     """A block for a function of one argument that the scalar language has."""
 
     def scalar(x: Scalar) -> Scalar:
         return function(x)
 
     body = {
-        "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "promotion": promotion, "paths": paths,
+        "__doc__": meaning, "__module__": family, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "promotion": promotion, "paths": paths,
         "aliases": aliases, "scalar": staticmethod(scalar), "samples": grid(input=samples), "in_place": in_place,
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Pointwise,), body)

@@ -43,7 +43,7 @@ class MaskedFill(Pointwise):
     def scalar(x: Scalar, mask: Scalar, value: Scalar) -> Scalar:
         return where(mask, value, x)
 
-    samples = grid(input=[normal(3, 5)], mask=[boolean(3, 5), boolean(5), boolean(3, 1)], value=[normal(), 0, -1e9])
+    samples = grid(input=[normal(3, 5)], mask=[boolean(3, 5), boolean(5), boolean(3, 1)], value=[normal(), 0, -1e4])
     refusals = each(refused(normal(3), normal(3), 1.0, raises=RuntimeError, match="masked_fill_ only supports boolean masks, but got mask with dtype float"))
 
 

@@ -19,21 +19,21 @@ from ..kernel.scalar import Scalar, where
 from ..spec.block import Composite, Library, Pointwise
 from ..spec.promotion import of_number, result_type
 from ..spec.registry import ops
-from ..spec.samples import each, grid, integer, normal, positive, refused, sample, uniform
+from ..spec.samples import each, grid, integer, normal, positive, refused, sample, uniform, values
 from .exponential import unary
 
 ANY = [normal(3, 5), normal(), normal(0)]
 ABOVE = [positive(3, 5), positive(), positive(0)]
 FLOAT = "promote float no_complex kernel="
 
-Erf = unary("erf", s.erf, "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.", ANY, FLOAT + "erf_vml_cpu", "special_erf")
-Erfc = unary("erfc", s.erfc, "1 - erf(input), with full relative accuracy in the tail.", ANY, FLOAT + "erfc_vml_cpu", "special_erfc")
-Erfinv = unary("erfinv", s.erfinv, "The inverse of erf.", [uniform(3, 5, low=-0.9, high=0.9)], FLOAT + "erfinv_vml_cpu", "special_erfinv")
-I0 = unary("i0", s.i0, "Modified Bessel function of the first kind, order 0.", ANY, FLOAT + "i0_vml_cpu", "special_i0")
-SpecialI0e = unary("special_i0e", s.i0e, "exp(-|input|) * i0(input).", ANY, FLOAT + "i0e_cpu", paths="", in_place=False)
-SpecialI1 = unary("special_i1", s.i1, "Modified Bessel function of the first kind, order 1.", ANY, FLOAT + "i1_cpu", "special_modified_bessel_i1", "", False)
-SpecialI1e = unary("special_i1e", s.i1e, "exp(-|input|) * i1(input).", ANY, FLOAT + "i1e_cpu", paths="", in_place=False)
-SpecialNdtr = unary("special_ndtr", s.ndtr, "P(X <= input) for X ~ N(0, 1).", ANY, FLOAT + "ndtr_cpu", paths="", in_place=False)
+Erf = unary("erf", s.erf, "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.", ANY, FLOAT + "erf_vml_cpu", "special_erf", family=__name__)
+Erfc = unary("erfc", s.erfc, "1 - erf(input), with full relative accuracy in the tail.", ANY, FLOAT + "erfc_vml_cpu", "special_erfc", family=__name__)
+Erfinv = unary("erfinv", s.erfinv, "The inverse of erf.", [uniform(3, 5, low=-0.9, high=0.9)], FLOAT + "erfinv_vml_cpu", "special_erfinv", family=__name__)
+I0 = unary("i0", s.i0, "Modified Bessel function of the first kind, order 0.", ANY, FLOAT + "i0_vml_cpu", "special_i0", family=__name__)
+SpecialI0e = unary("special_i0e", s.i0e, "exp(-|input|) * i0(input).", ANY, FLOAT + "i0e_cpu", paths="", in_place=False, family=__name__)
+SpecialI1 = unary("special_i1", s.i1, "Modified Bessel function of the first kind, order 1.", ANY, FLOAT + "i1_cpu", "special_modified_bessel_i1", "", False, family=__name__)
+SpecialI1e = unary("special_i1e", s.i1e, "exp(-|input|) * i1(input).", ANY, FLOAT + "i1e_cpu", paths="", in_place=False, family=__name__)
+SpecialNdtr = unary("special_ndtr", s.ndtr, "P(X <= input) for X ~ N(0, 1).", ANY, FLOAT + "ndtr_cpu", paths="", in_place=False, family=__name__)
 
 
 class Lgamma(Pointwise):
@@ -217,7 +217,7 @@ def _gamma_part(name: str, at_infinity: float) -> Callable[..., Any]:
     return lambda a, x: _where((a == math.inf) & (x != math.inf), at_infinity, scipy_special(name)(a, x))
 
 
-PAIRS = grid(input=[positive(3, 5)], other=[positive(3, 5), positive(5)])
+PAIRS = grid(input=[values([0.5, 1.0, 2.0, 3.0, 4.5])], other=[positive(3, 5), positive(5)])
 _of_two("special_zeta", "input", "other", scipy_special("zeta"), "Hurwitz zeta: the sum of (k + other) ** -input over k = 0, 1, ....", _zeta_gradient,
         [sample(uniform(3, 5, low=1.5, high=4), positive(3, 5)), sample(2.0, positive(3))])  # fmt: skip
 _of_two("igamma", "input", "other", _gamma_part("gammainc", 0.0), "Regularised lower incomplete Gamma function P(input, other).", _igamma_gradient(1, "igamma"), PAIRS, False)

@@ -15,17 +15,17 @@ from .exponential import unary
 ANY = [normal(3, 5), normal(), normal(0)]
 INSIDE = [uniform(3, 5, low=-0.9, high=0.9), uniform()]
 
-Sin = unary("sin", s.sin, "Sine of radians.", ANY)
-Cos = unary("cos", s.cos, "Cosine of radians.", ANY)
-Tan = unary("tan", s.tan, "Tangent of radians.", ANY)
-Asin = unary("asin", s.asin, "Arc sine.", INSIDE, aliases="arcsin")
-Acos = unary("acos", s.acos, "Arc cosine.", INSIDE, aliases="arccos")
-Atan = unary("atan", s.atan, "Arc tangent.", ANY, aliases="arctan")
-Sinh = unary("sinh", s.sinh, "Hyperbolic sine.", ANY)
-Cosh = unary("cosh", s.cosh, "Hyperbolic cosine.", ANY)
-Asinh = unary("asinh", s.asinh, "Inverse hyperbolic sine.", ANY, aliases="arcsinh")
-Acosh = unary("acosh", s.acosh, "Inverse hyperbolic cosine.", [uniform(3, 5, low=1.1, high=4)], aliases="arccosh")
-Atanh = unary("atanh", s.atanh, "Inverse hyperbolic tangent.", INSIDE, aliases="arctanh")
+Sin = unary("sin", s.sin, "Sine of radians.", ANY, family=__name__)
+Cos = unary("cos", s.cos, "Cosine of radians.", ANY, family=__name__)
+Tan = unary("tan", s.tan, "Tangent of radians.", [uniform(3, 5, low=-1.2, high=1.2), uniform()], family=__name__)
+Asin = unary("asin", s.asin, "Arc sine.", INSIDE, aliases="arcsin", family=__name__)
+Acos = unary("acos", s.acos, "Arc cosine.", INSIDE, aliases="arccos", family=__name__)
+Atan = unary("atan", s.atan, "Arc tangent.", ANY, aliases="arctan", family=__name__)
+Sinh = unary("sinh", s.sinh, "Hyperbolic sine.", ANY, family=__name__)
+Cosh = unary("cosh", s.cosh, "Hyperbolic cosine.", ANY, family=__name__)
+Asinh = unary("asinh", s.asinh, "Inverse hyperbolic sine.", ANY, aliases="arcsinh", family=__name__)
+Acosh = unary("acosh", s.acosh, "Inverse hyperbolic cosine.", [uniform(3, 5, low=1.1, high=4)], aliases="arccosh", family=__name__)
+Atanh = unary("atanh", s.atanh, "Inverse hyperbolic tangent.", INSIDE, aliases="arctanh", family=__name__)
 
 
 class Atan2(Pointwise):
