@@ -1,8 +1,7 @@
 """Writing through indices: index_put, scatter and their reductions, and the gradient of an embedding. Never an atomic.
 
 Where two elements have one destination, they are taken in row-major order, whatever the number of threads: work is divided over dims that
-index values do not reach (their slices are disjoint), over columns of rows, and for rows over classes of the first index value modulo
-CLASSES, where each class reads all indices and skips what is not its own.
+index values do not reach (their slices are disjoint), and over blocks of columns of rows.
 
 Limit: bytes of the destinations read and written plus the values read; reductions of single elements run at the latency of a load, the
 operation and a store when neighbours hit one destination.
@@ -30,7 +29,7 @@ from .take import _flat
 if TYPE_CHECKING:
     import numpy as np
 
-CLASSES = 8
+PARTS = 8  # blocks that few rows are divided into
 BLOCK = 256  # columns of an item
 RUN = 8192  # elements of a run of work
 NEVER = 1 << 63  # as a word, the smallest i64: no index value
@@ -73,14 +72,14 @@ def _put(out: Operand, values: Operand, place: Place, reduce: str | None, skip: 
     words: list[Word] = [Out(0), *(In(k) for k in range(1 + len(place.indices))), *loops.shape]
     words += [s for operand in loops.strides for s in operand]
     words += [w for _, size, step in place.indices for w in (size, step)]
-    words += [plan.block, plan.classes, skip]
+    words += [plan.block, skip]
     kinds = tuple(kind_of(s[plan.lane], loops.shape[plan.lane]) for s in loops.strides[:2])
     kinds = tuple(STRIDED if k == BROADCAST and o == 0 else k for o, k in enumerate(kinds))
     static = (plan.form, out.dtype.name, body, kinds, tuple(i.dtype.name for i, _, _ in place.indices), plan.parallel, loops.rank)
-    each = max(1, prod(loops.shape) // max(items // plan.classes, 1))
+    each = max(1, prod(loops.shape) // max(items, 1))
     traffic = 3 * prod(place.shape) * out.dtype.itemsize
     launch = Launch(Kernel(emit_put, static), tuple(words), items, max(1, RUN // each), traffic, prod(place.shape))
-    return Schedule((launch,), notes=(f"put {plan.form} {loops.shape}, {plan.parallel} parallel, {plan.classes} classes",))
+    return Schedule((launch,), notes=(f"put {plan.form} {loops.shape}, {plan.parallel} parallel",))
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,6 @@ class _Plan:
     lane: int
     items: int
     block: int
-    classes: int
 
 
 def _arranged(out: Operand, values: Operand, place: Place) -> _Plan:
@@ -113,18 +111,22 @@ def _arranged(out: Operand, values: Operand, place: Place) -> _Plan:
             form = "block"
     loops = Geometry((*parallel.shape, *serial.shape), tuple((*a, *b) for a, b in zip(parallel.strides, serial.strides)))
     if form == "single":
-        return _Plan(form, loops, parallel.rank, -1, parallel.elements, 1, 1)
+        return _Plan(form, loops, parallel.rank, -1, parallel.elements, 1)
     width = parallel.shape[-1]
     items = parallel.elements // width * -(-width // BLOCK)
-    classes = CLASSES if form == "rows" and items < CLASSES and width >= 16 and serial.elements >= 64 else 1
-    return _Plan(form, loops, parallel.rank, parallel.rank - 1, items * classes, BLOCK, classes)
+    block = BLOCK
+    if form == "rows" and items < PARTS and parallel.elements * serial.elements > 2 * RUN:
+        line = max(1, 64 // out.dtype.itemsize)
+        block = min(BLOCK, -(-width // (PARTS * line)) * line)  # whole cache lines, at most PARTS blocks of a row
+        items = parallel.elements // width * -(-width // block)
+    return _Plan(form, loops, parallel.rank, parallel.rank - 1, items, block)
 
 
 def emit_put(
     module: Module, name: str, form: str, dtype: str, body: str, kinds: tuple[str, str], indices: tuple[str, ...], parallel: int, rank: int
 ) -> None:
     """Words: out, values, indices, loop sizes, strides in elements (out's plain ones, values, indices), for each index the indexed dim's size
-    and stride, columns of a block, classes, an index value to skip. Items: (outer parallel index, block of columns, class)."""
+    and stride, columns of a block, an index value to skip. Items: (outer parallel index, block of columns)."""
     d = DTYPES[dtype]
     widths = [d.itemsize, d.itemsize, *(DTYPES[i].itemsize for i in indices)]
     with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
@@ -137,20 +139,19 @@ def emit_put(
             steps.append([s * w for s in f.words(words, *["i64"] * rank, start=at)])
             at += rank
         dims = [f.words(words, "i64", "i64", start=at + 2 * k) for k in range(len(indices))]
-        block, classes, skip = f.words(words, "i64", "i64", "i64", start=at + 2 * len(indices))
+        block, skip = f.words(words, "i64", "i64", start=at + 2 * len(indices))
         writer = _Writer(f, d, parse(body) if body else (), kinds, indices, [(n, s * d.itemsize) for n, s in dims], skip)
         lanes = form != "single"
         outer = sizes[: parallel - 1] if lanes else sizes[:parallel]
         moves = [s[: len(outer)] for s in steps]
         if lanes:
             width = sizes[parallel - 1]
-            outer = [*outer, (width + block - 1).udiv(block), classes]
-            moves = [[*m, s[parallel - 1] * block, f.i64(0)] for m, s in zip(moves, steps)]
+            outer = [*outer, (width + block - 1).udiv(block)]
+            moves = [[*m, s[parallel - 1] * block] for m, s in zip(moves, steps)]
         meter = Odometer(f, outer, moves, lo)
         with f.range(lo, hi):
             start = [f.bytes(b, o.v) for b, o in zip(base, meter.offsets)]
-            columns = f.smin(width - meter.counts[-2].v * block, block) if lanes else f.i64(1)
-            own = meter.counts[-1].v if lanes else f.i64(0)
+            columns = f.smin(width - meter.counts[-1].v * block, block) if lanes else f.i64(1)
             total = f.i64(1)
             for n in sizes[parallel:-1]:
                 total = total * n
@@ -160,7 +161,7 @@ def emit_put(
                 with f.range(0, sizes[-1]) as j:
                     here = [f.bytes(p, j * s[-1]) for p, s in zip(line, steps)]
                     if form == "rows":
-                        writer.row(here, [s[parallel - 1] for s in steps], columns, own, classes)
+                        writer.row(here, [s[parallel - 1] for s in steps], columns)
                     elif form == "block":
                         with f.range(0, columns) as c:
                             writer.one([f.bytes(p, c * s[parallel - 1]) for p, s in zip(here, steps)])
@@ -203,11 +204,10 @@ class _Writer:
             value = load_one(f, d, here[1])
             store_one(f, d, self.combined(load_one(f, d, out), value) if self.body else value, out)
 
-    def row(self, here: list[Value], steps: list[Value], columns: Value, own: Value, classes: Value) -> None:
+    def row(self, here: list[Value], steps: list[Value], columns: Value) -> None:
         f = self.f
         offset, first = self.target(here[2:])
-        mine = (first & (classes - 1)).eq(own) & first.ne(self.skip)
-        with f.when(mine):
+        with f.when(first.ne(self.skip)):
             out = f.bytes(here[0], offset)
             whole = columns.udiv(self.lanes) * self.lanes
             with f.range(0, whole, self.lanes) as c:
