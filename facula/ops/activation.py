@@ -23,7 +23,16 @@ FLOATING = "promote no_bool no_integral no_complex kernel="
 
 Sigmoid = unary("sigmoid", s.sigmoid, "1 / (1 + exp(-input)).", X, aliases="special_expit", family=__name__)
 Tanh = unary("tanh", s.tanh, "Hyperbolic tangent.", X, family=__name__)
-LogSigmoid = unary("log_sigmoid", s.log_sigmoid, "log(sigmoid(input)), without overflow.", X, FLOATING + "log_sigmoid_cpu", paths="nn.functional", in_place=False, family=__name__)
+LogSigmoid = unary(
+    "log_sigmoid",
+    s.log_sigmoid,
+    "log(sigmoid(input)), without overflow.",
+    X,
+    FLOATING + "log_sigmoid_cpu",
+    paths="nn.functional",
+    in_place=False,
+    family=__name__,
+)
 
 
 class Relu(Pointwise):
@@ -270,7 +279,11 @@ class Softshrink(Pointwise):
     @staticmethod
     def check(x: Layout, lambd: float) -> None:  # type: ignore[override]
         if not x.dtype.is_floating_point:
-            raise refuse(NotImplementedError, f"\"softshrink_check\" not implemented for '{scalar_type_name(x.dtype)}'", received=f"dtype {x.dtype.name}")
+            raise refuse(
+                NotImplementedError,
+                f"\"softshrink_check\" not implemented for '{scalar_type_name(x.dtype)}'",
+                received=f"dtype {x.dtype.name}",
+            )
         if not 0 <= lambd <= LARGEST.get(x.dtype.name, math.inf):
             top, name = LARGEST.get(x.dtype.name, math.inf), scalar_type_name(x.dtype)
             raise refuse(RuntimeError, f"lambda must be in range [0, {top:.6g}] for input dtype {name}, but found {lambd:g}")
@@ -370,7 +383,9 @@ class Prelu(Composite):
 class Rrelu(Composite):
     """Leaky relu whose slope is drawn from lower..upper for each element in training, and is their mean otherwise. Xu et al. 2015, arXiv 1505.00853."""
 
-    schema = "rrelu(Tensor input, Scalar lower=0.125, Scalar upper=0.3333333333333333, bool training=False, Generator? generator=None) -> Tensor"
+    schema = (
+        "rrelu(Tensor input, Scalar lower=0.125, Scalar upper=0.3333333333333333, bool training=False, Generator? generator=None) -> Tensor"
+    )
     paths = "torch nn.functional"
     through_binder = True
     in_place = True
@@ -420,7 +435,7 @@ class Glu(Composite):
             raise refuse(RuntimeError, f"Halving dimension must be even, but dimension {wrap_dim(dim, input.ndim)} is size {n}")
         return ops.glu_parts(input.narrow(dim, 0, n // 2), input.narrow(dim, n // 2, n // 2))
 
-    samples = grid(input=[normal(3, 4), normal(4)], dim=[-1]) + [sample(normal(4, 3), 0)]
+    samples = [*grid(input=[normal(3, 4), normal(4)], dim=[-1]), sample(normal(4, 3), 0)]
     refusals = each(refused(normal(3, 5), raises=RuntimeError, match="Halving dimension must be even, but dimension 1 is size 5"))
 
 

@@ -35,9 +35,17 @@ def check_alpha(x: Any, y: Any, alpha: Any) -> None:
     if isinstance(alpha, bool) and result is not d.bool_:
         raise refuse(RuntimeError, "Boolean alpha only supported for Boolean results.", received=f"alpha={alpha} for {result.name}")
     if isinstance(alpha, float) and result.category < 2:
-        raise refuse(RuntimeError, "For integral input tensors, argument alpha must not be a floating point number.", received=f"alpha={alpha} for {result.name}")
+        raise refuse(
+            RuntimeError,
+            "For integral input tensors, argument alpha must not be a floating point number.",
+            received=f"alpha={alpha} for {result.name}",
+        )
     if isinstance(alpha, complex) and result.category < 3:
-        raise refuse(RuntimeError, "For non-complex input tensors, argument alpha must not be a complex number.", received=f"alpha={alpha} for {result.name}")
+        raise refuse(
+            RuntimeError,
+            "For non-complex input tensors, argument alpha must not be a complex number.",
+            received=f"alpha={alpha} for {result.name}",
+        )
 
 
 def scaled(y: Scalar, alpha: Any) -> Scalar:
@@ -62,7 +70,13 @@ class Add(Pointwise):
     refusals = each(
         refused(normal(3), normal(4), raises=RuntimeError, match=r"The size of tensor a \(3\) must match the size of tensor b \(4\)"),
         refused(normal(3), "x", raises=TypeError, match="argument 'other' \\(position 2\\) must be Tensor, not str"),
-        refused(integer(3), integer(3), alpha=0.5, raises=RuntimeError, match="For integral input tensors, argument alpha must not be a floating point number"),
+        refused(
+            integer(3),
+            integer(3),
+            alpha=0.5,
+            raises=RuntimeError,
+            match="For integral input tensors, argument alpha must not be a floating point number",
+        ),
     )
 
 
@@ -70,7 +84,10 @@ def check_difference(x: Any, y: Any, alpha: Any = 1) -> None:
     """Bool has no difference."""
     kinds = kind_of(x), kind_of(y)
     if kinds == (d.bool_, d.bool_):
-        raise refuse(RuntimeError, "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.")
+        raise refuse(
+            RuntimeError,
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.",
+        )
     if d.bool_ in kinds:
         raise refuse(
             RuntimeError,
@@ -130,7 +147,12 @@ class Mul(Pointwise):
 def refuse_zero(x: Any, y: Any, *rest: Any) -> None:
     """Integers have no quotient by 0."""
     if bool((y == 0).any()) if isinstance(y, Tensor) else y == 0:
-        raise refuse(RuntimeError, "ZeroDivisionError", received="a divisor of 0 and integers", hint="divide floating tensors, or replace the zeros first")
+        raise refuse(
+            RuntimeError,
+            "ZeroDivisionError",
+            received="a divisor of 0 and integers",
+            hint="divide floating tensors, or replace the zeros first",
+        )
 
 
 class Div(Pointwise):
@@ -171,7 +193,15 @@ class DivMode(Pointwise):
         return scalar_floor_divide(x, y) if rounding_mode == "floor" else trunc_divide(x, y)
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5], rounding_mode=["floor", "trunc", None])
-    refusals = each(refused(normal(3), 2, rounding_mode="up", raises=RuntimeError, match="div expected rounding_mode to be one of None, 'trunc', or 'floor' but found 'up'"))
+    refusals = each(
+        refused(
+            normal(3),
+            2,
+            rounding_mode="up",
+            raises=RuntimeError,
+            match="div expected rounding_mode to be one of None, 'trunc', or 'floor' but found 'up'",
+        )
+    )
 
 
 class FloorDivide(Pointwise):
@@ -278,12 +308,21 @@ class Pow(Pointwise):
         if isinstance(e, (int, float)) and not isinstance(x, Scalar):
             raise TypeError("pow() received an invalid combination of arguments")
         if isinstance(e, int) and e < 0 and x.dtype.is_integral:
-            raise refuse(RuntimeError, "Integers to negative integer powers are not allowed.", received=f"{x.dtype.name} ** {e}", hint="convert to a floating type first")
+            raise refuse(
+                RuntimeError,
+                "Integers to negative integer powers are not allowed.",
+                received=f"{x.dtype.name} ** {e}",
+                hint="convert to a floating type first",
+            )
         if isinstance(e, int) and not isinstance(e, bool) and abs(e) > 3 and not x.dtype.is_integral:
             return scalar_pow(x, cast(const(e, d.int64), x.dtype) if x.dtype.is_complex else float(e))
         return scalar_pow(x, e)
 
-    samples = [*grid(input=[positive(3, 5)], exponent=[*OTHERS, 0, 1, 2, 3, 5, -1, -2, -3, 2.5, -0.5]), sample(2.5, normal(3, 5)), sample(2, normal(3, 5))]
+    samples = [
+        *grid(input=[positive(3, 5)], exponent=[*OTHERS, 0, 1, 2, 3, 5, -1, -2, -3, 2.5, -0.5]),
+        sample(2.5, normal(3, 5)),
+        sample(2, normal(3, 5)),
+    ]
     refusals = each(refused(integer(3), -1, raises=RuntimeError, match="Integers to negative integer powers are not allowed"))
 
 
@@ -298,7 +337,9 @@ class FloatPower(Composite):
     @staticmethod
     def compose(input: Any, exponent: Any) -> Tensor:
         kind = d.complex128 if any(kind_of(v._layout if isinstance(v, Tensor) else v).is_complex for v in (input, exponent)) else d.float64
-        return ops.pow(*(v.to(kind) if isinstance(v, Tensor) else complex(v) if kind is d.complex128 else float(v) for v in (input, exponent)))
+        return ops.pow(
+            *(v.to(kind) if isinstance(v, Tensor) else complex(v) if kind is d.complex128 else float(v) for v in (input, exponent))
+        )
 
     samples = grid(input=[positive(3, 5)], exponent=[normal(3, 5), 2, 0.5])
 
@@ -308,6 +349,7 @@ class Square(Pointwise):
 
     schema = "square(Tensor input) -> Tensor"
     dims = "*s -> *s"
+
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
         return cast(x, d.int64) if x.dtype is d.bool_ else x * x
@@ -381,7 +423,12 @@ class Lerp(Pointwise):
         for name, other in (("end", end), ("weight", weight)):
             if isinstance(other, Layout) and other.dtype is not x.dtype and not (name == "weight" and other.ndim == 0):
                 want, got = cpp_name(x.dtype), cpp_name(other.dtype)
-                raise refuse(RuntimeError, f"expected dtype {want} for `{name}` but got dtype {got}", received=f"{name} of {other.dtype.name}", expected=x.dtype.name)
+                raise refuse(
+                    RuntimeError,
+                    f"expected dtype {want} for `{name}` but got dtype {got}",
+                    received=f"{name} of {other.dtype.name}",
+                    expected=x.dtype.name,
+                )
 
     @staticmethod
     def scalar(x: Scalar, end: Scalar, weight: Scalar) -> Scalar:

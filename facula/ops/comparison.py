@@ -8,9 +8,8 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout
 from ..core.tensor import Tensor
-from ..kernel.scalar import Scalar, cast, const, imag
+from ..kernel.scalar import Scalar, bitcast, cast, const, imag
 from ..kernel.scalar import abs as scalar_abs
-from ..kernel.scalar import bitcast
 from ..kernel.scalar import clamp as scalar_clamp
 from ..kernel.scalar import fmax as scalar_fmax
 from ..kernel.scalar import fmin as scalar_fmin
@@ -133,7 +132,12 @@ def refuse_complex(name: str) -> Any:
 
     def check(*operands: Any) -> None:
         if any(isinstance(x, Layout) and x.dtype.is_complex for x in operands):
-            raise refuse(RuntimeError, f"{name} not implemented for complex tensors.", received="a complex tensor", expected="real tensors: complex numbers have no order")
+            raise refuse(
+                RuntimeError,
+                f"{name} not implemented for complex tensors.",
+                received="a complex tensor",
+                expected="real tensors: complex numbers have no order",
+            )
 
     return check
 
@@ -210,14 +214,18 @@ class Clamp(Pointwise):
     def check(x: Layout, low: Any, high: Any) -> None:  # type: ignore[override]
         if low is None and high is None:
             raise refuse(RuntimeError, "torch.clamp: At least one of 'min' or 'max' must not be None")
-        if any(isinstance(v, Layout) and v.dtype.is_complex or isinstance(v, complex) for v in (x, low, high)):
+        if any((isinstance(v, Layout) and v.dtype.is_complex) or isinstance(v, complex) for v in (x, low, high)):
             raise refuse(NotImplementedError, "clamp is not supported for complex types")
 
     @staticmethod
     def scalar(x: Scalar, low: Any, high: Any) -> Scalar:
         return scalar_clamp(x, low, high)
 
-    samples = [*grid(input=[normal(3, 5)], min=[None, -0.5, -1, normal(5)], max=[0.5, 1, normal(3, 1)]), sample(normal(3, 5), 0.0), sample(integer(4), 2, 5)]
+    samples = [
+        *grid(input=[normal(3, 5)], min=[None, -0.5, -1, normal(5)], max=[0.5, 1, normal(3, 1)]),
+        sample(normal(3, 5), 0.0),
+        sample(integer(4), 2, 5),
+    ]
     refusals = each(refused(normal(3), raises=RuntimeError, match="At least one of 'min' or 'max' must not be None"))
 
 
@@ -395,7 +403,11 @@ class Isclose(Pointwise):
     @staticmethod
     def check(x: Layout, y: Layout, rtol: float, atol: float, equal_nan: bool) -> None:  # type: ignore[override]
         if x.dtype is not y.dtype:
-            raise refuse(RuntimeError, f"{scalar_type_name(x.dtype)} did not match {scalar_type_name(y.dtype)}", received=f"{x.dtype.name} and {y.dtype.name}")
+            raise refuse(
+                RuntimeError,
+                f"{scalar_type_name(x.dtype)} did not match {scalar_type_name(y.dtype)}",
+                received=f"{x.dtype.name} and {y.dtype.name}",
+            )
         for name, v in (("rtol", rtol), ("atol", atol)):
             if v < 0:
                 raise refuse(RuntimeError, f"{name} must be greater than or equal to zero, but got {v:g}")
@@ -461,7 +473,10 @@ class Where(Pointwise):
     @staticmethod
     def check(condition: Layout, x: Any, y: Any) -> None:  # type: ignore[override]
         if condition.dtype is not d.bool_ and condition.dtype is not d.uint8:
-            raise refuse(RuntimeError, f"where expected condition to be a boolean tensor, but got a tensor with dtype {scalar_type_name(condition.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"where expected condition to be a boolean tensor, but got a tensor with dtype {scalar_type_name(condition.dtype)}",
+            )
 
     @staticmethod
     def scalar(condition: Scalar, x: Scalar, y: Scalar) -> Scalar:
@@ -491,4 +506,3 @@ def where(self: Tensor, condition: Tensor, y: Any = None) -> Tensor:
 
 
 Tensor.where = where
-

@@ -48,15 +48,25 @@ class ViewAsComplex(Movement):
     @staticmethod
     def view(x: Layout) -> View:
         if not x.dtype.is_floating_point or x.dtype is d.bfloat16:
-            raise refuse(RuntimeError, f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {scalar_type_name(x.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {scalar_type_name(x.dtype)}",
+            )
         if not x.ndim:
             raise refuse(RuntimeError, "Input tensor must have one or more dimensions")
         if x.shape[-1] != 2:
             raise refuse(RuntimeError, "Tensor must have a last dimension of size 2", received=f"shape {tuple(x.shape)}")
         if x.strides[-1] != 1:
-            raise refuse(RuntimeError, "Tensor must have a last dimension with stride 1", received=f"strides {x.strides}", hint="x.contiguous()")
+            raise refuse(
+                RuntimeError, "Tensor must have a last dimension with stride 1", received=f"strides {x.strides}", hint="x.contiguous()"
+            )
         if any(n % 2 for n in x.strides[:-1]):
-            raise refuse(RuntimeError, "Tensor must have a stride divisible by 2 for all but last dimension", received=f"strides {x.strides}", hint="x.contiguous()")
+            raise refuse(
+                RuntimeError,
+                "Tensor must have a stride divisible by 2 for all but last dimension",
+                received=f"strides {x.strides}",
+                hint="x.contiguous()",
+            )
         return View(tuple(x.shape[:-1]), tuple(n // 2 for n in x.strides[:-1]), 0, x.dtype.to_complex())
 
     @staticmethod
@@ -189,10 +199,14 @@ def check_parts(name: str) -> Any:
         floats = (d.float16, d.float32, d.float64)
         if a.dtype not in floats or b.dtype not in floats:
             raise refuse(
-                RuntimeError, f"Expected both inputs to be Half, Float or Double tensors but got {scalar_type_name(a.dtype)} and {scalar_type_name(b.dtype)}"
+                RuntimeError,
+                f"Expected both inputs to be Half, Float or Double tensors but got {scalar_type_name(a.dtype)} and {scalar_type_name(b.dtype)}",
             )
         if a.dtype is not b.dtype:
-            raise refuse(RuntimeError, f"Expected object of scalar type {scalar_type_name(a.dtype)} but got scalar type {scalar_type_name(b.dtype)} for second argument")
+            raise refuse(
+                RuntimeError,
+                f"Expected object of scalar type {scalar_type_name(a.dtype)} but got scalar type {scalar_type_name(b.dtype)} for second argument",
+            )
 
     check.__name__ = f"check_{name}"
     return check
@@ -212,7 +226,14 @@ class Complex(Pointwise):
         return s.complex_(re, im)
 
     samples = grid(real=[normal(3, 5, dtype="float32")], imag=[normal(3, 5, dtype="float32"), normal(5, dtype="float32")])
-    refusals = each(refused(normal(3), integer(3), raises=RuntimeError, match="Expected both inputs to be Half, Float or Double tensors but got Float and Long"))
+    refusals = each(
+        refused(
+            normal(3),
+            integer(3),
+            raises=RuntimeError,
+            match="Expected both inputs to be Half, Float or Double tensors but got Float and Long",
+        )
+    )
 
 
 class Polar(Pointwise):
@@ -249,7 +270,10 @@ class Adjoint(Composite):
 
 def _h(self: Tensor) -> Tensor:
     if self.ndim not in (0, 2):
-        raise refuse(RuntimeError, f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor. For batches of matrices, consider using tensor.mH")
+        raise refuse(
+            RuntimeError,
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor. For batches of matrices, consider using tensor.mH",
+        )
     return self.transpose(0, 1).conj() if self.ndim else self.conj()
 
 

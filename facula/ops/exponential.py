@@ -126,7 +126,11 @@ class Xlogy(Pointwise):
 
     @staticmethod
     def gradient(g: Tensor, input: Any, other: Any, needs: Any) -> Any:
-        first = g * ops.where((_tensor(input) == 0) & (_tensor(other) <= 0), 0.0, ops.log(_tensor(other))) if isinstance(input, Tensor) and needs[0] else None
+        first = (
+            g * ops.where((_tensor(input) == 0) & (_tensor(other) <= 0), 0.0, ops.log(_tensor(other)))
+            if isinstance(input, Tensor) and needs[0]
+            else None
+        )
         second = g * input / other if isinstance(other, Tensor) and needs[1] else None
         return first, second
 
@@ -149,7 +153,11 @@ class SpecialXlog1py(Pointwise):
 
     @staticmethod
     def gradient(g: Tensor, input: Any, other: Any, needs: Any) -> Any:
-        first = g * ops.where((_tensor(input) == 0) & (_tensor(other) <= -1), 0.0, ops.log1p(_tensor(other))) if isinstance(input, Tensor) and needs[0] else None
+        first = (
+            g * ops.where((_tensor(input) == 0) & (_tensor(other) <= -1), 0.0, ops.log1p(_tensor(other)))
+            if isinstance(input, Tensor) and needs[0]
+            else None
+        )
         second = g * input / (other + 1) if isinstance(other, Tensor) and needs[1] else None
         return first, second
 
@@ -173,7 +181,12 @@ class Ldexp(Pointwise):
     @staticmethod
     def check(x: Layout, other: Layout) -> None:  # type: ignore[override]
         if other.dtype is d.bool_ and x.dtype.is_floating_point:
-            raise refuse(NotImplementedError, "\"ldexp_cpu_exp\" not implemented for 'Bool'", received="an exponent of bool", expected="an integer or floating one")
+            raise refuse(
+                NotImplementedError,
+                "\"ldexp_cpu_exp\" not implemented for 'Bool'",
+                received="an exponent of bool",
+                expected="an integer or floating one",
+            )
 
     @staticmethod
     def scalar(x: Scalar, other: Scalar) -> Scalar:
@@ -211,5 +224,3 @@ class Frexp(Pointwise):
         return g0 / ops.exp2(out1.to(g0.dtype))
 
     samples = grid(input=[normal(3, 5), values([0.0, 1.0, -3.5, 1e-30, float("inf")])])
-
-

@@ -31,12 +31,21 @@ class MaskedFill(Pointwise):
     @staticmethod
     def check(x: Layout, mask: Layout, value: Any) -> None:  # type: ignore[override]
         if mask.dtype is not d.bool_:
-            raise refuse(RuntimeError, f"masked_fill_ only supports boolean masks, but got mask with dtype {cpp_name(mask.dtype)}", expected="a bool mask", hint="mask.bool()")
+            raise refuse(
+                RuntimeError,
+                f"masked_fill_ only supports boolean masks, but got mask with dtype {cpp_name(mask.dtype)}",
+                expected="a bool mask",
+                hint="mask.bool()",
+            )
         broadcast([mask.shape, x.shape])
         if isinstance(value, Layout) and value.ndim:
-            raise refuse(RuntimeError, f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+            raise refuse(
+                RuntimeError, f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            )
         if (value.dtype.is_complex if isinstance(value, Layout) else isinstance(value, complex)) and not x.dtype.is_complex:
-            name = {"int64": "int64_t", "int32": "int32_t", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t"}.get(x.dtype.name, cpp_name(x.dtype))
+            name = {"int64": "int64_t", "int32": "int32_t", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t"}.get(
+                x.dtype.name, cpp_name(x.dtype)
+            )
             raise refuse(RuntimeError, f"value cannot be converted to type {name} without overflow", received="a complex value")
 
     @staticmethod
@@ -44,7 +53,11 @@ class MaskedFill(Pointwise):
         return where(mask, value, x)
 
     samples = grid(input=[normal(3, 5)], mask=[boolean(3, 5), boolean(5), boolean(3, 1)], value=[normal(), 0, -1e4])
-    refusals = each(refused(normal(3), normal(3), 1.0, raises=RuntimeError, match="masked_fill_ only supports boolean masks, but got mask with dtype float"))
+    refusals = each(
+        refused(
+            normal(3), normal(3), 1.0, raises=RuntimeError, match="masked_fill_ only supports boolean masks, but got mask with dtype float"
+        )
+    )
 
 
 class NanToNum(Pointwise):
@@ -60,10 +73,20 @@ class NanToNum(Pointwise):
             return s.complex_(*parts)
         return _number(x, nan, posinf, neginf, common) if common.is_floating_point else x
 
-    samples = [*grid(input=[values([1.0, float("nan"), float("inf"), -float("inf")]), normal(3, 5)], nan=[None, 1.5], posinf=[None, 2.5], neginf=[None])]
+    samples = [
+        *grid(
+            input=[values([1.0, float("nan"), float("inf"), -float("inf")]), normal(3, 5)],
+            nan=[None, 1.5],
+            posinf=[None, 2.5],
+            neginf=[None],
+        )
+    ]
 
 
 def _number(x: Scalar, nan: Any, posinf: Any, neginf: Any, kind: DType) -> Scalar:
     top = LARGEST[kind.name]
-    n, up, down = (default if v is None else cast(v, x.dtype) if isinstance(v, Scalar) else float(v) for v, default in ((nan, 0.0), (posinf, top), (neginf, -top)))
+    n, up, down = (
+        default if v is None else cast(v, x.dtype) if isinstance(v, Scalar) else float(v)
+        for v, default in ((nan, 0.0), (posinf, top), (neginf, -top))
+    )
     return where(s.isnan(x), n, where(x == float("inf"), up, where(x == -float("inf"), down, x)))

@@ -50,7 +50,9 @@ class Round(Pointwise):
     def check(x: Layout, decimals: int) -> None:  # type: ignore[override]
         if x.dtype.is_complex or x.dtype is d.bool_ or (decimals and not x.dtype.is_floating_point):
             name = "round_cpu" if decimals else "round_vml_cpu"
-            raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(x.dtype)}'", received=f"dtype {x.dtype.name}")
+            raise refuse(
+                NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(x.dtype)}'", received=f"dtype {x.dtype.name}"
+            )
 
     @staticmethod
     def scalar(x: Scalar, decimals: int) -> Scalar:
@@ -85,7 +87,11 @@ class Sign(Pointwise):
     @staticmethod
     def check(x: Layout) -> None:  # type: ignore[override]
         if x.dtype.is_complex:
-            raise refuse(NotImplementedError, "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.", hint="x.sgn()")
+            raise refuse(
+                NotImplementedError,
+                "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+                hint="x.sgn()",
+            )
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
@@ -173,7 +179,11 @@ class Heaviside(Pointwise):
         if x.dtype.is_complex or values.dtype.is_complex:
             raise refuse(RuntimeError, "heaviside is not yet implemented for complex tensors.")
         if x.dtype is not values.dtype:
-            raise refuse(RuntimeError, "heaviside is not yet implemented for tensors with different dtypes.", received=f"{x.dtype.name} and {values.dtype.name}")
+            raise refuse(
+                RuntimeError,
+                "heaviside is not yet implemented for tensors with different dtypes.",
+                received=f"{x.dtype.name} and {values.dtype.name}",
+            )
 
     @staticmethod
     def scalar(x: Scalar, values: Scalar) -> Scalar:
@@ -182,6 +192,6 @@ class Heaviside(Pointwise):
         return where(x == 0, values, cast(x > 0, x.dtype))
 
     samples = grid(input=[integer(3, low=-1, high=2, dtype=""), normal(3)], values=[normal(3), normal()])
-    refusals = each(refused(normal(3), integer(3), raises=RuntimeError, match="heaviside is not yet implemented for tensors with different dtypes"))
-
-
+    refusals = each(
+        refused(normal(3), integer(3), raises=RuntimeError, match="heaviside is not yet implemented for tensors with different dtypes")
+    )

@@ -26,14 +26,44 @@ ANY = [normal(3, 5), normal(), normal(0)]
 ABOVE = [positive(3, 5), positive(), positive(0)]
 FLOAT = "promote float no_complex kernel="
 
-Erf = unary("erf", s.erf, "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.", ANY, FLOAT + "erf_vml_cpu", "special_erf", family=__name__)
-Erfc = unary("erfc", s.erfc, "1 - erf(input), with full relative accuracy in the tail.", ANY, FLOAT + "erfc_vml_cpu", "special_erfc", family=__name__)
-Erfinv = unary("erfinv", s.erfinv, "The inverse of erf.", [uniform(3, 5, low=-0.9, high=0.9)], FLOAT + "erfinv_vml_cpu", "special_erfinv", family=__name__)
+Erf = unary(
+    "erf",
+    s.erf,
+    "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to input.",
+    ANY,
+    FLOAT + "erf_vml_cpu",
+    "special_erf",
+    family=__name__,
+)
+Erfc = unary(
+    "erfc", s.erfc, "1 - erf(input), with full relative accuracy in the tail.", ANY, FLOAT + "erfc_vml_cpu", "special_erfc", family=__name__
+)
+Erfinv = unary(
+    "erfinv",
+    s.erfinv,
+    "The inverse of erf.",
+    [uniform(3, 5, low=-0.9, high=0.9)],
+    FLOAT + "erfinv_vml_cpu",
+    "special_erfinv",
+    family=__name__,
+)
 I0 = unary("i0", s.i0, "Modified Bessel function of the first kind, order 0.", ANY, FLOAT + "i0_vml_cpu", "special_i0", family=__name__)
 SpecialI0e = unary("special_i0e", s.i0e, "exp(-|input|) * i0(input).", ANY, FLOAT + "i0e_cpu", paths="", in_place=False, family=__name__)
-SpecialI1 = unary("special_i1", s.i1, "Modified Bessel function of the first kind, order 1.", ANY, FLOAT + "i1_cpu", "special_modified_bessel_i1", "", False, family=__name__)
+SpecialI1 = unary(
+    "special_i1",
+    s.i1,
+    "Modified Bessel function of the first kind, order 1.",
+    ANY,
+    FLOAT + "i1_cpu",
+    "special_modified_bessel_i1",
+    "",
+    False,
+    family=__name__,
+)
 SpecialI1e = unary("special_i1e", s.i1e, "exp(-|input|) * i1(input).", ANY, FLOAT + "i1e_cpu", paths="", in_place=False, family=__name__)
-SpecialNdtr = unary("special_ndtr", s.ndtr, "P(X <= input) for X ~ N(0, 1).", ANY, FLOAT + "ndtr_cpu", paths="", in_place=False, family=__name__)
+SpecialNdtr = unary(
+    "special_ndtr", s.ndtr, "P(X <= input) for X ~ N(0, 1).", ANY, FLOAT + "ndtr_cpu", paths="", in_place=False, family=__name__
+)
 
 
 class Lgamma(Pointwise):
@@ -121,7 +151,9 @@ def in_double(function: Callable[..., Any], *args: Any) -> Any:
         return np.asarray(out).astype(kind.numpy)
 
 
-def _library(name: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, aliases: str = "", paths: str = "") -> type:
+def _library(
+    name: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, aliases: str = "", paths: str = ""
+) -> type:
     """A function of one tensor."""
 
     def library(input: Any) -> Any:
@@ -134,7 +166,16 @@ def _library(name: str, function: Callable[..., Any], meaning: str, gradient: An
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
 
-def _of_two(name: str, first: str, second: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, number: bool = True) -> type:
+def _of_two(
+    name: str,
+    first: str,
+    second: str,
+    function: Callable[..., Any],
+    meaning: str,
+    gradient: Any = None,
+    samples: Any = None,
+    number: bool = True,
+) -> type:
     """A function of two arguments, either of which may be a number (if `number`)."""
 
     def library(a: Any, b: Any) -> Any:
@@ -184,7 +225,13 @@ _library("special_scaled_modified_bessel_k1", scipy_special("k1e"), "exp(input) 
 def _spherical_j0(x: Any) -> Any:
     import numpy as np
 
-    return np.where(np.isinf(x), 0.0, np.where(np.abs(x) < 0.5, 1 - x * x / 6 * (1 - x * x / 20 * (1 - x * x / 42 * (1 - x * x / 72 * (1 - x * x / 110)))), np.sin(x) / x))
+    return np.where(
+        np.isinf(x),
+        0.0,
+        np.where(
+            np.abs(x) < 0.5, 1 - x * x / 6 * (1 - x * x / 20 * (1 - x * x / 42 * (1 - x * x / 72 * (1 - x * x / 110)))), np.sin(x) / x
+        ),
+    )
 
 
 _library("special_spherical_bessel_j0", _spherical_j0, "Spherical Bessel function of the first kind, order 0: sin(x) / x.")
@@ -220,8 +267,26 @@ def _gamma_part(name: str, at_infinity: float) -> Callable[..., Any]:
 PAIRS = grid(input=[values([0.5, 1.0, 2.0, 3.0, 4.5])], other=[positive(3, 5), positive(5)])
 _of_two("special_zeta", "input", "other", scipy_special("zeta"), "Hurwitz zeta: the sum of (k + other) ** -input over k = 0, 1, ....", _zeta_gradient,
         [sample(uniform(3, 5, low=1.5, high=4), positive(3, 5)), sample(2.0, positive(3))])  # fmt: skip
-_of_two("igamma", "input", "other", _gamma_part("gammainc", 0.0), "Regularised lower incomplete Gamma function P(input, other).", _igamma_gradient(1, "igamma"), PAIRS, False)
-_of_two("igammac", "input", "other", _gamma_part("gammaincc", 1.0), "Regularised upper incomplete Gamma function Q(input, other).", _igamma_gradient(-1, "igammac"), PAIRS, False)
+_of_two(
+    "igamma",
+    "input",
+    "other",
+    _gamma_part("gammainc", 0.0),
+    "Regularised lower incomplete Gamma function P(input, other).",
+    _igamma_gradient(1, "igamma"),
+    PAIRS,
+    False,
+)
+_of_two(
+    "igammac",
+    "input",
+    "other",
+    _gamma_part("gammaincc", 1.0),
+    "Regularised upper incomplete Gamma function Q(input, other).",
+    _igamma_gradient(-1, "igammac"),
+    PAIRS,
+    False,
+)
 
 
 class PolygammaRest(Library):
@@ -330,11 +395,34 @@ def chebyshev(first: Callable[[Any], Any], shifted: bool = False) -> Callable[[A
     return (lambda n, x: plain(n, 2 * x - 1)) if shifted else plain
 
 
-KINDS = {"t": ("first", lambda x: x), "u": ("second", lambda x: 2 * x), "v": ("third", lambda x: 2 * x - 1), "w": ("fourth", lambda x: 2 * x + 1)}
+KINDS = {
+    "t": ("first", lambda x: x),
+    "u": ("second", lambda x: 2 * x),
+    "v": ("third", lambda x: 2 * x - 1),
+    "w": ("fourth", lambda x: 2 * x + 1),
+}
 for _kind, (_word, _first) in KINDS.items():
     _polynomial(f"chebyshev_polynomial_{_kind}", chebyshev(_first), f"Chebyshev polynomial of the {_word} kind, degree n.")
-    _polynomial(f"shifted_chebyshev_polynomial_{_kind}", chebyshev(_first, True), f"Chebyshev polynomial of the {_word} kind at 2 * input - 1, degree n.")
-_polynomial("hermite_polynomial_h", recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * (x * p - k * q)), "Physicist's Hermite polynomial of degree n.")
-_polynomial("hermite_polynomial_he", recurrence(lambda x: x, lambda k, x, p, q: x * p - k * q), "Probabilist's Hermite polynomial of degree n.")
-_polynomial("laguerre_polynomial_l", recurrence(lambda x: 1 - x, lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1)), "Laguerre polynomial of degree n.")
-_polynomial("legendre_polynomial_p", recurrence(lambda x: x, lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1)), "Legendre polynomial of degree n.")
+    _polynomial(
+        f"shifted_chebyshev_polynomial_{_kind}",
+        chebyshev(_first, True),
+        f"Chebyshev polynomial of the {_word} kind at 2 * input - 1, degree n.",
+    )
+_polynomial(
+    "hermite_polynomial_h",
+    recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * (x * p - k * q)),
+    "Physicist's Hermite polynomial of degree n.",
+)
+_polynomial(
+    "hermite_polynomial_he", recurrence(lambda x: x, lambda k, x, p, q: x * p - k * q), "Probabilist's Hermite polynomial of degree n."
+)
+_polynomial(
+    "laguerre_polynomial_l",
+    recurrence(lambda x: 1 - x, lambda k, x, p, q: ((2 * k + 1 - x) * p - k * q) / (k + 1)),
+    "Laguerre polynomial of degree n.",
+)
+_polynomial(
+    "legendre_polynomial_p",
+    recurrence(lambda x: x, lambda k, x, p, q: ((2 * k + 1) * x * p - k * q) / (k + 1)),
+    "Legendre polynomial of degree n.",
+)

@@ -27,7 +27,12 @@ def _question(name: str, answer: Callable[[Tensor], bool], meaning: str, paths: 
 
 def is_nonzero(x: Tensor) -> bool:
     if x.numel() != 1:
-        raise refuse(RuntimeError, "Boolean value of Tensor with no values is ambiguous" if not x.numel() else "Boolean value of Tensor with more than one value is ambiguous")
+        raise refuse(
+            RuntimeError,
+            "Boolean value of Tensor with no values is ambiguous"
+            if not x.numel()
+            else "Boolean value of Tensor with more than one value is ambiguous",
+        )
     return bool(x.item())
 
 
@@ -97,7 +102,7 @@ class PromoteTypes(Composite):
     def compose(type1: DType, type2: DType) -> DType:
         return join(type1, type2)
 
-    samples: Any = lambda: []  # noqa: E731 - types, not tensors
+    samples: Any = lambda: []
 
 
 class CanCast(Composite):
@@ -113,4 +118,4 @@ class CanCast(Composite):
         unsigned = to.is_integral and not to.is_signed and from_.is_integral and from_.is_signed
         return from_.category <= to.category and not unsigned
 
-    samples: Any = lambda: []  # noqa: E731 - types, not tensors
+    samples: Any = lambda: []

@@ -19,7 +19,10 @@ def test_integers_and_bool_promote_as_in_pytorch() -> None:
     assert (half + 1.5).dtype is facula.bfloat16 and (half + facula.tensor(1.5)).dtype is facula.bfloat16
 
 
-@pytest.mark.parametrize("expression", [lambda i: i // 0, lambda i: i % 0, lambda i: 1 // (i - i), lambda i: i.clone().remainder_(0), lambda i: facula.fmod(i, i * 0)])
+@pytest.mark.parametrize(
+    "expression",
+    [lambda i: i // 0, lambda i: i % 0, lambda i: 1 // (i - i), lambda i: i.clone().remainder_(0), lambda i: facula.fmod(i, i * 0)],
+)
 def test_integers_refuse_division_by_zero(expression) -> None:
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
         expression(facula.tensor([3]))
