@@ -109,33 +109,39 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-def _state(generator: Generator | None) -> int:
+def state_of(generator: Generator | None) -> int:
     return (generator or default_generator).state.address
 
 
 def draw(target: Tensor, schedule: Any, generator: Generator | None, *numbers: Any) -> Tensor:
     """Fill a contiguous tensor; another one by way of a contiguous buffer."""
-    execute(schedule, [target], [], [_state(generator), *numbers])
+    execute(schedule, [target], [], [state_of(generator), *numbers])
     return target
 
 
-def _fill(self: Tensor, title: str, make: Any, generator: Generator | None, *numbers: Any) -> Tensor:
-    """The in-place form: refusals, the draw, the version counter; history ends here."""
+def memory_order(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(the dims from the widest stride to the narrowest, the permutation that undoes this)."""
+    lay = x._layout
+    order = range(lay.ndim) if lay.contiguous else sorted(range(lay.ndim), key=lambda k: -lay.strides[k])
+    return tuple(order), tuple(sorted(range(lay.ndim), key=list(order).index))
+
+
+def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, *numbers: Any) -> Tensor:
+    """The in-place form: refusals, the draw in the order in which the elements lie in memory, the version counter; history ends here."""
     writing.check_target(self, title)
     writing.check_leaf(self)
-    if not self._layout.numel:
+    lay = self._layout
+    if not lay.numel:
         return self
-    if self._layout.contiguous:
-        draw(self, make(self._layout), generator, *numbers)
+    order, back = memory_order(self)
+    flat = layout(tuple(lay.shape[k] for k in order), lay.dtype)
+    if lay.dense:
+        draw(writing.objects.alias(Tensor, self, flat, 0), make(flat), generator, *numbers)
         writing.objects.bump(self)
         self._viewed = writing.objects.version(self)
     else:
-        flat = layout(self._layout.shape, self._layout.dtype)
-        before, MODE.grad = MODE.grad, False
-        try:
-            writing.write(self, draw(allocate(flat), make(flat), generator, *numbers))
-        finally:
-            MODE.grad = before
+        drawn = draw(allocate(flat), make(flat), generator, *numbers)
+        writing.write(self, drawn.permute(back))
     if self._node is not None and self._root is None:
         self._node, self._flags = None, self._flags & 0xFE
     return self
@@ -151,22 +157,26 @@ def _floating(x: Any, title: str) -> None:
 def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None, **names: Any) -> Tensor:
     """Uniform numbers in [from, to)."""
     a, b = names.pop("from", a), names.pop("to", b)
+    if self.dtype.is_complex and (a, b) == (0, 1):
+        parts = uniform_(allocate(layout((*self.shape, 2), self.dtype.real)), generator=generator)
+        writing.write(self, ops.view_as_complex(parts))
+        return self
     _floating(self, "check_uniform_bounds")
     if a > b:
         raise refuse(RuntimeError, f"uniform_ expects to return a [from, to) range, but found from={float(a):g} > to={float(b):g}")
-    return _fill(self, "uniform_", kernels.uniform, generator, float(a), float(b))
+    return draw_into(self, "uniform_", kernels.uniform, generator, float(a), float(b))
 
 
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Normal numbers."""
     if std < 0:
-        raise refuse(RuntimeError, f"normal expects std >= 0.0, but found std {float(std)}")
+        raise refuse(RuntimeError, f"normal expects std >= 0.0, but found std {float(std):g}")
     if self.dtype.is_complex:
         parts = allocate(layout((*self.shape, 2), self.dtype.real)).normal_(0, std / 2**0.5, generator=generator)
         writing.write(self, ops.view_as_complex(parts) + mean)
         return self
     _floating(self, "normal_kernel_cpu")
-    return _fill(self, "normal_", lambda lay: kernels.normal(lay), generator, float(mean), float(std))
+    return draw_into(self, "normal_", lambda lay: kernels.normal(lay, None if self._layout.contiguous else False), generator, float(mean), float(std))
 
 
 Tensor.uniform_, Tensor.normal_ = uniform_, normal_
@@ -273,10 +283,11 @@ class DropoutForward(Procedure):
 
     @staticmethod
     def run(input: Tensor, p: float, generator: Any) -> tuple[Tensor, Tensor]:
-        x = input.contiguous()
+        order, back = memory_order(input)
+        x = input.permute(order).contiguous()
         out, mask = allocate(layout(x.shape, x.dtype)), allocate(layout(x.shape, d.bool_))
-        execute(kernels.dropout(x._layout), [out, mask], [x], [_state(generator), 1.0 - p, 1.0 - p])
-        return out, mask
+        execute(kernels.dropout(x._layout), [out, mask], [x], [state_of(generator), 1.0 - p, 1.0 - p])
+        return out.permute(back), mask.permute(back)
 
     @staticmethod
     def gradient(g0: Tensor, out1: Tensor, p: float) -> Tensor:
