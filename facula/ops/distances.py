@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.tensor import Tensor
 from ..spec.block import Composite
@@ -74,7 +74,7 @@ class Pdist(Composite):
             raise refuse(RuntimeError, "pdist only supports non-negative p values", received=f"p={p}")
         n = input.shape[0]
         if n <= 1:
-            return input.new_empty((0,))
+            return input.reshape(-1)[:0]
         upper = ops.triu_indices(n, n, 1) if hasattr(ops, "triu_indices") else ops.ones((n, n)).triu(1).nonzero().t()
         return ops.linalg_vector_norm(input.index_select(0, upper[0]) - input.index_select(0, upper[1]), p, 1)
 
@@ -119,6 +119,10 @@ class Bilinear(Composite):
     def compose(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         for place, (name, t) in enumerate((("input1", input1), ("input2", input2), ("weight", weight)), 1):
             is_tensor(t, name, place, "bilinear")
+        kinds = {t.dtype for t in (input1, input2, weight, bias) if t is not None}
+        if len(kinds) > 1:
+            shown = ", ".join(f"{n}: {c_name(t.dtype) if t is not None else 'N/A'}" for n, t in (("input1", input1), ("input2", input2), ("weight", weight), ("bias", bias)))
+            raise refuse(RuntimeError, f"All tensors must have the same dtype, got {shown}")
         _check_bilinear(input1, input2, weight, bias)
         k, i, j = weight.shape
         lead = input1.shape[:-1]
@@ -147,5 +151,8 @@ def _check_bilinear(x1: Tensor, x2: Tensor, w: Tensor, bias: Tensor | None) -> N
         raise refuse(RuntimeError, f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {w.shape[0]}")
 
 
-def extents(values: int | Sequence[int], n: int) -> tuple[int, ...]:
-    return (values,) * n if isinstance(values, int) else tuple(values)
+def c_name(kind: DType) -> str:
+    """The dtype as C++ names it, which PyTorch shows in some sentences."""
+    names = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int", "int32": "int",
+             "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "bool": "bool", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
+    return names.get(kind.name, kind.name)

@@ -295,14 +295,28 @@ def _check_grid(x: Any, grid: Any, mode: int) -> None:
     if x.ndim == 5 and mode == 2:
         raise refuse(RuntimeError, "grid_sampler(): bicubic interpolation only supports 4D input")
     if x.dtype is not grid.dtype:
-        raise refuse(RuntimeError, f"grid_sampler(): expected input and grid to have same dtype, but input has {_c_name(x.dtype)} and grid has {_c_name(grid.dtype)}")
+        raise refuse(RuntimeError, f"expected scalar type {scalar_type_name(x.dtype)} but found {scalar_type_name(grid.dtype)}", received=f"grid {grid.dtype}", expected=f"{x.dtype}")
     if not x.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"grid_sampler_{x.ndim - 2}d_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
 
 
-def _c_name(kind: d.dtype) -> str:
-    names = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "int64_t", "int32": "int", "bool": "bool"}
-    return names.get(kind.name, kind.name)
+def _declare_grid(n: int) -> None:
+    """grid_sampler for a known number of dims."""
+
+    def compose(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:
+        return ops.grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners)
+
+    name = f"grid_sampler_{n}d"
+    body = {
+        "__doc__": f"grid_sampler over {n} dims.", "__module__": __name__, "compose": staticmethod(compose), "paths": "torch",
+        "schema": f"{name}(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
+        "samples": [sample(normal(1, 2, *(4, 3, 2)[:n]), uniform(1, *(3, 2, 2)[:n], n, low=-0.9, high=0.9), 0, 0, False)],
+    }  # fmt: skip
+    type(f"GridSampler{n}d", (Composite,), body)
+
+
+_declare_grid(2)
+_declare_grid(3)
 
 
 class AffineGridGenerator(Composite):
