@@ -24,6 +24,7 @@ G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 AT = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 CHANNELS = 16  # read at a time: their patches stay in L1
+APART = 32  # elements between blocks that are written side by side: at powers of two they would evict each other
 MOST = 1024  # channels whose transformed patches fit the scratch memory
 
 
@@ -93,7 +94,7 @@ def emit_winograd(m: Module, name: str, element: str, rows: int, read: int, piec
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
         w = Names(f, words, WORDS)
         patches = scratch(f, worker)
-        room = f.at(patches, 16 * MOST * shape.width, element)
+        room = f.at(patches, 16 * (MOST * shape.width + APART), element)
         products = f.at(room, 16 * CHANNELS * shape.lanes, element)
         with f.range(lo, hi) as item:
             rest, first = item.udiv(w.output_blocks), item.urem(w.output_blocks) * w.output_block
@@ -107,7 +108,7 @@ def emit_winograd(m: Module, name: str, element: str, rows: int, read: int, piec
                 with f.range(first, last, rows) as o:
                     panel = f.at(w.filters, o * (16 * w.channels), element)
                     with f.range(0, 16) as xi:
-                        a, b = f.at(panel, xi * w.channels * rows, element), f.at(patches, xi * w.channels * shape.width, element)
+                        a, b = f.at(panel, xi * w.channels * rows, element), f.at(patches, xi * (w.channels * shape.width + APART), element)
                         c = f.at(products, xi * (rows * shape.width), element)
                         sizes = (f.i64(shape.width), w.channels, f.i64(shape.width), f.i64(rows), f.i64(0))
                         f.call("void", tile, a, b, c, *sizes, x)
@@ -116,7 +117,7 @@ def emit_winograd(m: Module, name: str, element: str, rows: int, read: int, piec
 
 
 def _emit_patches(m: Module, shape: Shape, read: int, pieces: int) -> None:
-    """B^T d B for a panel of tiles: [16][channel][width]. `room`: raw patches of a few channels."""
+    """B^T d B for a panel of tiles: [16][channel][width], APART between the 16. `room`: raw patches of a few channels."""
     lanes, e = shape.lanes, shape.element
     with m.function("patches", "ptr words, ptr x, ptr to, ptr room, i64 q, i64 left", internal=True) as (f, words, x, to, room, q, left):
         w = Names(f, words, WORDS)
@@ -135,7 +136,7 @@ def _emit_patches(m: Module, shape: Shape, read: int, pieces: int) -> None:
                     grid = [[f.load(shape.vec, here, (4 * a + b) * CHANNELS * lanes) for b in range(4)] for a in range(4)]
                     for a, row in enumerate(sandwich(f, BT, grid)):
                         for b, value in enumerate(row):
-                            f.store(value, f.at(to, ((4 * a + b) * w.channels + c0 + c) * shape.width, e), v * lanes)
+                            f.store(value, f.at(to, (w.channels * shape.width + APART) * (4 * a + b) + (c0 + c) * shape.width, e), v * lanes)
 
 
 def _emit_results(m: Module, shape: Shape, rows: int, bias: bool) -> None:

@@ -14,7 +14,7 @@ from ...runtime.ir import Module
 from ...runtime.pool_code import scratch
 from .product import MASKS, Names, View
 from .tile import Shape, emit_tile, shape_for
-from .winograd import BT, CHANNELS, sandwich
+from .winograd import APART, BT, CHANNELS, sandwich
 
 G2 = ((1, 0), (0.5, 0.5), (0.5, -0.5), (0, 1))
 A3T = ((1, 1, 1, 0), (0, 1, -1, 0), (0, 1, 1, -1))
@@ -22,6 +22,7 @@ A3T = ((1, 1, 1, 0), (0, 1, -1, 0), (0, 1, 1, -1))
 TILES = 96  # contracted at a time: patches and gradients of a block stay in L2
 PITCH = TILES + 16
 BLOCK = 64  # channels and outputs of an item
+PATCHES, TURNED, PRODUCTS = BLOCK * PITCH + APART, TILES * BLOCK + APART, BLOCK * BLOCK + APART  # elements from one of the 16 to the next
 
 SIDE = ("entries", "taps", "shifts", "w_shifts", "h_shifts", "d_shifts", "depth", "height", "width", "period", "source_step", "row_step", "result_step")
 POINTERS = ("entries", "taps", "shifts")
@@ -51,9 +52,9 @@ def emit_gradient(m: Module, name: str, element: str, rows: int, x_read: tuple[i
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
         w = Names(f, words, WORDS)
         patches = scratch(f, worker)
-        turned = f.at(patches, 16 * BLOCK * PITCH, element)
-        products = f.at(turned, 16 * TILES * BLOCK, element)
-        room = f.at(products, 16 * BLOCK * BLOCK, element)
+        turned = f.at(patches, 16 * PATCHES, element)
+        products = f.at(turned, 16 * TURNED, element)
+        room = f.at(products, 16 * PRODUCTS, element)
         with f.range(lo, hi) as item:
             rest, o0 = item.udiv(w.output_blocks), item.urem(w.output_blocks) * w.output_block
             c0, block = rest.urem(w.channel_blocks) * w.channel_block, rest.udiv(w.channel_blocks)
@@ -69,9 +70,9 @@ def emit_gradient(m: Module, name: str, element: str, rows: int, x_read: tuple[i
                     f.call("void", "patches", words, x, patches, room, q, k, channels)
                     f.call("void", "turned", words, g, turned, room, q, k, outputs)
                     with f.range(0, 16) as xi, f.range(0, outputs, shape.width) as o, f.range(0, channels, rows) as r:
-                        a = f.at(patches, (xi * BLOCK + r) * PITCH, element)
-                        b = f.at(turned, xi * (TILES * BLOCK) + o * TILES, element)
-                        c = f.at(products, (xi * BLOCK + r) * BLOCK + o, element)
+                        a = f.at(patches, xi * PATCHES + r * PITCH, element)
+                        b = f.at(turned, xi * TURNED + o * TILES, element)
+                        c = f.at(products, xi * PRODUCTS + r * BLOCK + o, element)
                         sizes = (f.i64(BLOCK), k, f.smin(outputs - o, shape.width), f.smin(channels - r, rows), add.v)
                         f.call("void", tile, a, b, c, *sizes, x)
                     add.v = f.i64(1)
@@ -99,7 +100,7 @@ def _emit_patches(m: Module, shape: Shape, read: tuple[int, int]) -> None:
                     grid = [[f.load(shape.vec, here, (4 * a + b) * CHANNELS * lanes) for b in range(4)] for a in range(4)]
                     for a, row in enumerate(sandwich(f, BT, grid)):
                         for b, value in enumerate(row):
-                            f.store(value, f.at(to, (c + (c0 + (4 * a + b) * BLOCK)) * PITCH + p, e))
+                            f.store(value, f.at(to, (c + c0) * PITCH + p + (4 * a + b) * PATCHES, e))
 
 
 def _emit_turned(m: Module, shape: Shape, read: tuple[int, int]) -> None:
@@ -127,7 +128,7 @@ def _emit_turned(m: Module, shape: Shape, read: tuple[int, int]) -> None:
                     grid = [[f.load(shape.vec, here, (2 * a + b) * lanes * lanes) for b in range(2)] for a in range(2)]
                     for a, row in enumerate(sandwich(f, G2, grid)):
                         for b, value in enumerate(row):
-                            f.store(value, column, i * shape.width + (4 * a + b) * TILES * BLOCK)
+                            f.store(value, column, i * shape.width + (4 * a + b) * TURNED)
 
 
 def _emit_back(m: Module, shape: Shape) -> None:
@@ -137,7 +138,7 @@ def _emit_back(m: Module, shape: Shape) -> None:
         w = Names(f, words, WORDS)
         with f.range(0, channels) as c, f.range(0, outputs, lanes) as o:
             here, mask = f.at(products, c * BLOCK + o, e), f.mask(lanes, outputs - o)
-            grid = [[f.load(shape.vec, here, (4 * a + b) * BLOCK * BLOCK) for b in range(4)] for a in range(4)]
+            grid = [[f.load(shape.vec, here, (4 * a + b) * PRODUCTS) for b in range(4)] for a in range(4)]
             for a, row in enumerate(sandwich(f, A3T, grid)):
                 for b, value in enumerate(row):
                     f.store(value, f.at(part, (w.channels * (3 * a + b) + c) * w.outputs + o, e), 0, mask)
