@@ -9,7 +9,7 @@ from facula.base import dtypes
 from facula.base.target import TARGETS
 from facula.kernel import compiler, rows
 from facula.kernel.launch import Array
-from facula.runtime import host
+from facula.runtime import host, pool
 
 TOLERANCE = {"float32": 4e-6, "float64": 1e-13, "float16": 4e-3, "bfloat16": 3e-2}
 EPS = 1e-5
@@ -73,3 +73,18 @@ def test_rows_do_not_depend_on_others(target: None) -> None:
     one = np.empty_like(x[:1])
     compiler.run(rows.layer_norm(operand(x[:1])), [one, mean[:1], rstd[:1]], [x[7:8]], (EPS,))
     assert (one == y[7]).all()
+
+
+def test_threads_do_not_change_bits() -> None:
+    rng = np.random.default_rng(2)
+    x, g = rng.standard_normal((2, 3000, 70), dtype=np.float32)
+    mean, rstd = rng.standard_normal((2, 3000), dtype=np.float32)
+    results = []
+    before = pool.get_num_threads()
+    for threads in (1, 2, 3):
+        pool.set_num_threads(threads)
+        outs = [np.empty_like(x), np.empty(70, np.float32), np.empty(70, np.float32)]
+        compiler.run(rows.layer_norm_backward(operand(x)), outs, [g, x, mean, rstd])
+        results.append(outs)
+    pool.set_num_threads(before)
+    assert all((a == b).all() for outs in results[1:] for a, b in zip(results[0], outs))
