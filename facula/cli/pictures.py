@@ -48,7 +48,7 @@ def digits(side: int | None = None) -> Pictures:
         ) from None
     import numpy as np
 
-    data = load_digits()
+    data: Any = load_digits()
     images = np.round(data.images * (255 / 16)).astype(np.uint8)  # (n, 8, 8), values 0 to 16 before
     if side is not None and side != 8:
         images = np.stack([_resized(image, side) for image in images])

@@ -19,7 +19,7 @@ def write_report(path: Path, history: Any, data: Pictures, test: TensorDataset, 
     from matplotlib.figure import Figure  # without pyplot: no window system is asked for, nothing global changes
 
     labels = test.tensors[1].tolist()
-    figure = Figure(figsize=(13, 9), layout="constrained")
+    figure: Any = Figure(figsize=(13, 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.1])
     curves = upper.subplots(1, 2)
     _curve(curves[0], "loss", history.train_loss, history.test_loss)

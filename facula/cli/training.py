@@ -144,11 +144,9 @@ class Run:
 
 
 def _compiled(step: Any) -> Any:
-    import facula
+    from ..graph import compile
 
-    if not hasattr(facula, "compile"):
-        raise Failure("this installation cannot record steps", received="--compile", hint="leave the option out")
-    return facula.compile(step)
+    return compile(step)
 
 
 def shifted(x: Tensor) -> Tensor:

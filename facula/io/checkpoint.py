@@ -221,7 +221,8 @@ class StorageReader:
         if isinstance(self.source, MapSource) and entry.offset % 16 == 0 and entry.size:
             import numpy as np
 
-            mapped = np.frombuffer(self.source.memory, np.uint8, entry.size, entry.offset)
+            memory: Any = self.source.memory
+            mapped = np.frombuffer(memory, np.uint8, entry.size, entry.offset)
             self.checker.check(entry, mapped)
             return ops.from_numpy(mapped)
         base = ops.empty((entry.size,), dtype=dtypes.uint8)

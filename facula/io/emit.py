@@ -302,11 +302,11 @@ class Emitter:
     def _put_reduced(self, value: Any) -> None:
         """Through the object's own `__reduce_ex__`, as pickle does; reading it back takes a class that the reader trusts."""
         reducer = copyreg.dispatch_table.get(type(value))
-        got = reducer(value) if reducer is not None else value.__reduce_ex__(2)
+        got: Any = reducer(value) if reducer is not None else value.__reduce_ex__(2)
         if isinstance(got, str):
             self.put_global(getattr(value, "__module__", None) or type(value).__module__, got)
             return
-        function, args, state, items, pairs, *_ = (*got, None, None, None, None)
+        function, args, state, items, pairs = (*got, None, None, None)[:5]
         if getattr(function, "__name__", "") == "__newobj__":
             self.put(args[0])
             self.put(tuple(args[1:]))

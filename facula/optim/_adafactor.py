@@ -6,7 +6,7 @@ from .. import ops
 from ..base.dtypes import bfloat16
 from ..base.errors import refuse
 from ..core import Tensor
-from .optimizer import Group, Optimizer, ParamsT, State, counter, number, require
+from .optimizer import Group, Optimizer, ParamsT, State, counter, number, require, require_one_element
 
 # distance from 1 to the next number, by (bytes, is bfloat16): float16, bfloat16, float32, float64
 EPSILON = {(2, False): 2.0**-10, (2, True): 2.0**-7, (4, False): 2.0**-23, (8, False): 2.0**-52}
@@ -27,8 +27,7 @@ class Adafactor(Optimizer):
         foreach: bool | None = None,
         maximize: bool = False,
     ) -> None:
-        if isinstance(lr, Tensor) and lr.numel() != 1:
-            raise refuse(ValueError, "Tensor lr must be 1-element", received=f"lr of shape {tuple(lr.shape)}")
+        require_one_element(lr)
         require(lr >= 0.0, f"Learning rate should be >= 0 but is: {lr}", "lr >= 0")
         require(beta2_decay <= 0.0, f"beta2_decay should be <= 0 but is: {beta2_decay}", "beta2_decay <= 0")
         require(eps[0] is None or eps[0] >= 0.0, f"epsilon1 should be >= 0 but is: {eps[0]}", "eps[0] >= 0")

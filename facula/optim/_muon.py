@@ -8,7 +8,7 @@ from .. import ops
 from ..base.dtypes import bfloat16
 from ..base.errors import refuse
 from ..core import Tensor
-from .optimizer import Group, Optimizer, ParamsT, State, number, require
+from .optimizer import Group, Optimizer, ParamsT, State, number, require, require_one_element
 
 
 class Muon(Optimizer):
@@ -26,8 +26,7 @@ class Muon(Optimizer):
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
     ) -> None:
-        if isinstance(lr, Tensor) and lr.numel() != 1:
-            raise refuse(ValueError, "Tensor lr must be 1-element")
+        require_one_element(lr)
         require(lr >= 0.0, f"Learning rate should be >= 0 but is: {lr}", "lr >= 0")
         require(momentum >= 0.0, f"momentum should be >= 0 but is: {momentum}", "momentum >= 0")
         require(weight_decay >= 0.0, f"weight decay should be >= 0 but is: {weight_decay}", "weight_decay >= 0")

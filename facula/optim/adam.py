@@ -49,6 +49,7 @@ class Adam(Optimizer):
         require_at_least_zero("weight_decay", weight_decay)
         if isinstance(betas[0], Tensor) != isinstance(betas[1], Tensor):
             raise refuse(ValueError, "betas must be either both floats or both Tensors")
+        beta: Any
         for index, beta in enumerate(betas):
             if isinstance(beta, Tensor) and beta.numel() != 1:
                 raise refuse(ValueError, f"Tensor betas[{index}] must be 1-element")

@@ -444,6 +444,8 @@ def _start_momentum(schedule: Any, base_momentum: Any, max_momentum: Any, last_e
 class CyclicLR(LRScheduler):
     """A saw between `base_lr` and `max_lr`, step by step. Smith 2015, arXiv 1506.01186, section 3."""
 
+    use_beta1: bool
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -533,6 +535,8 @@ def _halving(cycle: float) -> float:
 
 class OneCycleLR(LRScheduler):
     """Up to `max_lr`, then far below the start, once over all steps. Smith & Topin 2017, arXiv 1708.07120. Call `step` after each batch."""
+
+    use_beta1: bool
 
     def __init__(
         self,

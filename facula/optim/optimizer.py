@@ -55,11 +55,15 @@ def require(holds: Any, sentence: str, expected: str, received: str = "") -> Non
         raise refuse(ValueError, sentence, received=received or sentence.rpartition(": ")[2], expected=expected)
 
 
-def require_rate(lr: Any) -> None:
+def require_one_element(lr: Any) -> None:
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise refuse(
             ValueError, "Tensor lr must be 1-element", received=f"lr of shape {tuple(lr.shape)}", expected="a tensor of one element"
         )
+
+
+def require_rate(lr: Any) -> None:
+    require_one_element(lr)
     require(lr >= 0.0, f"Invalid learning rate: {lr}", "lr >= 0")
 
 
@@ -103,8 +107,14 @@ class Optimizer:
 
     param_groups: list[Group]
     state: defaultdict[Any, Any]
+    _optimizer_step_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_step_post_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Callable[..., Any]]
 
-    def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise refuse(
                 TypeError,
@@ -130,15 +140,9 @@ class Optimizer:
         self._patch_step()
 
     def _make_hook_tables(self) -> None:
-        for name in (
-            "_optimizer_step_pre_hooks",
-            "_optimizer_step_post_hooks",
-            "_optimizer_state_dict_pre_hooks",
-            "_optimizer_state_dict_post_hooks",
-            "_optimizer_load_state_dict_pre_hooks",
-            "_optimizer_load_state_dict_post_hooks",
-        ):
-            self.__dict__.setdefault(name, OrderedDict())
+        for name in Optimizer.__annotations__:
+            if name.endswith("_hooks"):
+                self.__dict__.setdefault(name, OrderedDict())
 
     def _patch_step(self) -> None:
         """Give the class's `step` its hooks, once; done here so that a user's subclass gets them without asking."""

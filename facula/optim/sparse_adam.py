@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import ops
 from ..base.errors import refuse
 from ..core import Tensor
-from .optimizer import Group, Optimizer, ParamsT, State, number, require, require_betas
+from .optimizer import Group, Optimizer, ParamsT, State, number, require, require_betas, require_one_element
 
 
 class SparseAdam(Optimizer):
@@ -19,8 +19,7 @@ class SparseAdam(Optimizer):
         eps: float = 1e-8,
         maximize: bool = False,
     ) -> None:
-        if isinstance(lr, Tensor) and lr.numel() != 1:
-            raise refuse(ValueError, "Tensor lr must be 1-element", received=f"lr of shape {tuple(lr.shape)}")
+        require_one_element(lr)
         require(lr > 0.0, f"Invalid learning rate: {lr}", "lr > 0")
         require(eps > 0.0, f"Invalid epsilon value: {eps}", "eps > 0")
         require_betas(betas)
