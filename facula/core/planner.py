@@ -48,7 +48,10 @@ def fixed(block: Any, name: str, value: Any) -> bool:
     special = getattr(block, "special", None)
     if special is None or name not in special:
         return False
-    return isinstance(value, int) if special[name] == "integers" else special[name](value)
+    how = special[name]
+    if how in ("integers", "zero"):
+        return isinstance(value, int) and (how == "integers" or value == 0)
+    return how(value)
 
 
 def gather(op: Op, bound: Sequence[Any]) -> Call:
@@ -332,14 +335,19 @@ def plan_pointwise(call: Call) -> Plan:
         rule = rule_for(call, [o for o, *_ in plan.outs])
         plan.rule = rule and shrunk(rule)
     if guard := guard_of(call):
-        return PythonPlan(call.op, lambda operands: (guard(*_rebound(call, operands)), plan.run(operands))[1])
+        place = call.op.block.guard[0]
+        place = [p.name for p in call.op.schema.params if p.is_tensor and isinstance(call.bound[call.op.schema.index[p.name]], objects.Tensor)].index(place)
+        return PythonPlan(call.op, lambda operands: (guard(operands[place]), plan.run(operands))[1])
     return plan
 
 
 def guard_of(call: Call) -> Callable[..., None] | None:
-    """What the block checks in the values of its arguments before every run on integers: the kernels have no way to refuse."""
-    guard = call.op.block.guard
-    return guard if guard is not None and not _floats(common_dtype(call)) else None
+    """What the block checks in the values of a tensor before every run on integers: the kernels have no way to refuse."""
+    if call.op.block.guard is None:
+        return None
+    name, guard = call.op.block.guard
+    tensor = isinstance(call.bound[call.op.schema.index[name]], objects.Tensor)
+    return guard if tensor and not _floats(common_dtype(call)) else None
 
 
 def shrunk(rule: Rule) -> Rule:

@@ -119,8 +119,11 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
         plan = _direct_plan(op, call, target, title)
         if plan is not None:
             operands = [*call.tensors, *call.numbers]
+            guarded = op.block.guard is not None and guard_of(call)
+            if guarded:
+                guarded(bound[op.schema.index[op.block.guard[0]]])
             got = plan.run(operands)
-            if row is not None:
+            if row is not None and not guarded:
                 row(operands, plan)
             return got
     if not recording and not MODE.slow and (write_now := getattr(op.block, "write", None)) is not None:
@@ -190,8 +193,6 @@ def _direct_plan(op: Op, call: Any, target: Any, title: str) -> Any:
                 raise refuse_cast(expression.outputs[0], target.dtype)
             return None
         plan = PLANS[key] = expression.plan(call.layouts, (False,) * len(call.tensors), tuple(shape), into=target._layout)
-    if op.block.guard is not None and (guard := guard_of(call)):
-        guard(*call.bound)
     return plan
 
 

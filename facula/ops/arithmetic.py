@@ -144,15 +144,20 @@ class Mul(Pointwise):
     samples = grid(input=[normal(3, 5)], other=OTHERS)
 
 
-def refuse_zero(x: Any, y: Any, *rest: Any) -> None:
+def no_quotient() -> RuntimeError:
+    return refuse(RuntimeError, "ZeroDivisionError", received="a divisor of 0 and integers", hint="divide floating tensors, or replace the zeros first")
+
+
+def refuse_zero(y: Tensor) -> None:
     """Integers have no quotient by 0."""
-    if bool((y == 0).any()) if isinstance(y, Tensor) else y == 0:
-        raise refuse(
-            RuntimeError,
-            "ZeroDivisionError",
-            received="a divisor of 0 and integers",
-            hint="divide floating tensors, or replace the zeros first",
-        )
+    if bool((y == 0).any()):
+        raise no_quotient()
+
+
+def check_divisor(x: Scalar, y: Any) -> None:
+    """The same for a divisor that is a number: 0 is part of the body."""
+    if not isinstance(y, Scalar) and x.dtype.is_integral:
+        raise no_quotient()
 
 
 class Div(Pointwise):
@@ -175,7 +180,8 @@ class DivMode(Pointwise):
 
     schema = "div.mode(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode) -> Tensor"
     dims = "*s, *s -> *s"
-    guard = staticmethod(refuse_zero)
+    guard = ("other", refuse_zero)
+    special = {"other": "zero"}
 
     @staticmethod
     def promotion(x: Any, y: Any, rounding_mode: str | None) -> str:  # type: ignore[override]
@@ -190,6 +196,7 @@ class DivMode(Pointwise):
     def scalar(x: Scalar, y: Scalar, rounding_mode: str | None) -> Any:
         if rounding_mode is None:
             return x / y
+        check_divisor(x, y)
         return scalar_floor_divide(x, y) if rounding_mode == "floor" else trunc_divide(x, y)
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5], rounding_mode=["floor", "trunc", None])
@@ -210,10 +217,12 @@ class FloorDivide(Pointwise):
     schema = "floor_divide(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_complex no_bool kernel=div_floor_cpu"
-    guard = staticmethod(refuse_zero)
+    guard = ("other", refuse_zero)
+    special = {"other": "zero"}
 
     @staticmethod
-    def scalar(x: Scalar, y: Scalar) -> Scalar:
+    def scalar(x: Scalar, y: Any) -> Scalar:
+        check_divisor(x, y)
         return scalar_floor_divide(x, y)
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5])
@@ -226,10 +235,12 @@ class Remainder(Pointwise):
     schema = "remainder(Tensor|Scalar input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_complex no_bool kernel=remainder_cpu"
-    guard = staticmethod(refuse_zero)
+    guard = ("other", refuse_zero)
+    special = {"other": "zero"}
 
     @staticmethod
-    def scalar(x: Scalar, y: Scalar) -> Scalar:
+    def scalar(x: Scalar, y: Any) -> Scalar:
+        check_divisor(x, y)
         return scalar_remainder(x, y)
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5])
@@ -242,10 +253,12 @@ class Fmod(Pointwise):
     schema = "fmod(Tensor input, Tensor|Scalar other) -> Tensor"
     dims = "*s, *s -> *s"
     promotion = "promote no_complex no_bool kernel=fmod_cpu"
-    guard = staticmethod(refuse_zero)
+    guard = ("other", refuse_zero)
+    special = {"other": "zero"}
 
     @staticmethod
-    def scalar(x: Scalar, y: Scalar) -> Scalar:
+    def scalar(x: Scalar, y: Any) -> Scalar:
+        check_divisor(x, y)
         return scalar_fmod(x, y)
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5])

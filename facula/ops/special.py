@@ -142,7 +142,7 @@ def in_double(function: Callable[..., Any], *args: Any) -> Any:
 
     arrays = [a for a in args if isinstance(a, np.ndarray)]
     broadcast([a.shape for a in arrays])  # PyTorch's error where they do not fit
-    kinds = [d.from_numpy(a.dtype) for a in arrays]
+    kinds = [d.DTYPES[a.dtype.name] for a in arrays]
     numbers = [of_number(a) for a in args if not isinstance(a, np.ndarray)]
     kind = result_type([k for a, k in zip(arrays, kinds) if a.ndim], [k for a, k in zip(arrays, kinds) if not a.ndim], numbers)
     kind = kind if kind.is_floating_point else SETTINGS.default_dtype
@@ -192,7 +192,7 @@ def _of_two(
 def _airy(x: Any) -> Any:
     import numpy as np
 
-    return np.where(x > 110, 0.0, scipy_special("airy")(x)[0])  # it underflows from 104 on, where SciPy gives NaN for the largest arguments
+    return np.where((x > 110) & (x < np.inf), 0.0, scipy_special("airy")(x)[0])  # it underflows from 104 on, where SciPy gives NaN for the largest arguments
 
 
 def _erfcx_gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:

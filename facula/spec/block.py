@@ -78,9 +78,9 @@ class Pointwise(Block, kind="pointwise", body="scalar"):
     Python numbers are rounded to half precision beside half tensors, as wider tensors always are; `unrounded`: but not 0-dim ones. A function of the arguments may choose the words.
 
     `static` names numbers that are part of the body as Python values; `special` maps a name to a predicate that picks such values, or
-    to "integers" (each of them; what is passed as float never is). `check`
-    sees the arguments (layouts for tensors) once per plan and refuses; `guard` sees them before every run on integers. A `scalar` with a
-    parameter `common` is told the promoted type.
+    to "integers" (each of them; what is passed as float never is) or "zero" (the integer 0). `check` sees the arguments (layouts for
+    tensors) once per plan and refuses; `guard` is the name of a tensor and what looks at it before every run on integers. A `scalar` with
+    a parameter `common` is told the promoted type.
     """
 
     promotion: ClassVar[Any] = "promote"
