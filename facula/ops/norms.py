@@ -46,7 +46,6 @@ class LinalgQr(Library):
     """Q, R with input = Q R; mode "reduced", "complete" or "r"."""
 
     schema = "linalg_qr(Tensor A, str mode='reduced') -> (Tensor Q, Tensor R)"
-    public = "qr"
     paths = "linalg"
     samples = [sample(normal(4, 3)), sample(normal(2, 3, 3))]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import ops
+from ...base.dtypes import float32, float64
 from ...base.errors import refuse
 from ...core import Tensor
 from .. import init
@@ -52,6 +53,21 @@ STEPS: dict[str, Callable[..., State]] = {"LSTM": lstm_step, "GRU": gru_step, "R
 
 
 # ---------------------------------------------------------------- one layer in one direction
+def run_fused(mode: str, x: Tensor, state: State, named: dict[str, Tensor], reverse: bool) -> tuple[Tensor, State]:
+    """`run_padded` as one operator; x (T, B, I) and weights in single or double precision, without projection."""
+    w_hh, b_ih, b_hh = named["weight_hh"], named.get("bias_ih"), named.get("bias_hh")
+    last = 0 if reverse else -1
+    if mode == "GRU":  # its new gate takes the hidden share apart
+        output, _ = ops.gru_layer(ops.linear(x, named["weight_ih"], b_ih), state[0], w_hh, b_hh, reverse)
+        return output, (output[last],)
+    gates = ops.linear(x, named["weight_ih"], None if b_ih is None or b_hh is None else b_ih + b_hh)  # all steps in one product
+    if mode == "LSTM":
+        output, cells, _ = ops.lstm_layer(gates, state[0], state[1], w_hh, reverse)
+        return output, (output[last], cells[last])
+    output = ops.rnn_layer(gates, state[0], w_hh, mode == "RNN_RELU", reverse)
+    return output, (output[last],)
+
+
 def run_padded(step: Callable[..., State], x: Tensor, state: State, weights: Any, reverse: bool) -> tuple[Tensor, State]:
     """Outputs (T, B, H) and the last state; x (T, B, G) is the input's share of the gates for all steps."""
     outputs = []
@@ -214,9 +230,15 @@ class RNNBase(Module):
             for direction in range(directions):
                 place = layer * directions + direction
                 named = dict(zip((n.split("_l")[0] for n in self._all_weights[place]), self.all_weights[place], strict=True))
+                start = tuple(s[place] for s in states)
+                fused = sizes is None and x.dtype in (float32, float64) and "weight_hr" not in named and 0 not in (*x.shape, self.hidden_size)
+                if fused:
+                    output, end = run_fused(self.mode, x, start, named, bool(direction))
+                    outputs.append(output)
+                    last.append(end)
+                    continue
                 gates = ops.linear(x, named["weight_ih"], named.get("bias_ih"))  # all steps in one product
                 weights = (named["weight_hh"], named.get("bias_hh"), named.get("weight_hr"))
-                start = tuple(s[place] for s in states)
                 if sizes is None:
                     output, end = run_padded(step, gates, start, weights, bool(direction))
                 else:
