@@ -124,8 +124,10 @@ class Pieces:
                     f.prefetch(here, pieces[0][0] + ahead, elem=shape.element)
                 f.store(self._take(here, pieces)[0], f.at(to, i * step, shape.element))
 
-    def planes_of_two(self, other: Pieces, plane: Value, distance: Value, count: Value, to: Value, then: Value, step: object) -> None:
-        """The same for this tap, to `to`, and for the one at its right, to `then`: at pace 2 both come from the same loads."""
+    def planes_of_two(
+        self, other: Pieces, plane: Value, distance: Value, count: Value, to: Value, then: Value, step: object, ahead: Value | None = None
+    ) -> None:
+        """The same for this tap, to `to`, and for the one at its right, to `then`: at pace 2 both come from the same loads. `ahead`: as above."""
         f, shape = self.f, self.shape
         if self.pace != 2:
             self.planes(plane, distance, count, to, step)
@@ -134,7 +136,10 @@ class Pieces:
         for n in self._ways():
             pieces = self._pair(n, other.inside)
             with f.range(0, count) as i:
-                for x, place in zip(self._take(f.at(plane, i * distance, shape.element), pieces), (to, then)):
+                here = f.at(plane, i * distance, shape.element)
+                if ahead is not None:
+                    f.prefetch(here, pieces[0][0] + ahead, elem=shape.element)
+                for x, place in zip(self._take(here, pieces), (to, then)):
                     f.store(x, f.at(place, i * step, shape.element))
 
     def _ways(self) -> Iterator[int]:

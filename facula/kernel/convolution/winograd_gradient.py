@@ -94,7 +94,7 @@ def _emit_patches(m: Module, shape: Shape, read: tuple[int, int]) -> None:
                 with f.range(0, 16, 2) as t:
                     one, two = [view.window(0, *read, False, f.at(w.x_taps, t * 4 + 4 * i, "i64"), masks) for i in (0, 1)]
                     even, odd = [f.at(room, (t + i) * (CHANNELS * lanes), e) for i in (0, 1)]
-                    one.planes_of_two(two, f.at(x, c0 * w.x_plane, e), w.x_plane, count, even, odd, lanes)
+                    one.planes_of_two(two, f.at(x, c0 * w.x_plane, e), w.x_plane, count, even, odd, lanes, w.x_width * 2)
                 with f.range(0, count) as c:
                     here = f.at(room, c * lanes, e)
                     grid = [[f.load(shape.vec, here, (4 * a + b) * CHANNELS * lanes) for b in range(4)] for a in range(4)]
