@@ -1,0 +1,138 @@
+"""Tensors side by side, on top of one another and on a diagonal; turned and mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..base.errors import refuse
+from ..core.tensor import Tensor, wrap_dim
+from ..spec.block import Composite
+from ..spec.promotion import result_type
+from ..spec.registry import ops
+from ..spec.samples import normal, sample
+
+
+def _cat(name: str) -> None:
+    def compose(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, out: Any = None) -> Tensor:
+        k = dim if axis is None else axis
+        return ops.cat(tensors, k) if out is None else ops.cat(tensors, k, out=out)
+
+    body = {"__doc__": "`cat` under another name.", "__module__": __name__, "schema": f"{name}(Tensor[] tensors, int dim=0) -> Tensor", "paths": "torch",
+            "compose": staticmethod(compose), "samples": [sample([normal(2, 3), normal(1, 3)])]}  # fmt: skip
+    type(name.title(), (Composite,), body)
+
+
+_cat("concat")
+_cat("concatenate")
+
+
+def _stack(name: str, what: str, widen: Callable[[Sequence[Tensor]], Sequence[Tensor]], dim: Callable[[Tensor], int]) -> None:
+    title = "vstack" if name == "row_stack" else name
+
+    def compose(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+        if isinstance(tensors, Tensor):
+            tensors = tensors.unbind(0)
+        if not len(tensors):
+            raise refuse(RuntimeError, f"{title} expects a non-empty TensorList")
+        wide = list(widen(tensors))
+        return ops.cat(wide, dim(wide[0])) if out is None else ops.cat(wide, dim(wide[0]), out=out)
+
+    body = {"__doc__": what, "__module__": __name__, "schema": f"{name}(Tensor[] tensors) -> Tensor", "paths": "torch", "compose": staticmethod(compose),
+            "samples": [sample([normal(3), normal(3)]), sample([normal(2, 3), normal(2, 3)])]}  # fmt: skip
+    type(name.title().replace("_", ""), (Composite,), body)
+
+
+def _columns(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [t.reshape(t.numel(), 1) if t.ndim <= 1 else t for t in tensors]
+
+
+_stack("hstack", "Along the second dim; vectors along their only one.", lambda ts: [ops.atleast_1d(t) for t in ts], lambda t: 0 if t.ndim == 1 else 1)
+_stack("vstack", "Along the first dim; vectors are rows.", lambda ts: [ops.atleast_2d(t) for t in ts], lambda t: 0)
+_stack("row_stack", "Along the first dim; vectors are rows.", lambda ts: [ops.atleast_2d(t) for t in ts], lambda t: 0)
+_stack("dstack", "Along the third dim.", lambda ts: [ops.atleast_3d(t) for t in ts], lambda t: 2)
+_stack("column_stack", "Along the second dim; vectors are columns.", _columns, lambda t: 1)
+
+
+class BlockDiag(Composite):
+    """Matrices on the diagonal of one matrix, zeros elsewhere."""
+
+    schema = "block_diag(Tensor[] tensors) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(*tensors: Any) -> Tensor:
+        given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+        for i, t in enumerate(given):
+            if t.ndim > 2:
+                raise refuse(RuntimeError, f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.ndim} dimensions")
+        if not given:
+            return ops.empty((1, 0))
+        kind = result_type([t.dtype for t in given])
+        blocks = [ops.atleast_2d(t).to(kind) for t in given]
+        width, at, lines = sum(b.shape[1] for b in blocks), 0, []
+        for b in blocks:
+            rows, n = b.shape
+            lines.append(ops.cat([ops.zeros((rows, at), dtype=kind), b, ops.zeros((rows, width - at - n), dtype=kind)], 1))
+            at += n
+        return ops.cat(lines, 0)
+
+    samples = [sample([normal(2, 2), normal(1, 3)])]
+
+
+class Fliplr(Composite):
+    """Columns in reverse order."""
+
+    schema = "fliplr(Tensor input) -> Tensor"
+    through_binder = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor) -> Tensor:
+        if input.ndim < 2:
+            raise refuse(RuntimeError, "Input must be >= 2-d.", received=f"{input.ndim} dims")
+        return input.flip(1)
+
+    samples = [sample(normal(2, 3))]
+
+
+class Flipud(Composite):
+    """Rows in reverse order."""
+
+    schema = "flipud(Tensor input) -> Tensor"
+    through_binder = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor) -> Tensor:
+        if input.ndim < 1:
+            raise refuse(RuntimeError, "Input must be >= 1-d.", received=f"{input.ndim} dims")
+        return input.flip(0)
+
+    samples = [sample(normal(2, 3))]
+
+
+class Rot90(Composite):
+    """Turned k times by 90 degrees in the plane of two dims, from the first towards the second."""
+
+    schema = "rot90(Tensor input, int k=1, int[] dims=[0, 1]) -> Tensor"
+    through_binder = True
+    out = False
+
+    @staticmethod
+    def compose(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+        if len(dims) != 2:
+            raise refuse(RuntimeError, f"expected total rotation dims == 2, but got dims = {len(dims)}")
+        if input.ndim < 2:
+            raise refuse(RuntimeError, f"expected total dims >= 2, but got total dims = {input.ndim}")
+        if dims[0] == dims[1] or abs(dims[0] - dims[1]) == input.ndim:
+            raise refuse(RuntimeError, f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+        a, b = (wrap_dim(n, input.ndim) for n in dims)
+        turns = k % 4
+        if turns == 0:
+            return input.clone()
+        if turns == 2:
+            return input.flip((a, b))
+        return input.flip(b).transpose(a, b) if turns == 1 else input.flip(a).transpose(a, b)
+
+    samples = [sample(normal(2, 3)), sample(normal(2, 3), 2), sample(normal(2, 3), 3, (1, 0))]
