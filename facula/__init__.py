@@ -21,12 +21,15 @@ globals().update(ALIASES)
 globals().update({name: function for (place, name), function in PUBLIC.items() if place == "torch"})
 globals().update({name: getattr(_random, name) for name in _random.FUNCTIONS})
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+LATER = {"save": "io", "load": "io"}  # functions of rooms that load when they are first used
 
 
 def __getattr__(name: str) -> Any:
     """Rooms load when they are first used."""
     import importlib
 
+    if name in LATER:
+        return getattr(importlib.import_module(f".{LATER[name]}", __name__), name)
     if not name.startswith("_"):
         try:
             return importlib.import_module(f".{name}", __name__)
