@@ -13,6 +13,7 @@ from . import objects, writing
 from .expression import PLANS
 from .layout import TRIM
 from .modes import MODE, sync
+from .native import fields as F
 from .overrides import dispatch_override, overridden
 from .plan import AROUND, Plan, around
 from .planner import PLANNERS, gather, key_of
@@ -65,8 +66,8 @@ class Function:
         self.title = name
         self.schemas = [op.schema for op in self.ops]
         self.doc = signature_text(self.ops[0], name, variant) + (self.ops[0].block.__doc__ or "")
-        self.values = any(callable(how) for op in self.ops for how in getattr(op.block, "special", {}).values())
-        self.entry = objects.Entry(self.handle, self._mask(), self)
+        self.values = any(getattr(op.block, "static", ()) or any(map(callable, getattr(op.block, "special", {}).values())) for op in self.ops)
+        self.entry = objects.Entry(self.handle, self._mask() | self.values << F.MASK_FLOATS, self)
 
     def _mask(self) -> int:
         """Places where an int is an operand in every overload that has a place there."""
@@ -129,12 +130,9 @@ class Function:
                 return
             places.append(found)
         for i, a in enumerate(arguments):
-            if i in places:
-                if type(a) is float and self.values and not self.entry.mask >> i & 1:
-                    return  # some values of this argument have bodies of their own
-                continue
-            if type(a) is float or (type(a) is int and self.entry.mask >> i & 1):
-                return  # its value decided something: the key does not hold it
+            operand = self.entry.mask >> i & 1
+            if i not in places and ((type(a) is float and (operand or not self.values)) or (type(a) is int and operand)):
+                return  # its value decided something, and the key does not hold it
         address = plan.native(tuple(places))
         if address:
             objects.insert(self.entry, names, len(arguments) - len(names or ()), arguments, plan, address)

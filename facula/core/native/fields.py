@@ -34,6 +34,7 @@ STATE = {
 }
 STATE_SLOTS = 32  # entries of the number slots start here
 STATE_WORDS = 128
+MASK_FLOATS = 62  # bit of an entry's mask: floats in places without a bit are part of the key
 MODE_GRAD, MODE_SLOW = 1, 2  # mode word: gradient recording on; everything must pass Python
 
 # plan table

@@ -12,7 +12,7 @@ from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
 from . import fields as F
 
-TAG_FLOAT, TAG_INT, TAG_BOOL = 1, 2, 5
+TAG_FLOAT, TAG_INT, TAG_BOOL, TAG_VALUE = 1, 2, 5, 7  # after TAG_VALUE come the bits of a float whose value decides something
 
 
 class Core:
@@ -155,7 +155,10 @@ class Core:
                     push(self.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
                     f.leave(after)
                 with f.when(kind.eq(self.symbol(f, "PyFloat_Type"))):
-                    push(f.i64(TAG_FLOAT))
+                    decides = ((mask >> F.MASK_FLOATS) & 1).ne(0) & ((mask >> f.smin(here, 63)) & 1).eq(0)
+                    push(f.select(decides, f.i64(TAG_VALUE), f.i64(TAG_FLOAT)))
+                    with f.when(decides):
+                        push(f.cast("bitcast", f.call("double", "PyFloat_AsDouble", obj), "i64"))
                     f.leave(after)
                 with f.when(kind.eq(self.symbol(f, "PyLong_Type"))):
                     operand = ((mask >> f.smin(here, 63)) & 1).ne(0)
