@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..kernel.launch import Array, Schedule
@@ -113,6 +114,8 @@ class Expression:
     def plan(self, layouts: Sequence[Layout], needs: tuple[bool, ...], shape: tuple[int, ...] | None = None, into: Layout | None = None) -> KernelPlan:
         """`into`: the first operand is overwritten with result 0 instead of making a new tensor."""
         shape = broadcast([x.shape for x in layouts]) if shape is None else shape
+        if any(x.device is META for x in layouts):
+            return self._shapes_only(layouts, needs, shape, into)
         if into is not None:
             outs = [into]
             specs = [(into, 0, F.OUT_ARGUMENT, 0)]
@@ -122,6 +125,13 @@ class Expression:
             specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in outs]
         rule = self.rule(layouts, outs, needs) if any(needs) else None
         return KernelPlan(self, specs, self.schedule(outs, layouts, shape), len(layouts), rule)
+
+    def _shapes_only(self, layouts: Sequence[Layout], needs: tuple[bool, ...], shape: tuple[int, ...], into: Layout | None) -> KernelPlan:
+        """What a call does on the meta device: results have layouts and no memory."""
+        outs = [into] if into is not None else [layout(shape, t, result_strides(shape, layouts), META) for t in self.outputs]
+        specs = [(o, 0, F.OUT_NEW if into is None else F.OUT_ARGUMENT, 0) for o in outs]
+        rule = self.rule(layouts, outs, needs) if any(needs) else None
+        return KernelPlan(self, specs, Schedule(()), len(layouts), rule)
 
     # -- derivative
     def rule(self, layouts: Sequence[Layout], outs: Sequence[Layout], needs: tuple[bool, ...]) -> Rule | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..kernel.launch import Array, In, Launch, Out, Schedule, Work
@@ -420,7 +421,10 @@ def plan_fused(call: Call) -> Plan:
             arguments.append(value)
     got: Result = block.kernel(*arguments)
     schedule = _with_copies(got.schedule, moved) if moved else got.schedule
-    specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
+    if any(t._layout.device is META for t in call.tensors):  # layouts, and no memory
+        got = Result(tuple(layout(o.shape, o.dtype, o.strides, META) for o in got.outputs), Schedule(()))
+        schedule = got.schedule
+    specs = [(o, 0 if o.device is META else o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
     wrap = named_result(call.op) if len(got.outputs) > 1 else None
     plan = KernelPlan(call.op, specs, schedule, len(call.tensors), rule_for(call, got.outputs), wrap)
     plan.keep.append(getattr(schedule, "keep", ()))
