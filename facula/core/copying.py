@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..kernel.launch import Array, In, Schedule
@@ -33,6 +34,10 @@ def copy_into(target: Any, source: Any) -> None:
         return
     if source._block == target._block and _overlap(source, target):
         source = fresh_copy(source)
+    if source._layout.device is not target._layout.device and source._layout.device is META:
+        raise refuse(NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values")
+    if target._layout.device is META:
+        return
     key = (copy_into, target._layout, source._layout)
     plan = PLANS.get(key)
     if plan is None:

@@ -6,6 +6,7 @@ import ctypes
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from . import objects
@@ -39,6 +40,8 @@ def as_array(t: Any) -> Any:
 
     settle()
     lay = t._layout
+    if lay.device is META:
+        raise refuse(TypeError, "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.", received="a meta tensor")
     if not lay.numel:
         return np.empty(tuple(lay.shape), lay.dtype.numpy)
     if lay.dtype is d.bfloat16:
@@ -126,6 +129,8 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
     t = self.clone() if copy else self
     settle()
     lay = t._layout
+    if lay.device is META:
+        raise refuse(TypeError, "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.", received="a meta tensor")
     shape, strides = (ctypes.c_int64 * max(1, lay.ndim))(*lay.shape), (ctypes.c_int64 * max(1, lay.ndim))(*lay.strides)
     kind = _DLDataType(_code(lay.dtype), lay.dtype.itemsize * 8, 1)
     managed = _DLManaged(_DLTensor(t._address, 1, 0, lay.ndim, kind, shape, strides, 0), None, ctypes.cast(_forget, ctypes.c_void_p))

@@ -348,7 +348,8 @@ def guard_of(call: Call) -> Callable[..., None] | None:
         return None
     name, guard = call.op.block.guard
     tensor = isinstance(call.bound[call.op.schema.index[name]], objects.Tensor)
-    return guard if tensor and not _floats(common_dtype(call)) else None
+    values = not any(t._layout.device is META for t in call.tensors)
+    return guard if tensor and values and not _floats(common_dtype(call)) else None
 
 
 def shrunk(rule: Rule) -> Rule:

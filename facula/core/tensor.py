@@ -6,7 +6,7 @@ import ctypes
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import contiguous_format
+from ..base.device import META, contiguous_format
 from ..base.device import strided as STRIDED
 from ..base.device import channels_last
 from ..base.errors import refuse
@@ -266,14 +266,14 @@ class Methods:
         """The value of the one element."""
         if self._layout.numel != 1:
             raise refuse(RuntimeError, f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar", received=f"shape {tuple(self.shape)}", expected="one element")
-        return read(self._layout.dtype, self._address)
+        return value_of(self)
 
     def __bool__(self) -> bool:
         if self._layout.numel != 1:
             raise RuntimeError(
                 "Boolean value of Tensor with no values is ambiguous" if not self._layout.numel else "Boolean value of Tensor with more than one value is ambiguous"
             )
-        return bool(read(self._layout.dtype, self._address))
+        return bool(value_of(self))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -366,6 +366,14 @@ def read(kind: d.dtype, address: int) -> Any:
     if kind is d.bfloat16:
         return struct.unpack("<f", b"\0\0" + raw)[0]
     return complex(*struct.unpack({"complex32": "<2e", "complex64": "<2f", "complex128": "<2d"}[kind.name], raw))
+
+
+def value_of(t: Any) -> Any:
+    """The Python number that a tensor of one element holds."""
+    lay = t._layout
+    if lay.device is META:
+        raise refuse(RuntimeError, "Tensor.item() cannot be called on meta tensors", received="a meta tensor, which has a shape and no values")
+    return read(lay.dtype, t._address)
 
 
 def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:

@@ -125,7 +125,9 @@ class To(Composite):
                 expected="cpu",
             )
         kind = kind or input.dtype
-        if where is META or input.device is META:
+        if input.device is META and where is not META:
+            raise refuse(NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values")
+        if where is META:
             return ops.empty(tuple(input.shape), dtype=kind, device=where)
         same = kind is input.dtype and (fmt is None or fmt is preserve_format or input.is_contiguous(memory_format=fmt))
         return input if same and not copy else ops.to_copy(input, kind, fmt)
