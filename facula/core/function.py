@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -193,10 +194,35 @@ def _function(name: str, family: list[Op]) -> Any:
         compose = family[0].block.compose
         compose.__name__ = compose.__qualname__ = name
         compose.__doc__ = compose.__doc__ or family[0].block.__doc__
-        return compose
+        return explained(compose, family[0], name, False)
     made = Function(name, family, "function")
     made.public = objects.public(made.entry, name, made.doc)
     return made.public
+
+
+def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> Any:
+    """`compose` whose stumbling over an argument of a wrong type becomes the binder's refusal of that argument."""
+
+    @functools.wraps(compose)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return compose(*args, **kwargs)
+        except (AttributeError, TypeError, ValueError):
+            named = {k: v for k, v in kwargs.items() if k != "out"}
+            refusal = refused_by([op.schema], args, named, name, method)
+            if refusal is None:
+                raise
+        raise refusal
+
+    return function
+
+
+def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, Any], name: str, method: bool) -> TypeError | None:
+    try:
+        BINDER.choose(schemas, args, kwargs, name, method)
+    except TypeError as error:
+        return error
+    return None
 
 
 def _direct(family: list[Op]) -> bool:
@@ -208,7 +234,7 @@ def _method(name: str, family: list[Op]) -> None:
     if hasattr(objects.Tensor, name) and name in vars(objects.Tensor):
         return
     if _direct(family):
-        setattr(objects.Tensor, name, family[0].block.compose)
+        setattr(objects.Tensor, name, explained(family[0].block.compose, family[0], name, True))
         return
     made = Function(name, family, "method")
     made.public = objects.method(made.entry, name, made.doc)

@@ -22,6 +22,11 @@ OVERLAP = (
     "performing the operation."
 )
 
+SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. Please clone() the tensor before "
+    "performing the operation."
+)
+
 
 def overlaps_itself(x: Layout) -> bool:
     """Whether two elements share an address (surely so for expanded dims; other strange strides are checked by extent)."""
@@ -263,6 +268,8 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
         raise refuse(RuntimeError, f"{title}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
     for o in outs:
         check_target(o, title)
+        if op.block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
+            raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
     before = MODE.grad
     MODE.grad = False
     try:

@@ -234,9 +234,10 @@ class IndexSelect(Composite):
     """The listed indices of a dim."""
 
     schema = "index_select(Tensor input, int dim, Tensor index) -> Tensor"
+    through_binder = disjoint = True
 
     @staticmethod
-    def compose(input: Tensor, dim: int, index: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, dim: int, index: Tensor) -> Tensor:
         if index.ndim > 1:
             raise refuse(IndexError, "index_select(): Index is supposed to be a vector", received=f"{index.ndim} dims")
         if index.dtype not in (d.int64, d.int32):
@@ -246,8 +247,7 @@ class IndexSelect(Composite):
             check(index, 1, "index_select(): self indexing axis dim should be positive and less than the number of dims", False)
             return input.clone()
         check(index, input.shape[k], "index out of range in self", False)
-        got = ops.index_get(input, [index.reshape(-1)], (k,), k)
-        return got if out is None else out.copy_(got)
+        return ops.index_get(input, [index.reshape(-1)], (k,), k)
 
     samples = [sample(normal(4, 3), 0, integer(2, low=0, high=3)), sample(normal(4, 3), 1, integer(2, low=0, high=3))]
 
@@ -288,10 +288,13 @@ class Gather(Composite):
     """Values along a dim, one per index."""
 
     schema = "gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor"
+    through_binder = disjoint = True
 
     @staticmethod
-    def compose(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False, out: Any = None) -> Tensor:
+    def compose(input: Tensor, dim: int, index: Tensor, sparse_grad: bool = False) -> Tensor:
         k = wrap_dim(dim, input.ndim)
+        if not index._layout.numel:
+            return ops.empty(tuple(index.shape), dtype=input.dtype)
         if index.dtype is not d.int64 and index.dtype is not d.int32:
             raise refuse(RuntimeError, "gather(): Expected dtype int32/int64 for index")
         if max(index.ndim, 1) != max(input.ndim, 1):
@@ -299,11 +302,10 @@ class Gather(Composite):
         for i in range(index.ndim):
             if i != k and index.shape[i] > (input.shape[i] if input.ndim else 1):
                 raise refuse(RuntimeError, f"Size does not match at dimension {i} expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {k}")
-        check(index, input.shape[k] if input.ndim else 1, f"index {{value}} is out of bounds for dimension {k} with size {input.shape[k] if input.ndim else 1}", False)
+        check(index, input.shape[k] if input.ndim else 1, f"index {{value}} is out of bounds for dimension {k} with size {input.shape[k] if input.ndim else 1}", False, RuntimeError)
         if not input.ndim:
             return input.expand(index.shape).clone()
-        got = ops.gather_along(input, k, index)
-        return got if out is None else out.copy_(got)
+        return ops.gather_along(input, k, index)
 
     samples = [sample(normal(3, 4), 1, integer(3, 2, low=0, high=3))]
 
@@ -312,14 +314,14 @@ class MaskedSelect(Composite):
     """The elements where a mask holds, in row-major order."""
 
     schema = "masked_select(Tensor input, Tensor mask) -> Tensor"
+    through_binder = disjoint = True
 
     @staticmethod
-    def compose(input: Tensor, mask: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, mask: Tensor) -> Tensor:
         if mask.dtype is not d.bool_:
             raise refuse(RuntimeError, "masked_select: expected BoolTensor for mask", received=f"mask {mask.dtype.name}")
-        shape = broadcast([input.shape, mask.shape])
+        shape = broadcast([mask.shape, input.shape])
         x, m = input.expand(shape), mask.expand(shape)
-        got = ops.index(x, [m]) if shape else x.reshape(1)[m.reshape(1)]
-        return got if out is None else out.copy_(got)
+        return ops.index(x, [m]) if shape else x.reshape(1)[m.reshape(1)]
 
     samples = [sample(normal(3, 4), [[True, False, True, False]])]

@@ -23,14 +23,17 @@ class Cat(Fused):
 
     schema = "cat(Tensor[] tensors, int dim=0) -> Tensor"
     paths = "torch"
+    disjoint = True
 
     @staticmethod
     def kernel(tensors: list[Layout], dim: int) -> Result:
         if not tensors:
             raise refuse(ValueError, "torch.cat(): expected a non-empty list of Tensors")
-        real = [t for t in tensors if not (t.ndim == 1 and t.numel == 0)] or tensors[:1]
+        real = [t for t in tensors if t is not None and not (t.ndim == 1 and t.numel == 0)] or tensors[:1]
         first = real[0]
         for i, t in enumerate(tensors):
+            if t is None:
+                raise TypeError(f"expected Tensor as element {i} in argument 0, but got NoneType")
             if not t.ndim:
                 raise refuse(RuntimeError, f"zero-dimensional tensor (at position {i}) cannot be concatenated")
         d = wrap_dim(dim, first.ndim)
@@ -115,6 +118,8 @@ class SplitWithSizes(Movement):
 
     @staticmethod
     def view(x: Layout, split_sizes: tuple[int, ...], dim: int) -> list[View]:
+        if not x.ndim:
+            raise refuse(RuntimeError, "split expects at least a 1-dimensional tensor")
         d = wrap_dim(dim, x.ndim)
         if any(n < 0 for n in split_sizes):
             raise refuse(RuntimeError, f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(split_sizes)}")

@@ -144,7 +144,8 @@ class Expand(Movement):
                 f"expand(torch.{_legacy(x.dtype)}{{{list(x.shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor ({x.ndim})",
             )
         shape, strides = [], []
-        for i, n in enumerate(size):
+        for i in range(len(size) - 1, -1, -1):
+            n = size[i]
             have = x.shape[i - lead] if i >= lead else 1
             stride = x.strides[i - lead] if i >= lead else 0
             if n == -1:
@@ -158,7 +159,7 @@ class Expand(Movement):
                 )
             shape.append(n)
             strides.append(stride if n == have and i >= lead else 0)
-        return View(tuple(shape), tuple(strides))
+        return View(tuple(reversed(shape)), tuple(reversed(strides)))
 
     @staticmethod
     def gradient(g: Tensor, input: Layout) -> Tensor:
@@ -646,6 +647,8 @@ class Narrow(Composite):
             raise refuse(RuntimeError, "narrow() cannot be applied to a 0-dim tensor.")
         if length < 0:
             raise refuse(RuntimeError, "narrow(): length must be non-negative.")
+        if isinstance(start, Tensor) and (start.ndim or not start.dtype.is_integral):
+            raise refuse(RuntimeError, "start must be an 0-dim integral Tensor.", received=f"start of {start.ndim} dims and type {start.dtype.name}")
         d = wrap_dim(dim, input.ndim)
         n, first = input.shape[d], int(start)
         if not -n <= first <= n:
@@ -666,14 +669,14 @@ class Movedim(Composite):
     @staticmethod
     def compose(input: Tensor, source: Any, destination: Any) -> Tensor:
         n = input.ndim
-        a = [wrap_dim(x, n) for x in (source if isinstance(source, (tuple, list)) else (source,))]
-        b = [wrap_dim(x, n) for x in (destination if isinstance(destination, (tuple, list)) else (destination,))]
-        if len(a) != len(b):
-            raise refuse(RuntimeError, f"movedim: Invalid source or destination dims: source ({list(a)} dims) should contain the same number of dims as destination ({list(b)} dims)")
+        given, wanted = (list(x) if isinstance(x, (tuple, list)) else [x] for x in (source, destination))
+        if len(given) != len(wanted):
+            raise refuse(RuntimeError, f"movedim: Invalid source or destination dims: source ({given} dims) should contain the same number of dims as destination ({wanted} dims)")
+        a, b = ([wrap_dim(x, n) for x in dims] for dims in (given, wanted))
         if len(set(a)) != len(a):
-            raise refuse(RuntimeError, f"movedim: repeated dim in `source` ({list(a)})")
+            raise refuse(RuntimeError, f"movedim: repeated dim in `source` ({given})")
         if len(set(b)) != len(b):
-            raise refuse(RuntimeError, f"movedim: repeated dim in `destination` ({list(b)})")
+            raise refuse(RuntimeError, f"movedim: repeated dim in `destination` ({wanted})")
         order: list[int] = [-1] * n
         for x, y in zip(a, b):
             order[y] = x
@@ -705,6 +708,8 @@ class Unflatten(Composite):
     def compose(input: Tensor, dim: int, sizes: Any) -> Tensor:
         d = wrap_dim(dim, input.ndim)
         sizes = tuple(sizes)
+        if not input.ndim:
+            raise refuse(RuntimeError, "unflatten got an unexpected error:\nindex 0 is out of range for a tensor without dims")
         if not sizes:
             raise refuse(RuntimeError, "unflatten: sizes must be non-empty")
         try:

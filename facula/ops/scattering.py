@@ -426,7 +426,10 @@ class IndexFill(Composite):
         size = input.shape[k] if input.ndim else 1
         check(index, size, OUT_OF_BOUNDS.format(dim=k, size=size))
         source = value.to(input.dtype) if isinstance(value, Tensor) else ops.full((), value, dtype=input.dtype)
-        return put_slices(input, k, index, source, False)
+        if not input.ndim:
+            return put_slices(input, k, index, source, False)
+        chosen = ops.index_put_copy(ops.zeros((size,), dtype=d.bool_), ops.ones((), dtype=d.bool_), [index.reshape(-1)], (0,), 0, False)
+        return ops.where(chosen.reshape((-1, *(1,) * (input.ndim - k - 1))), source, input)
 
     samples = [sample(normal(3, 4), 1, values([0, -1], "int64"), 2.5), sample(normal(3, 4), 0, values([1], "int64"), normal())]
 
@@ -492,7 +495,7 @@ class MaskedScatter(Composite):
             raise refuse(RuntimeError, f"masked_scatter_ only supports boolean masks, but got mask with dtype {_name(mask)}")
         if source.dtype is not input.dtype:
             raise refuse(RuntimeError, f"masked_scatter: expected self and source to have same dtypes but got{_name(input)} and {_name(source)}")
-        shape = broadcast([input.shape, mask.shape])
+        shape = broadcast([mask.shape, input.shape])
         x, m = input.expand(shape), mask.expand(shape)
         places = ops.nonzero(m if shape else m.reshape(1))
         n = places.shape[0]
@@ -510,7 +513,7 @@ class Take(Composite):
     """Elements by flat index."""
 
     schema = "take(Tensor input, Tensor index) -> Tensor"
-    through_binder = True
+    through_binder = disjoint = True
 
     @staticmethod
     def compose(input: Tensor, index: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..base.size import Size
 from ..core.expression import broadcast
 from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite
+from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample, values
 
@@ -90,7 +91,9 @@ class TensorSplit(Composite):
         k = wrap_dim(dim, input.ndim)
         n = input.shape[k]
         if isinstance(cuts, Tensor):
-            if cuts.dtype is not d.int64 or cuts.ndim > 1:
+            if cuts.dtype is not d.int64:
+                raise refuse(RuntimeError, f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {scalar_type_name(cuts.dtype)}")
+            if cuts.ndim > 1:
                 raise refuse(RuntimeError, f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {cuts.ndim} dims")
             cuts = cuts.tolist()
         if hasattr(cuts, "__index__"):
@@ -257,7 +260,7 @@ def _copies(name: str, several: bool = False) -> None:
                 return out.copy_(view)
             for o, v in zip(out, view):
                 ops.resize_(o, tuple(v.shape)).copy_(v)
-            return out
+            return None
         return tuple(v.clone() for v in view) if several else view.clone(memory_format=None)
 
     body = {"__doc__": f"`{name}` in memory of its own.", "__module__": __name__, "schema": f"{name}_copy(Tensor input, any args=None) -> Tensor", "paths": "torch",

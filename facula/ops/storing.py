@@ -13,6 +13,7 @@ from ..core import objects, writing
 from ..core.layout import channels_last_strides, extent, layout, row_major
 from ..core.plan import allocate
 from ..core.tensor import Tensor
+from ..runtime.allocator_code import OWNER
 from ..spec.registry import ops
 
 
@@ -164,6 +165,11 @@ def size_list(size: Sequence[Any], title: str, name: str = "size") -> tuple[int,
     return tuple(n.__index__() for n in items)
 
 
+def owned_elsewhere(t: Tensor) -> bool:
+    """Whether the memory belongs to another object, as that of a NumPy array does."""
+    return bool(ctypes.c_int64.from_address(t._block + OWNER).value)
+
+
 def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     """Another shape, row-major from the same first element; the storage grows when it must, and keeps its bytes."""
     shape = size_list(size, "resize_")
@@ -178,6 +184,8 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     _, start, held = objects.memory(self)
     before = self._address - start
     if before + lay.nbytes > held:
+        if owned_elsewhere(self):
+            raise refuse(RuntimeError, "Trying to resize storage that is not resizable", received=f"{before + lay.nbytes} bytes in memory of another library", expected=f"at most {held}")
         bigger = allocate(layout((before + lay.nbytes,), d.uint8))
         ctypes.memmove(bigger._address, start, held)
         objects.rebind(self, bigger, lay, before)

@@ -36,6 +36,7 @@ class Block:
     aliases: ClassVar[str] = ""  # other names of the same function
     in_place: ClassVar[bool] = False  # has a variant with a trailing underscore
     out: ClassVar[bool] = True  # takes out=
+    disjoint: ClassVar[bool] = False  # out= may not share memory with an operand
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
     gradient: Any = None
     samples: Any = None
