@@ -19,7 +19,7 @@ from facula.core import Tensor
 from facula.nn import functional as F
 
 SMOKE = "--smoke" in sys.argv
-STEPS, BATCH, LENGTH, WIDTH, HEADS, LAYERS = (3, 4, 16, 16, 2, 1) if SMOKE else (400, 24, 64, 64, 4, 2)
+STEPS, BATCH, LENGTH, WIDTH, HEADS, LAYERS = (3, 4, 16, 16, 2, 1) if SMOKE else (800, 24, 64, 64, 4, 2)
 MODULES = "argparse ast asyncio collections csv ctypes datetime decimal difflib functools heapq inspect io itertools json logging os pathlib pickle random re shutil socket statistics string subprocess tempfile textwrap threading typing unittest urllib.request zipfile"
 torch.manual_seed(0)
 

@@ -15,7 +15,7 @@ from facula import nn, optim
 from facula.core import Tensor
 
 SMOKE = "--smoke" in sys.argv
-STEPS, SIDE, BATCH, WIDTH = (3, 16, 2, 4) if SMOKE else (120, 32, 16, 12)
+STEPS, SIDE, BATCH, WIDTH = (3, 16, 2, 4) if SMOKE else (300, 32, 16, 12)
 torch.manual_seed(0)
 
 
@@ -28,7 +28,7 @@ def draw(count: int) -> tuple[Tensor, Tensor]:
     disc = (x - disc_x) ** 2 + (y - disc_y) ** 2 < radius**2  # (count, SIDE, SIDE)
     square = ((x - square_x).abs() < half) & ((y - square_y).abs() < half)
     target = torch.where(square, 2, torch.where(disc, 1, 0))
-    image = (target > 0).float() + 0.7 * torch.randn(count, SIDE, SIDE)
+    image = (target > 0).float() + 0.5 * torch.randn(count, SIDE, SIDE)
     return image.unsqueeze(1), target
 
 
