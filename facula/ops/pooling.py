@@ -27,29 +27,69 @@ def pooled(n: int, k: int, s: int, p: int, dil: int, ceil: bool) -> int:
     return count - 1 if ceil and (count - 1) * s >= n + p else count
 
 
+AXES = "THW"
+
+
+def check_window(n: int, title: str, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> None:
+    """Refuse sizes that make no window, in PyTorch's order."""
+    single = n == 1 and title.startswith("max_pool1d")
+    axes = AXES[3 - max(n, 2) :]
+    for name, values, letter in (("kernel size", kernel, "k"), ("stride", stride, "d"), ("dilation", dilation, "dilation")):
+        if any(v <= 0 for v in values):
+            if single:
+                raise refuse(RuntimeError, f"max_pool1d() {name.replace(' ', '_')} must be greater than zero, but got {values[0]}")
+            full = (1,) * (2 - n) + tuple(values)
+            raise refuse(RuntimeError, f"{name} should be greater than zero, but got " + " ".join(f"{letter}{a}: {v}" for a, v in zip(axes, full)))
+    for k, p, dil in zip(kernel, padding, dilation):
+        if single and (p < 0 or p > k // 2):
+            raise refuse(RuntimeError, f"max_pool1d() padding must be non-negative, but got {p}" if p < 0 else f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}")
+        if p < 0:
+            raise refuse(RuntimeError, f"pad must be non-negative, but got pad: {p}")
+        if p > (dil * (k - 1) + 1) // 2:
+            raise refuse(RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dil}")
+
+
 def windows(x: Layout, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool) -> tuple[int, ...]:
     """The result's shape, or PyTorch's refusal."""
     n = len(kernel)
-    for name, values in (("kernel size", kernel), ("stride", stride), ("dilation", dilation)):
-        if any(v <= 0 for v in values):
-            word = {"kernel size": "kernel size should be greater than zero, but got ", "stride": "stride should be greater than zero, but got ", "dilation": "dilation should be greater than zero, but got "}[name]
-            raise refuse(RuntimeError, word + " ".join(f"k{a}: {v}" if name == "kernel size" else f"d{a}: {v}" for a, v in zip("THW"[3 - n :], values)))
-    for k, p in zip(kernel, padding):
-        if p < 0 or p > k // 2:
-            raise refuse(RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dilation[0]}" if p >= 0 else f"pad must be non-negative, but got pad: {p}")
     out = tuple(pooled(*row, ceil) for row in zip(x.shape[-n:], kernel, stride, padding, dilation))
     if any(v < 1 for v in out):
-        size = "x".join(map(str, x.shape[-n - 1 :]))
-        shown = "x".join(map(str, (x.shape[-n - 1], *out)))
+        size = "x".join(map(str, (x.shape[-n - 1], *(1,) * (2 - n), *x.shape[-n:])))
+        shown = "x".join(map(str, (x.shape[-n - 1], *(1,) * (2 - n), *out)))
         raise refuse(RuntimeError, f"Given input size: ({size}). Calculated output size: ({shown}). Output size is too small", received=f"input {tuple(x.shape)}, kernel {tuple(kernel)}")
     return (*x.shape[:-n], *out)
 
 
+def check_input(x: Any, title: str) -> None:
+    if not isinstance(x, Tensor):
+        raise refuse(TypeError, f"{title}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+
+
+def two_or_three(x: Tensor, title: str) -> None:
+    if x.ndim not in (2, 3):
+        raise refuse(RuntimeError, f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for {title})")
+
+
 def check_dims(x: Layout, n: int, title: str) -> None:
-    if x.ndim not in (n + 1, n + 2):
-        raise refuse(RuntimeError, f"{title}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(x.shape)}" if n > 1 else f"{title}() Expected 2D or 3D input tensor, but got {list(x.shape)}")
-    if any(v == 0 for v in x.shape[-n - 1 :]):
-        raise refuse(RuntimeError, f"{title}: Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(x.shape)}")
+    """Refuse a rank that is neither (C, *S) nor (N, C, *S), or a size of zero other than N's."""
+    average, shown = title.startswith("avg"), str(list(x.shape))
+    wanted = f"{n + 1}D or {n + 2}D (batch mode)"
+    if n == 1:
+        if x.ndim not in (2, 3):
+            raise refuse(RuntimeError, f"{title}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shown}")
+    elif x.ndim == 0 and average:
+        raise refuse(IndexError, f"Dimension specified as {-n - 1} but tensor has no dimensions")
+    elif x.ndim not in (n + 1, n + 2):
+        if average and n == 2:
+            raise refuse(RuntimeError, f"Expected {wanted} tensor with optional 0 dim batch size for input, but got:{shown}")
+        raise refuse(RuntimeError, f"non-empty {wanted} tensor expected for input", received=shown)
+    first = x.ndim - n - 1
+    for i in range(first, x.ndim):
+        if x.shape[i] == 0:
+            if n == 3:
+                name = "avg_pool3d_out_cpu()" if average else "max_pool3d_with_indices_out_cpu_template()"
+                raise refuse(RuntimeError, f"{name}: Expected input's non-batch dimensions to have positive length, but input has a shape of {shown} and non-batch dimension {i - first} has length zero!")
+            raise refuse(RuntimeError, f"Expected {wanted} tensor with optional 0 dim batch size for input, but got:{shown}")
 
 
 class MaxPool(Fused):
@@ -214,29 +254,38 @@ class AdaptiveMaxPool(Fused):
         return ops.pool_put(g0, out1.detach(), input, len(output_size))
 
 
-class MaxUnpool(Fused):
-    """Zeros with x at the indices of its plane."""
-
-    schema = "max_unpool(Tensor input, Tensor indices, int[] size, int spatial) -> Tensor"
-    paths = ""
-    contiguous = True
-
-    @staticmethod
-    def kernel(x: Layout, indices: Layout, size: Any, spatial: int) -> Result:
-        out = layout(size, x.dtype)
-        return Result((out,), kernels.max_unpool(out, x, spatial=spatial))
-
-    @staticmethod
-    def gradient(g: Tensor, indices: Tensor, spatial: int) -> tuple[Any, ...]:
-        return ops.pool_take(g, indices, spatial), None
-
-
 # -- public forms
+def step_of(kernel: tuple[int, ...], stride: Any, n: int) -> tuple[int, ...]:
+    return kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
+
+
 def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:
-    check_dims(input._layout, n, title)
+    check_input(input, title)
     kernel = spread(kernel_size, n, "kernel_size")
-    step = kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
-    return ops.max_pool(input, kernel, step, spread(padding, n, "padding"), spread(dilation, n, "dilation"), bool(ceil_mode))
+    row = (kernel, step_of(kernel, stride, n), spread(padding, n, "padding"), spread(dilation, n, "dilation"))
+    if n == 1:
+        check_dims(input._layout, n, title)
+    check_window(n, title, *row)
+    if n == 1:
+        length = pooled(input.shape[-1], row[0][0], row[1][0], row[2][0], row[3][0], bool(ceil_mode))
+        if length < 1:
+            raise refuse(RuntimeError, f"max_pool1d() Invalid computed output size: {length}", received=f"input {tuple(input.shape)}, kernel {kernel}")
+    check_dims(input._layout, n, title)
+    return ops.max_pool(input, *row, bool(ceil_mode))
+
+
+def _whole_means(x: Tensor, kernel: tuple[int, ...], step: tuple[int, ...], pad: tuple[int, ...], ceil: bool, include: bool, override: int | None) -> Tensor:
+    """Means of int64, cut towards zero; sums are exact up to 2^53."""
+    import numpy as np
+
+    sums = ops.avg_pool(x.to(d.float64), kernel, step, pad, ceil, include, 1).to(d.int64)
+    n = len(kernel)
+    if override:
+        return ops.div(sums, override, rounding_mode="trunc")
+    counts: Any = np.ones((), np.int64)
+    for size, r, k, s, p in zip(x.shape[-n:], sums.shape[-n:], kernel, step, pad):
+        counts = counts[..., None] * kernels.window_bounds(size, r, k, s, p, include)[:, 2]
+    return ops.div(sums, ops.from_numpy(np.ascontiguousarray(counts)), rounding_mode="trunc")
 
 
 def _declare(n: int) -> None:
@@ -251,18 +300,34 @@ def _declare(n: int) -> None:
         return got[0], got[1]
 
     def avg_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
-        check_dims(input._layout, n, f"avg_pool{n}d")
+        title = f"avg_pool{n}d"
+        check_input(input, title)
+        if n == 1:
+            two_or_three(input, title)
         kernel = spread(kernel_size, n, "kernel_size")
-        step = kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
-        return ops.avg_pool(input, kernel, step, spread(padding, n, "padding"), bool(ceil_mode), bool(count_include_pad), divisor_override)
+        step, pad = step_of(kernel, stride, n), spread(padding, n, "padding")
+        if divisor_override == 0:
+            raise refuse(RuntimeError, "divisor must be not zero")
+        check_window(n, title, kernel, step, pad, (1,) * n)
+        check_dims(input._layout, n, title)
+        if input.dtype is d.int64:
+            return _whole_means(input, kernel, step, pad, bool(ceil_mode), bool(count_include_pad), divisor_override)
+        return ops.avg_pool(input, kernel, step, pad, bool(ceil_mode), bool(count_include_pad), divisor_override)
 
     def adaptive_avg(input: Tensor, output_size: Any) -> Tensor:
+        sizes = _target(n, input, output_size, f"adaptive_avg_pool{n}d")
         if not input.dtype.is_floating_point:
-            raise refuse(NotImplementedError, f"\"adaptive_avg_pool{n}d\" not implemented for '{scalar_type_name(input.dtype)}'")
-        return ops.adaptive_avg_pool(input, _target(n, input, output_size, f"adaptive_avg_pool{n}d"))
+            name = scalar_type_name(input.dtype)
+            if all(v == 1 for v in sizes):
+                raise refuse(RuntimeError, f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {name}")
+            raise refuse(NotImplementedError, f"\"adaptive_avg_pool{max(n, 2)}d\" not implemented for '{name}'")
+        return ops.adaptive_avg_pool(input, sizes)
 
     def adaptive_max(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
-        got = ops.adaptive_max_pool(input, _target(n, input, output_size, f"adaptive_max_pool{n}d"))
+        sizes = _target(n, input, output_size, f"adaptive_max_pool{n}d")
+        if not input.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"adaptive_max_pool{'3d_cpu' if n == 3 else '2d'}\" not implemented for '{scalar_type_name(input.dtype)}'")
+        got = ops.adaptive_max_pool(input, sizes)
         return got[0], got[1]
 
     window = "any kernel_size, any stride=None, any padding=0, any dilation=1, bool ceil_mode=False"
@@ -282,11 +347,20 @@ def _declare(n: int) -> None:
 
 def _target(n: int, input: Tensor, output_size: Any, title: str) -> tuple[int, ...]:
     """One extent per dim; None keeps the input's."""
-    if input.ndim not in (n + 1, n + 2):
-        raise refuse(RuntimeError, f"{title}(): Expected {n + 1}D or {n + 2}D tensor, but got {list(input.shape)}")
+    check_input(input, title)
+    average = "avg" in title
     sizes = (output_size,) * n if output_size is None or not hasattr(output_size, "__iter__") else tuple(output_size)
+    if n == 1:
+        if len(sizes) != 1:
+            raise refuse(RuntimeError, f"{title}() argument 'output_size' should contain one int (got {len(sizes)})")
+        two_or_three(input, title)
     if len(sizes) != n:
-        raise refuse(RuntimeError, f"{title}: internal error: output_size.size() must be {n}", received=f"output_size={output_size}")
+        raise refuse(RuntimeError, f"{title}: output_size must be {n}" if average else f"{title}(): internal error: output_size.size() must be {n}", received=f"output_size={output_size}")
+    if input.ndim not in (n + 1, n + 2):
+        raise refuse(RuntimeError, f"{title}(): Expected {n + 1}D or {n + 2}D tensor, but got{'' if average else ':'} {list(input.shape)}")
+    if average and any(v is not None and v < 0 for v in sizes):
+        shown = ", ".join(map(str, (*(1,) * (2 - n), *sizes)))
+        raise refuse(RuntimeError, f"adaptive_avg_pool{max(n, 2)}d: elements of output_size must be greater than or equal to 0 but received {{{shown}}}")
     for i in range(1, n + 1):
         if input.shape[-i] == 0:
             raise refuse(RuntimeError, f"{title}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(input.shape)} with dimension {input.ndim - i} being empty")

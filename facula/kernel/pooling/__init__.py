@@ -173,7 +173,7 @@ def _window_tables(p: _Pool, how: str, include: bool, override: int, lanes: int)
         length = end - begin if include else np.minimum(end, n) - np.maximum(begin, 0)
         if override:
             length = np.full(padded, override if dim == 0 else 1)
-        tables.append(np.maximum(length, 1).astype(np.float64 if p.dtype.name == "float64" else np.float32))
+        tables.append((length if override else np.maximum(length, 1)).astype(np.float64 if p.dtype.name == "float64" else np.float32))
     d, h, w = tables
     return w, h, d
 
