@@ -50,11 +50,17 @@ TRIM.append(forget)
 def call(op: Op, *bound: Any) -> Any:
     """One operator with its arguments in schema order."""
     if op.kind == "composite":
-        return op.block.compose(*bound)
+        return compose(op, bound)
     plan, operands = plan_for(op, bound)
     if MODE.slow:
         return around(plan, operands)
     return plan.run(operands)
+
+
+def compose(op: Op, bound: Sequence[Any]) -> Any:
+    """A composite's body with bound arguments, keyword-only ones by name."""
+    n = op.schema.positional
+    return op.block.compose(*bound[:n], **{p.name: v for p, v in zip(op.schema.params[n:], bound[n:])})
 
 
 class Function:
@@ -115,7 +121,7 @@ class Function:
         if out is not None:
             return writing.into_out(op, bound, out, self.title)
         if op.kind == "composite":
-            return op.block.compose(*bound)
+            return compose(op, bound)
         plan, operands = plan_for(op, bound)
         got = around(plan, operands) if MODE.slow else plan.run(operands)
         if objects.NATIVE and plan.rowable and not MODE.slow:

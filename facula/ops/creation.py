@@ -21,10 +21,11 @@ from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number
 from ..core.result import Result
 from ..spec.block import Composite, Fused, Procedure
-from ..spec.promotion import of_number
+from ..spec.promotion import cpp_name, of_number
 from ..spec.registry import ops
 from ..spec.samples import normal, sample
 
+LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}
 OPTIONS = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False"
 LIKE = OPTIONS + ", MemoryFormat? memory_format=None"
 
@@ -40,6 +41,33 @@ def strides_like(x: Layout, fmt: Any) -> tuple[int, ...] | None:
     if fmt is None or fmt is preserve_format:
         return None if x.contiguous else x.strides if x.dense else dense_like(x.shape, x.strides)
     return channels_last_strides(x.shape) if "last" in fmt.name else None
+
+
+CPP = {"int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t", "uint64": "uint64_t"}
+
+
+def overflows(value: Any, kind: DType) -> bool:
+    """Whether a Python number has no place in a type (negative ones wrap in unsigned types, as far as their size goes)."""
+    if kind is d.bool_ or kind.is_complex:
+        return False
+    if isinstance(value, complex):
+        if value.imag:
+            return True
+        value = value.real
+    if isinstance(value, float) and not math.isfinite(value):
+        return not kind.is_floating_point
+    if kind.is_floating_point:
+        return abs(value) > LARGEST[kind.name]
+    bits = 8 * kind.itemsize - kind.is_signed
+    low = -(1 << bits) if kind.is_signed else 1 - (1 << bits)
+    return not low <= int(value) <= (1 << bits) - 1
+
+
+def fitting(value: Any, kind: DType) -> Any:
+    """The value, or RuntimeError when the type cannot hold it."""
+    if overflows(value, kind):
+        raise refuse(RuntimeError, f"value cannot be converted to type {CPP.get(kind.name) or cpp_name(kind)} without overflow", received=repr(value), expected=f"a number that {kind.name} holds")
+    return value
 
 
 def fill(t: Tensor, value: Any) -> Tensor:
@@ -117,7 +145,10 @@ def _constant(name: str, value: Any) -> None:
         if out is not None:
             ops.resize_(out, size_of(size, name))
             return fill(out, value)
-        return fill(new(size_of(size, name), dtype, device, False), value).requires_grad_(requires_grad)
+        shape = size_of(size, name)
+        if any(n < 0 for n in shape):
+            raise refuse(RuntimeError, f"{name}: Dimension size must be non-negative." if name == "zeros" else f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+        return fill(new(shape, dtype, device, False), value).requires_grad_(requires_grad)
 
     body = {"__doc__": f"A tensor of {name}.", "__module__": __name__, "schema": f"{name}(int[] size, {OPTIONS}) -> Tensor", "paths": "torch", "compose": staticmethod(compose), "samples": [sample((2, 3))]}
     type(name.title(), (Composite,), body)
@@ -136,8 +167,11 @@ class Full(Composite):
     @staticmethod
     def compose(size: Any, fill_value: Any, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        shape = size_of((size,), "full")
-        return fill(new(shape, dtype or of_number(value), device, False), value).requires_grad_(requires_grad)
+        if hasattr(size, "__index__"):
+            raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
+        shape, kind = size_of((size,), "full"), dtype or (of_number(value) if out is None else out.dtype)
+        made = new(shape, kind, device, False) if out is None else ops.resize_(out, shape)
+        return fill(made, fitting(value, kind)).requires_grad_(requires_grad)
 
     samples = [sample((2, 3), 1.5)]
 
@@ -171,7 +205,7 @@ class FullLike(Composite):
     @staticmethod
     def compose(input: Tensor, fill_value: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        return fill(ops.empty_like(input, dtype=dtype, memory_format=memory_format), value).requires_grad_(requires_grad)
+        return fill(ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format), fitting(value, dtype or input.dtype)).requires_grad_(requires_grad)
 
     samples = [sample(normal(2, 3), 2)]
 
@@ -207,14 +241,23 @@ class Arange(Composite):
         start, end, step = (x.item() if type(x).__module__ == "numpy" else x for x in (start, end, step))
         if step == 0:
             raise refuse(RuntimeError, "step must be nonzero")
+        for value in (start, end, step):
+            if isinstance(value, complex):
+                raise refuse(RuntimeError, "value cannot be converted to type double without overflow", received=repr(value))
         if not (math.isfinite(start) and math.isfinite(end)):
-            raise refuse(RuntimeError, f"unsupported range: {float(start)} -> {float(end)}")
+            raise refuse(RuntimeError, f"unsupported range: {float(start):g} -> {float(end):g}")
         if (end - start) * (1 if step > 0 else -1) < 0:
             raise refuse(RuntimeError, "upper bound and lower bound inconsistent with step sign", received=f"arange({start}, {end}, {step})")
         whole = all(isinstance(x, int) for x in (start, end, step))
-        kind = dtype or (d.int64 if whole else SETTINGS.default_dtype)
+        kind = dtype or (out.dtype if out is not None else d.int64 if whole else SETTINGS.default_dtype)
         n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
-        if not whole:
+        if kind is d.bool_:
+            raise refuse(NotImplementedError, "\"arange_cpu\" not implemented for 'Bool'")
+        if not whole and not (kind.is_floating_point or kind.is_complex):
+            if not int(step):
+                raise refuse(ValueError, "step must be nonzero", received=f"step={step} as {kind.name}")
+            start, step = int(start), int(step)
+        elif not whole:
             start, step = float(start), float(step)
         elif not (kind.is_floating_point or kind.is_complex):
             start, step = int(start), int(step)
@@ -330,7 +373,9 @@ class TensorOf(Composite):
             return data.detach().to(dtype or data.dtype, copy=True).requires_grad_(requires_grad)
         if type(data) in (float, int, bool, complex):
             if type(data) is int and dtype is None and not -(1 << 63) <= data < 1 << 63:
-                raise RuntimeError("Overflow when unpacking long long")
+                raise ValueError("Overflow when unpacking long long")
+            if dtype is not None and dtype.is_integral and overflows(data, dtype):
+                raise _too_large(dtype)
             return _scalar(data, dtype or of_number(data)).requires_grad_(requires_grad)
         return _from_data(data, dtype).requires_grad_(requires_grad)
 
@@ -351,18 +396,34 @@ def _from_data(data: Any, dtype: DType | None) -> Tensor:
         array = np.asarray(data)
     except (ValueError, OverflowError) as error:
         _ragged(data)
-        raise (RuntimeError("Overflow when unpacking long long") if isinstance(error, OverflowError) else ValueError(str(error))) from None
+        raise (ValueError("Overflow when unpacking long long") if isinstance(error, OverflowError) else ValueError(str(error))) from None
     if array.dtype.kind == "O":
         _ragged(data)
         if isinstance(_first(data), int):
-            raise RuntimeError("Overflow when unpacking long long")
+            raise ValueError("Overflow when unpacking long long")
         raise TypeError(f"must be real number, not {_odd(data)}") if dtype is not None and dtype.is_floating_point else RuntimeError(f"Could not infer dtype of {_odd(data)}")
     if array.dtype.kind in "USV":
         raise TypeError(f"new(): invalid data type '{_odd(data)}'")
     kind = dtype or infer(array, data)
+    if type(data).__module__ != "numpy" and array.size:
+        _check_range(array, kind)
     if kind.is_floating_point and array.dtype.kind in "iufb" and kind.numpy.itemsize >= 4 or array.dtype.kind == kind.numpy.kind or kind is d.bool_:
         return ops.from_numpy(np.array(array, dtype=kind.numpy, order="C", copy=True).view(np.uint16 if kind is d.bfloat16 else kind.numpy)) if kind is not d.bfloat16 else _via(array, kind)
     return _via(array, kind)
+
+
+def _check_range(array: Any, kind: DType) -> None:
+    """RuntimeError for Python numbers that an integral type cannot hold, TypeError for complex ones in a real type."""
+    if array.dtype.kind == "c" and not kind.is_complex:
+        raise TypeError("must be real number, not complex")
+    if kind.is_integral and array.dtype.kind in "iuf" and kind is not d.bool_:
+        low, high = array.min().item(), array.max().item()
+        if low != low or overflows(low, kind) or overflows(high, kind):
+            raise _too_large(kind)
+
+
+def _too_large(kind: DType) -> RuntimeError:
+    return refuse(RuntimeError, f"value cannot be converted to type {kind.name} without overflow", expected=f"numbers that {kind.name} holds")
 
 
 def _first(data: Any) -> Any:
@@ -418,6 +479,9 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         if value.ndim:
             raise refuse(RuntimeError, f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
         return self.copy_(value.expand(self.shape))
+    if not isinstance(value, (int, float, complex)) and not hasattr(value, "item"):
+        raise TypeError(f"fill_() received an invalid combination of arguments - got ({type(value).__name__}), but expected one of:\n * (Tensor value)\n * (Number value)\n")
+    fitting(value, self.dtype)
     if MODE.grad and self.requires_grad:
         return writing.assign(self, ops.filled_over(self, value), "fill_")
     fill(self, value)

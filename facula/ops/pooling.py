@@ -77,8 +77,8 @@ def check_dims(x: Layout, n: int, title: str) -> None:
     if n == 1:
         if x.ndim not in (2, 3):
             raise refuse(RuntimeError, f"{title}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shown}")
-    elif x.ndim == 0 and average:
-        raise refuse(IndexError, f"Dimension specified as {-n - 1} but tensor has no dimensions")
+    elif x.ndim <= n and average:
+        raise refuse(IndexError, f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {-n - 1})" if x.ndim else f"Dimension specified as {-n - 1} but tensor has no dimensions")
     elif x.ndim not in (n + 1, n + 2):
         if average and n == 2:
             raise refuse(RuntimeError, f"Expected {wanted} tensor with optional 0 dim batch size for input, but got:{shown}")
@@ -271,6 +271,8 @@ def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, paddi
         if length < 1:
             raise refuse(RuntimeError, f"max_pool1d() Invalid computed output size: {length}", received=f"input {tuple(input.shape)}, kernel {kernel}")
     check_dims(input._layout, n, title)
+    if input.dtype is d.bool_ or input.dtype.is_complex:
+        raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(input.dtype)}'")
     return ops.max_pool(input, *row, bool(ceil_mode))
 
 

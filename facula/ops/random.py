@@ -251,7 +251,7 @@ class Randperm(Composite):
     @staticmethod
     def compose(n: int, *, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
         if n < 0:
-            raise refuse(RuntimeError, f"n must be non-negative, got {n}")
+            raise refuse(RuntimeError, f"Trying to create tensor with negative dimension {n}: [{n}]")
         t = new((n,), d.int64, device, False)
         if n:
             draw(t, kernels.permutation(t._layout), generator)

@@ -232,6 +232,11 @@ def _check_weights(x: Tensor, n: int, replacement: bool) -> None:
 def _multinomial(x: Tensor, n: int, replacement: bool, generator: Generator | None) -> Tensor:
     if not x.numel():
         return ops.empty((*x.shape[:-1], n), dtype=d.int64)
+    if replacement and n > 1:
+        if bool((x < 0).any()):
+            raise refuse(RuntimeError, "invalid multinomial distribution (encountering probability entry < 0)")
+        if not bool(x.isfinite().all()):
+            raise refuse(RuntimeError, "invalid multinomial distribution (encountering probability entry = infinity or NaN)")
     if not (float(x.max()) < math.inf and float(x.min()) >= 0):
         raise refuse(RuntimeError, "probability tensor contains either `inf`, `nan` or element < 0")
     if bool((x.sum(-1) == 0).any()):

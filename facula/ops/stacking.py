@@ -32,7 +32,7 @@ def _stack(name: str, what: str, widen: Callable[[Sequence[Tensor]], Sequence[Te
 
     def compose(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
         if isinstance(tensors, Tensor):
-            tensors = tensors.unbind(0)
+            raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
         if not len(tensors):
             raise refuse(RuntimeError, f"{title} expects a non-empty TensorList")
         wide = list(widen(tensors))

@@ -133,7 +133,7 @@ class FractionalMaxPool(Procedure):
         index = np.ascontiguousarray(index).reshape(planes, math.prod(output_size), math.prod(kernel_size))
         where = ops.from_numpy(index)
         flat = input.reshape((planes, math.prod(sizes)))
-        best, tap = flat.gather(1, where.reshape((planes, -1))).reshape(tuple(where.shape)).max(2)
+        best, tap = flat.gather(1, where.reshape((planes, index.shape[1] * index.shape[2]))).reshape(tuple(where.shape)).max(2)
         shape = (*input.shape[: input.ndim - n], *output_size)
         return best.reshape(shape), where.gather(2, tap.unsqueeze(2)).reshape(shape)
 
