@@ -1,6 +1,7 @@
-"""Sorting rows and choosing from them, with indices: stable, NaN last."""
+"""Sorting rows, choosing from them and searching them, with indices: stable, NaN last."""
 
 from .radix import part, sort
+from .search import search
 from .select import kthvalue, median, topk
 
-__all__ = ["kthvalue", "median", "part", "sort", "topk"]
+__all__ = ["kthvalue", "median", "part", "search", "sort", "topk"]

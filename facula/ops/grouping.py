@@ -1,0 +1,327 @@
+"""Sets and counts: unique values, places in sorted rows, histograms, membership."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..base import dtypes as d
+from ..base.errors import refuse
+from ..core.layout import Layout, layout
+from ..core.named import named_tuple
+from ..core.result import Result
+from ..core.tensor import Tensor, wrap_dim
+from ..kernel import sorting as kernels
+from ..spec.block import Composite, Fused
+from ..spec.promotion import result_type, scalar_type_name
+from ..spec.registry import ops
+from ..spec.samples import normal, refused, sample, uniform, values
+
+HISTOGRAM = named_tuple("histogram", ("hist", "bin_edges"))
+
+
+# -- unique
+def _groups(x: Tensor) -> Tensor:
+    """Whether each row of x (n, ...) differs from the one before it; the first does."""
+    n = x.shape[0]
+    differs = x.narrow(0, 1, n - 1) != x.narrow(0, 0, n - 1) if n else x != x
+    if x.ndim > 1:
+        differs = differs.reshape(differs.shape[0], -1).any(1)
+    return ops.cat([ops.ones((1,), dtype=d.bool_), differs]) if n else ops.zeros((0,), dtype=d.bool_)
+
+
+def _described(begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(first places, group of each place, group sizes) of runs that begin where the mask holds."""
+    first = ops.nonzero_places(begins).reshape(-1)
+    ends = ops.cat([first.narrow(0, 1, first.shape[0] - 1), ops.tensor([begins.shape[0]], dtype=d.int64)]) if first.shape[0] else first
+    return first, begins.cumsum(0) - 1, ends - first
+
+
+def _answer(parts: Sequence[Tensor], inverse: bool, counts: bool) -> Any:
+    values, where_to, sizes = parts
+    picked = (values, *([where_to] if inverse else []), *([sizes] if counts else []))
+    return picked if len(picked) > 1 else values
+
+
+def _lexicographic(rows: Tensor) -> Tensor:
+    """The places of rows (n, k) in the order of their first, then second, ... elements."""
+    order = ops.arange(rows.shape[0])
+    for column in reversed(range(rows.shape[1])):
+        order = order[ops.argsort(rows[order, column], stable=True)]
+    return order
+
+
+class Unique(Composite):
+    """Each value once, in order, of all elements or of slices along a dim."""
+
+    schema = "unique(Tensor input, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
+
+    @staticmethod
+    def compose(
+        input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    ) -> Any:
+        x = input.detach()
+        if dim is None:
+            kind, flat = x.dtype, x.reshape(-1)
+            ordered, order = ops.sort(flat)
+            got = _described(_groups(ordered))
+            return _answer((ordered[got[0]].to(kind), _placed(got[1], order).reshape(x.shape), got[2]), return_inverse, return_counts)
+        k = wrap_dim(dim, x.ndim)
+        rows = x.movedim(k, 0)
+        order = _lexicographic(rows.reshape(rows.shape[0], -1) if rows.numel() else rows.reshape(rows.shape[0], 0))
+        ordered = rows[order]
+        got = _described(_groups(ordered))
+        return _answer((ordered[got[0]].movedim(0, k).contiguous(), _placed(got[1], order), got[2]), return_inverse, return_counts)
+
+    samples = [sample(values([2, 1, 2, 3], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
+
+
+def _placed(group: Tensor, order: Tensor) -> Tensor:
+    """Groups of the places in order, back at the places they came from."""
+    return ops.empty_like(group).scatter_(0, order, group)
+
+
+class UniqueConsecutive(Composite):
+    """The first of every run of equal elements, or of equal slices along a dim."""
+
+    schema = "unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+        x = input.detach()
+        if dim is None:
+            flat = x.reshape(-1)
+            first, group, sizes = _described(_groups(flat))
+            return _answer((flat[first], group.reshape(x.shape), sizes), return_inverse, return_counts)
+        k = wrap_dim(dim, x.ndim)
+        rows = x.movedim(k, 0)
+        first, group, sizes = _described(_groups(rows))
+        return _answer((rows[first].movedim(0, k).contiguous(), group, sizes), return_inverse, return_counts)
+
+    samples = [sample(values([1, 1, 2, 1], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
+
+
+# -- places in sorted rows
+class SearchRows(Fused):
+    """How many of a sorted row's elements lie before each value."""
+
+    schema = "search_rows(Tensor edges, Tensor input, Tensor? sorter, bool right, bool narrow) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(edges: Layout, x: Layout, sorter: Layout | None, right: bool, narrow: bool) -> Result:
+        out = layout(x.shape, d.int32 if narrow else d.int64)
+        return Result((out,), kernels.search(out, edges, x, right, sorter is not None))
+
+
+def _search(edges: Tensor, input: Any, narrow: bool, right: bool, side: str | None, sorter: Tensor | None) -> Tensor:
+    if side not in (None, "left", "right"):
+        raise refuse(RuntimeError, f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+    if right and side == "left":
+        raise refuse(RuntimeError, "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True")
+    x = (
+        input
+        if isinstance(input, Tensor)
+        else ops.tensor(input, dtype=edges.dtype if edges.dtype.is_floating_point or isinstance(input, int) else d.float32)
+    )
+    if not edges.ndim:
+        raise refuse(
+            RuntimeError,
+            f"torch.searchsorted(): input value can be a scalar only when boundary tensor dimension is 1, but we got boundary tensor dim({edges.ndim}) and input value's dim({x.ndim}) numel({x.numel()})"
+            if not x.ndim
+            else "boundaries tensor should have positive dimension, but got 0 dimension",
+        )
+    if x.dtype is not edges.dtype:
+        if isinstance(input, Tensor):
+            raise refuse(
+                RuntimeError,
+                f"torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {scalar_type_name(edges.dtype)} and input value tensor dtype {scalar_type_name(x.dtype)}",
+            )
+        edges = edges.to(x.dtype)
+    if edges.ndim > 1 and (edges.ndim != x.ndim or tuple(edges.shape[:-1]) != tuple(x.shape[:-1])):
+        raise refuse(
+            RuntimeError,
+            f"torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input value tensor {list(x.shape)}",
+        )
+    if sorter is not None:
+        if tuple(sorter.shape) != tuple(edges.shape):
+            raise refuse(
+                RuntimeError,
+                f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {list(edges.shape)} and got sorter tensor {list(sorter.shape)}",
+            )
+        if sorter.dtype is not d.int64:
+            raise refuse(
+                RuntimeError, f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {scalar_type_name(sorter.dtype)}"
+            )
+        if sorter.numel() and not 0 <= int(sorter.min().item()) <= int(sorter.max().item()) < edges.shape[-1]:
+            raise refuse(RuntimeError, "torch.searchsorted(): sorter index out of range")
+    if not x.numel():
+        return ops.empty(x.shape, dtype=d.int32 if narrow else d.int64)
+    return ops.search_rows(edges.detach(), x.detach(), sorter, bool(right or side == "right"), bool(narrow))
+
+
+class Searchsorted(Composite):
+    """Where values would be put to keep rows sorted: before equal elements, or after them (`right`)."""
+
+    schema = "searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(
+        sorted_sequence: Tensor,
+        input: Any,
+        *,
+        out_int32: bool = False,
+        right: bool = False,
+        side: str | None = None,
+        sorter: Tensor | None = None,
+        out: Any = None,
+    ) -> Tensor:
+        got = _search(sorted_sequence, input, out_int32, right, side, sorter)
+        return got if out is None else out.resize_(got.shape).copy_(got)
+
+    samples = [sample(values([1.0, 2.0, 3.0]), values([0.5, 2.0, 9.0]))]
+
+
+class Bucketize(Composite):
+    """Which of the buckets between boundaries each element falls in."""
+
+    schema = "bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Tensor:
+        if boundaries.ndim != 1:
+            raise refuse(RuntimeError, f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+        if isinstance(input, Tensor) and input.dtype is not boundaries.dtype:
+            raise refuse(
+                RuntimeError,
+                f"torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {scalar_type_name(boundaries.dtype)} and input value tensor dtype {scalar_type_name(input.dtype)}",
+            )
+        got = _search(boundaries, input, out_int32, right, None, None)
+        return got if out is None else out.resize_(got.shape).copy_(got)
+
+    samples = [sample(values([0.5, 2.0, 9.0]), values([1.0, 2.0, 3.0]))]
+
+
+# -- counts
+class Bincount(Composite):
+    """How often each number 0, 1, ... comes, or the sum of its weights."""
+
+    schema = "bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+        if minlength < 0:
+            raise refuse(RuntimeError, "minlength should be >= 0", received=f"minlength={minlength}")
+        if input.dtype.is_floating_point or input.dtype.is_complex or input.dtype is d.bool_:
+            raise refuse(
+                NotImplementedError, f"\"bincount_cpu\" not implemented for '{scalar_type_name(input.dtype)}'", expected="an integral dtype"
+            )
+        if input.ndim != 1 or (input.numel() and int(input.min().item()) < 0):
+            if input.ndim != 1 and not input.numel() and input.ndim == 0:
+                return ops.zeros((minlength,), dtype=d.int64)
+            raise refuse(RuntimeError, "bincount only supports 1-d non-negative integral inputs.", received=f"shape {tuple(input.shape)}")
+        if weights is not None and tuple(weights.shape) != tuple(input.shape):
+            raise refuse(RuntimeError, "weights should be 1-d and have the same length as input")
+        if not input.numel():
+            return ops.zeros((minlength,), dtype=d.int64)
+        places = input.to(d.int64)
+        size = max(minlength, int(places.max().item()) + 1)
+        if weights is None:
+            return ops.scatter_zeros(ops.ones(places.shape, dtype=d.int64), 0, places, (size,))
+        kind = d.float32 if weights.dtype is d.float32 else d.float64
+        return ops.scatter_zeros(weights.detach().to(kind), 0, places, (size,))
+
+    samples = [sample(values([1, 0, 3, 1], "int64")), sample(values([1, 0, 3, 1], "int64"), minlength=6)]
+    refusals = [refused(values([1, -1], "int64"), raises=RuntimeError, match="bincount only supports 1-d non-negative integral inputs")]
+
+
+def _bounds(x: Tensor, low: float, high: float, title: str) -> tuple[float, float]:
+    """The range of a histogram: the data's where none is given."""
+    if low == high and x.numel():
+        low, high = float(x.min().item()), float(x.max().item())
+    if low == high:
+        low, high = low - (0.5 if title == "histogram" else 1), high + (0.5 if title == "histogram" else 1)
+    if not (abs(low) < float("inf") and abs(high) < float("inf")):
+        raise refuse(RuntimeError, f"torch.{title}: range of [{low:g}, {high:g}] is not finite")
+    if low > high:
+        raise refuse(RuntimeError, f"torch.{title}: max must be larger than min", received=f"min={low:g}, max={high:g}")
+    return low, high
+
+
+class Histc(Composite):
+    """How many elements fall in each of `bins` equal parts of [min, max]; others are not counted."""
+
+    schema = "histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Any = None) -> Tensor:
+        x = input.detach().reshape(-1)
+        if not x.dtype.is_floating_point:
+            raise refuse(
+                NotImplementedError, f"\"histogram_cpu\" not implemented for '{scalar_type_name(x.dtype)}'", expected="a floating dtype"
+            )
+        if bins <= 0:
+            raise refuse(RuntimeError, f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+        low, high = _bounds(x, min, max, "histc")
+        inside = (x >= low) & (x <= high)
+        place = ops.where(inside, (x - low) * bins / (high - low), ops.zeros_like(x)).to(d.int64).clamp(max=bins - 1)
+        got = ops.scatter_zeros(inside.to(d.int64), 0, place, (bins,)).to(x.dtype)
+        return got if out is None else out.resize_(got.shape).copy_(got)
+
+    samples = [sample(uniform(20), 4, -1, 1)]
+
+
+class Histogram(Composite):
+    """(counts or weights in each bin, the bins' edges)."""
+
+    schema = (
+        "histogram(Tensor input, any bins, *, any range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor bin_edges)"
+    )
+
+    @staticmethod
+    def compose(input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False) -> Any:
+        x = input.detach().reshape(-1)
+        if isinstance(bins, Tensor):
+            edges = bins
+        else:
+            low, high = _bounds(x, *(range or (0.0, 0.0)), "histogram")
+            edges = ops.linspace(low, high, int(bins) + 1, dtype=x.dtype)
+        n = edges.shape[0] - 1
+        place = ops.searchsorted(edges, x, right=True) - 1
+        place = ops.where(x == edges[-1], ops.full_like(place, n - 1), place)
+        inside = (place >= 0) & (place < n)
+        share = inside.to(x.dtype) if weight is None else ops.where(inside, weight.reshape(-1), ops.zeros_like(x))
+        hist = ops.scatter_zeros(share, 0, place.clamp(0, n - 1), (n,))
+        if density:
+            hist = hist / (hist.sum() * edges.diff())
+        return HISTOGRAM(hist, edges)
+
+    samples = [sample(uniform(20), 4, range=(-1.0, 1.0))]
+
+
+# -- membership
+class Isin(Composite):
+    """Whether each element is one of the test elements."""
+
+    schema = "isin(Tensor|Scalar elements, Tensor|Scalar test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Any = None) -> Tensor:
+        x = elements if isinstance(elements, Tensor) else ops.tensor(elements)
+        among = (test_elements if isinstance(test_elements, Tensor) else ops.tensor(test_elements)).reshape(-1)
+        kind = result_type([x.dtype, among.dtype], [], [])
+        x, among = x.detach().to(kind), among.detach().to(kind)
+        if not among.numel() or not x.numel():
+            got = ops.full(x.shape, bool(invert), dtype=d.bool_)
+        else:
+            ordered = ops.sort(among)[0]
+            place = ops.searchsorted(ordered, x).clamp(max=ordered.shape[0] - 1)
+            found = ordered[place]
+            got = found != x if invert else found == x
+        return got if out is None else out.resize_(got.shape).copy_(got)
+
+    samples = [sample(values([1, 2, 3], "int64"), values([3, 4], "int64")), sample(normal(3), normal(2))]
