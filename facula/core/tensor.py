@@ -6,9 +6,8 @@ import ctypes
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import META, contiguous_format
+from ..base.device import META, channels_last, contiguous_format
 from ..base.device import strided as STRIDED
-from ..base.device import channels_last
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..base.size import Size
