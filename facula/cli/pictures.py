@@ -131,9 +131,12 @@ def _decoded(paths: list[Path], side: int, mode: str, workers: int) -> Tensor:
 
     batches = []
     with tqdm(total=len(paths), desc="reading images", unit="image", disable=None) as bar:
-        for batch in DataLoader(_Files(paths, side, mode), batch_size=64, num_workers=workers):
-            batches.append(batch)
-            bar.update(len(batch))
+        try:
+            for batch in DataLoader(_Files(paths, side, mode), batch_size=64, num_workers=workers):
+                batches.append(batch)
+                bar.update(len(batch))
+        except Failure as error:  # from a worker: with its traceback as text, which is not for the user
+            raise (error.__cause__ if isinstance(error.__cause__, Failure) else error) from None
     return ops.cat(batches, 0)
 
 

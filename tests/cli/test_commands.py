@@ -131,6 +131,7 @@ def damaged(folder: Path) -> None:
         (["train", "--data", "{tmp}/none"], None, "the data folder does not exist"),
         (["train", "--data", "{tmp}"], one_class, "does not hold images of at least two classes"),
         (["train", "--data", "{tmp}"], bad_image, "cannot read an image"),
+        (["train", "--data", "{tmp}", "--workers", "1"], bad_image, "cannot read an image (received: "),
         (["train", "--device", "cuda"], None, "device 'cuda' is not available"),
         (["train", "--out", "/dev/null/x", "--epochs", "1"], None, "the output folder cannot be made"),
         (["train", "--resume", "--out", "{tmp}"], None, "No such file"),
