@@ -213,7 +213,9 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
     def function(*args: Any, **kwargs: Any) -> Any:
         try:
             return compose(*args, **kwargs)
-        except (AttributeError, TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError) as error:
+            if str(error).startswith(name + "("):
+                raise
             named = {k: v for k, v in kwargs.items() if k != "out"}
             refusal = refused_by([op.schema], args, named, name, method)
             if refusal is None:

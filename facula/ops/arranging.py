@@ -394,7 +394,7 @@ class Eye(Composite):
         t = ops.zeros(n, columns, dtype=dtype)
         if min(n, columns):
             t.diagonal().fill_(1)
-        return out.copy_(t) if out is not None else t.requires_grad_(requires_grad)
+        return ops.resize_(out, tuple(t.shape)).copy_(t) if out is not None else t.requires_grad_(requires_grad)
 
     samples = [sample(3), sample(2, 3)]
 

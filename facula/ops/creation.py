@@ -133,11 +133,15 @@ class Empty(Composite):
 def size_of(size: Sequence[Any], title: str) -> tuple[int, ...]:
     """empty(2, 3) and empty((2, 3))."""
     items = size[0] if len(size) == 1 and not hasattr(size[0], "__index__") else size
-    try:
-        return tuple(n.__index__() for n in items)
-    except (AttributeError, TypeError):
-        bad = next((type(n).__name__ for n in items if not hasattr(n, "__index__")), type(items).__name__) if hasattr(items, "__iter__") else type(items).__name__
-        raise refuse(TypeError, f"{title}(): argument 'size' must be tuple of ints, but found element of type {bad} at pos 0") from None
+    if isinstance(items, str) or not hasattr(items, "__iter__"):
+        raise TypeError(f"{title}(): argument 'size' (position 1) must be tuple of ints, not {type(items).__name__}")
+    out = []
+    for i, n in enumerate(items):
+        try:
+            out.append(n.__index__())
+        except (AttributeError, TypeError):
+            raise refuse(TypeError, f"{title}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got {type(n).__name__}\"") from None
+    return tuple(out)
 
 
 def _constant(name: str, value: Any) -> None:
@@ -250,17 +254,15 @@ class Arange(Composite):
             raise refuse(RuntimeError, "upper bound and lower bound inconsistent with step sign", received=f"arange({start}, {end}, {step})")
         whole = all(isinstance(x, int) for x in (start, end, step))
         kind = dtype or (out.dtype if out is not None else d.int64 if whole else SETTINGS.default_dtype)
-        n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
         if kind is d.bool_:
             raise refuse(NotImplementedError, "\"arange_cpu\" not implemented for 'Bool'")
-        if not whole and not (kind.is_floating_point or kind.is_complex):
-            if not int(step):
-                raise refuse(ValueError, "step must be nonzero", received=f"step={step} as {kind.name}")
-            start, step = int(start), int(step)
-        elif not whole:
+        if not whole and kind.is_integral:
+            start, end, step, whole = int(start), int(end), int(step), True
+            if not step:
+                raise refuse(ValueError, "step must be nonzero", received=f"a step that is 0 as {kind.name}")
+        n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
+        if not whole:
             start, step = float(start), float(step)
-        elif not (kind.is_floating_point or kind.is_complex):
-            start, step = int(start), int(step)
         got = ops.range_values(int(n), start, step, kind)
         if out is not None:
             ops.resize_(out, (int(n),))

@@ -17,7 +17,7 @@ from ..kernel.scalar import cast, const, index, number, where
 from ..spec.block import Composite, Fused
 from ..spec.registry import ops
 from ..spec.samples import normal, sample, values
-from .creation import OPTIONS, fill, new, size_of
+from .creation import OPTIONS, fill, fitting, new, size_of
 
 
 # -- like another tensor
@@ -46,7 +46,8 @@ class NewFull(Composite):
     @staticmethod
     def compose(input: Tensor, size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        return fill(new(size_of((size,), "new_full"), dtype or input.dtype, device if device is not None else input.device, False), value).requires_grad_(requires_grad)
+        made = new(size_of((size,), "new_full"), dtype or input.dtype, device if device is not None else input.device, False)
+        return fill(made, fitting(value, made.dtype)).requires_grad_(requires_grad)
 
     samples = [sample(normal(3), (2, 2), 1.5)]
 
@@ -365,7 +366,7 @@ class Meshgrid(Composite):
             warnings.warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2)
         for t in given:
             if not isinstance(t, Tensor):
-                raise TypeError(f"meshgrid(): argument 'tensors' must be tuple of Tensors, not {type(t).__name__}")
+                raise TypeError(f"expected Tensor as element 0 in argument 0, but got {type(t).__name__}")
             if t.ndim > 1:
                 raise refuse(RuntimeError, f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
             if t.dtype is not given[0].dtype:

@@ -230,16 +230,9 @@ class Randint(Composite):
         if low >= high:
             raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         t = new(size_of((size,), "randint"), dtype or d.int64, device, False) if out is None else ops.resize_(out, size_of((size,), "randint"))
-        return _integers(t, low, high, generator).requires_grad_(requires_grad)
+        return t.random_(low, high, generator=generator).requires_grad_(requires_grad)
 
     samples = [sample(0, 10, (2, 3))]
-
-
-def _integers(t: Tensor, low: int, high: int, generator: Generator | None) -> Tensor:
-    if not t._layout.numel:
-        return t
-    span = high - low
-    return draw(t, kernels.integers(t._layout, span >= kernels.WIDE_FROM), generator, span, low)
 
 
 class Randperm(Composite):
