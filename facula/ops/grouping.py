@@ -26,7 +26,7 @@ def _groups(x: Tensor) -> Tensor:
     n = x.shape[0]
     differs = x.narrow(0, 1, n - 1) != x.narrow(0, 0, n - 1) if n else x != x
     if x.ndim > 1:
-        differs = differs.reshape(differs.shape[0], -1).any(1)
+        differs = differs.flatten(1).any(1)
     return ops.cat([ops.ones((1,), dtype=d.bool_), differs]) if n else ops.zeros((0,), dtype=d.bool_)
 
 
@@ -68,12 +68,22 @@ class Unique(Composite):
             return _answer((ordered[got[0]].to(kind), _placed(got[1], order).reshape(x.shape), got[2]), return_inverse, return_counts)
         k = wrap_dim(dim, x.ndim)
         rows = x.movedim(k, 0)
-        order = _lexicographic(rows.reshape(rows.shape[0], -1) if rows.numel() else rows.reshape(rows.shape[0], 0))
+        _no_empty_rows(x, k)
+        order = _lexicographic(rows.flatten(1) if rows.ndim > 1 else rows.reshape(-1, 1))
         ordered = rows[order]
         got = _described(_groups(ordered))
         return _answer((ordered[got[0]].movedim(0, k).contiguous(), _placed(got[1], order), got[2]), return_inverse, return_counts)
 
     samples = [sample(values([2, 1, 2, 3], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
+
+
+def _no_empty_rows(x: Tensor, k: int) -> None:
+    if x.ndim and not x.numel() and x.shape[k]:
+        raise refuse(
+            RuntimeError,
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied",
+            received=f"shape {tuple(x.shape)}",
+        )
 
 
 def _placed(group: Tensor, order: Tensor) -> Tensor:
@@ -95,6 +105,7 @@ class UniqueConsecutive(Composite):
             return _answer((flat[first], group.reshape(x.shape), sizes), return_inverse, return_counts)
         k = wrap_dim(dim, x.ndim)
         rows = x.movedim(k, 0)
+        _no_empty_rows(x, k)
         first, group, sizes = _described(_groups(rows))
         return _answer((rows[first].movedim(0, k).contiguous(), group, sizes), return_inverse, return_counts)
 
@@ -125,12 +136,17 @@ def _search(edges: Tensor, input: Any, narrow: bool, right: bool, side: str | No
         if isinstance(input, Tensor)
         else ops.tensor(input, dtype=edges.dtype if edges.dtype.is_floating_point or isinstance(input, int) else d.float32)
     )
+    if sorter is not None and tuple(sorter.shape) != tuple(edges.shape):
+        raise refuse(
+            RuntimeError,
+            f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {list(edges.shape)}and got sorter tensor {list(sorter.shape)}",
+        )
     if not edges.ndim:
         raise refuse(
             RuntimeError,
             f"torch.searchsorted(): input value can be a scalar only when boundary tensor dimension is 1, but we got boundary tensor dim({edges.ndim}) and input value's dim({x.ndim}) numel({x.numel()})"
             if not x.ndim
-            else "boundaries tensor should have positive dimension, but got 0 dimension",
+            else "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension",
         )
     if x.dtype is not edges.dtype:
         if isinstance(input, Tensor):
@@ -145,11 +161,6 @@ def _search(edges: Tensor, input: Any, narrow: bool, right: bool, side: str | No
             f"torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must match, but we got boundaries tensor {list(edges.shape)} and input value tensor {list(x.shape)}",
         )
     if sorter is not None:
-        if tuple(sorter.shape) != tuple(edges.shape):
-            raise refuse(
-                RuntimeError,
-                f"torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor {list(edges.shape)} and got sorter tensor {list(sorter.shape)}",
-            )
         if sorter.dtype is not d.int64:
             raise refuse(
                 RuntimeError, f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {scalar_type_name(sorter.dtype)}"
@@ -274,6 +285,27 @@ class Histc(Composite):
     samples = [sample(uniform(20), 4, -1, 1)]
 
 
+def _check_histogram(input: Tensor, bins: Any, weight: Tensor | None) -> None:
+    if isinstance(bins, Tensor):
+        if bins.ndim != 1:
+            raise refuse(
+                RuntimeError,
+                f"torch.histogramdd: bins tensor should have one dimension, but got {bins.ndim} dimensions in the bins tensor for dimension 0",
+            )
+        if bins.dtype is not input.dtype:
+            raise refuse(
+                RuntimeError,
+                f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {scalar_type_name(input.dtype)} and bins for dimension 0 with dtype {scalar_type_name(bins.dtype)}",
+            )
+    if weight is not None and input.ndim and weight.numel() != input.numel():
+        raise refuse(
+            RuntimeError,
+            f"torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost dimension, but got input with shape {[input.numel(), 1]} and weight with shape {[weight.numel()]}",
+        )
+    if input.dtype not in (d.float32, d.float64):
+        raise refuse(NotImplementedError, f"\"histogramdd\" not implemented for '{scalar_type_name(input.dtype)}'")
+
+
 class Histogram(Composite):
     """(counts or weights in each bin, the bins' edges)."""
 
@@ -282,8 +314,11 @@ class Histogram(Composite):
     )
 
     @staticmethod
-    def compose(input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False) -> Any:
+    def compose(
+        input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False, out: Any = None
+    ) -> Any:
         x = input.detach().reshape(-1)
+        _check_histogram(input, bins, weight)
         if isinstance(bins, Tensor):
             edges = bins
         else:
@@ -297,6 +332,8 @@ class Histogram(Composite):
         hist = ops.scatter_zeros(share, 0, place.clamp(0, n - 1), (n,))
         if density:
             hist = hist / (hist.sum() * edges.diff())
+        if out is not None:
+            hist, edges = out[0].resize_(hist.shape).copy_(hist), out[1].resize_(edges.shape).copy_(edges)
         return HISTOGRAM(hist, edges)
 
     samples = [sample(uniform(20), 4, range=(-1.0, 1.0))]
@@ -313,6 +350,9 @@ class Isin(Composite):
     def compose(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Any = None) -> Tensor:
         x = elements if isinstance(elements, Tensor) else ops.tensor(elements)
         among = (test_elements if isinstance(test_elements, Tensor) else ops.tensor(test_elements)).reshape(-1)
+        for t in (x, among):
+            if t.dtype is d.bool_ or t.dtype.is_complex:
+                raise refuse(RuntimeError, f"Unsupported input type encountered for isin(): {scalar_type_name(t.dtype)}")
         kind = result_type([x.dtype, among.dtype], [], [])
         x, among = x.detach().to(kind), among.detach().to(kind)
         if not among.numel() or not x.numel():

@@ -51,8 +51,8 @@ def dropped(x: Tensor, dim: int, keepdim: bool, ndim: int) -> Tensor:
     return back(x, dim, ndim) if keepdim or not ndim else x.squeeze(-1)
 
 
-def real(x: Tensor, sentence: str, kind: type[Exception] = NotImplementedError) -> None:
-    if x.dtype.is_complex:
+def real(x: Tensor, sentence: str, kind: type[Exception] = NotImplementedError, refuse_bool: bool = False) -> None:
+    if x.dtype.is_complex or (refuse_bool and x.dtype is d.bool_):
         raise refuse(kind, sentence.format(scalar_type_name(x.dtype)), received=f"dtype {x.dtype.name}", expected="a real dtype")
 
 
@@ -209,7 +209,7 @@ class Kthvalue(Composite):
             raise refuse(
                 RuntimeError, f"kthvalue(): selected number k out of range for dimension {at}", received=f"k={k}", expected=f"1 to {n}"
             )
-        real(input, "\"kthvalue_cpu\" not implemented for '{}'")
+        real(input, "\"kthvalue_cpu\" not implemented for '{}'", refuse_bool=True)
         values, indices = ops.kth_last(last(input, at), int(k))
         return pair("kthvalue", dropped(values, at, keepdim, input.ndim), dropped(indices, at, keepdim, input.ndim), out)
 
@@ -346,7 +346,7 @@ def _quantile(title: str, input: Tensor, q: Any, dim: int | None, keepdim: bool,
     if q.numel() and not bool(((q >= 0) & (q <= 1)).all()):
         raise refuse(RuntimeError, "quantile() q values must be in the range [0, 1]")
     x = input.reshape(-1) if dim is None else last(input, wrap_dim(dim, input.ndim))
-    got = _between(x, q.detach().reshape(-1), interpolation, skip)  # (..., k)
+    got = _between(x, q.reshape(-1), interpolation, skip)  # (..., k)
     got = got.movedim(-1, 0)  # the quantiles come first
     if keepdim and input.ndim:
         shape = (got.shape[0], *(1,) * input.ndim) if dim is None else None
@@ -364,12 +364,12 @@ def _between(x: Tensor, q: Tensor, interpolation: str, skip: bool) -> Tensor:
     else:
         rank = ops.where(numbers.all(-1, True), q * (n - 1), ops.full((), float(n - 1), dtype=q.dtype))
     rank = {"lower": ops.floor, "higher": ops.ceil, "nearest": ops.round}.get(interpolation, lambda r: r)(rank)
-    below = rank.to(d.int64)
+    below = rank.detach().to(d.int64)
     low = ops.gather_along(values, k, below)
     if interpolation not in ("linear", "midpoint"):
         return low
     weight = ops.full_like(rank, 0.5) if interpolation == "midpoint" else rank - below.to(rank.dtype)
-    high = ops.gather_along(values, k, rank.ceil().to(d.int64))
+    high = ops.gather_along(values, k, rank.detach().ceil().to(d.int64))
     return ops.lerp(low, high, weight)
 
 
