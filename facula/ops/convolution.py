@@ -34,13 +34,18 @@ def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padd
     n = w.ndim - 2
     for name, values, least in (("padding", padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)):
         if any(v < least for v in values):
-            raise refuse(RuntimeError, "negative padding is not supported" if name == "padding" else f"non-positive {name} is not supported", received=f"{name}={tuple(values)}")
+            sentence = {"padding": "negative padding is not supported", "stride": "non-positive stride is not supported", "dilation": "dilation should be greater than zero"}[name]
+            raise refuse(RuntimeError, sentence, received=f"{name}={tuple(values)}")
     if groups <= 0:
         raise refuse(RuntimeError, f"expected groups to be greater than 0, but got groups={groups}")
+    if n < 1:
+        raise refuse(RuntimeError, "weight should have at least three dimensions", received=f"weight {tuple(w.shape)}")
+    if len(stride) not in (1, n):
+        raise refuse(RuntimeError, f"expected stride to be a single integer value or a list of {n} values to match the convolution dimensions, but got stride={list(stride)}")
     if x.ndim != n + 2:
         raise refuse(RuntimeError, f"Expected {n + 2}-dimensional input for {n + 2}-dimensional weight {list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead")
     if x.dtype is not w.dtype:
-        raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and weight type ({_cpp(w)}) should be the same")
+        raise _mixed(x, w, stride, transposed, output_padding, groups)
     if bias is not None and bias.dtype is not x.dtype:
         raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
     channels = w.shape[0] if transposed else w.shape[1] * groups
@@ -76,6 +81,17 @@ def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padd
                 RuntimeError,
                 f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
             )
+
+
+def _mixed(x: Layout, w: Layout, stride: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> Exception:
+    """PyTorch words it by the library that it would have called."""
+    first, second = scalar_type_name(x.dtype), scalar_type_name(w.dtype)
+    if x.dtype.name == "bool":
+        return refuse(NotImplementedError, f"\"slow_conv{'_transpose' if transposed else ''}{max(w.ndim - 2, 2)}d_{'out_' if transposed else ''}cpu\" not implemented for 'Bool'")
+    large = transposed and any(e >= s for e, s in zip(output_padding, stride))
+    if x.dtype.name == "float32" and not large and (groups > 1 or x.shape[0] > 1 or min(w.shape[-2:]) > 3 or x.numel > 20480):
+        return refuse(RuntimeError, f"Input type (torch.{first}Tensor) and weight type (torch.{second}Tensor) should be the same or input should be a MKLDNN tensor and weight is a dense tensor")
+    return refuse(RuntimeError, f"expected scalar type {first} but found {second}", received=f"input {x.dtype}, weight {w.dtype}", expected="one dtype")
 
 
 def _cpp(x: Layout) -> str:
@@ -182,21 +198,59 @@ def _batched(x: Tensor, n: int, title: str) -> tuple[Tensor, bool]:
     return x, False
 
 
+def convolved(
+    x: Tensor, w: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int
+) -> Tensor:
+    """One convolution for floating types; complex ones are four real ones, integers a product of columns."""
+    geometry = stride, padding, dilation, transposed, output_padding, groups
+    if x.dtype.is_floating_point or x.dtype is not w.dtype or x.dtype.name == "bool":
+        return ops.convolution(x, w, bias, *geometry)
+    check(x._layout, w._layout, None if bias is None else bias._layout, *geometry)
+    if x.dtype.is_complex:
+        a, b, u, v = x.real, x.imag, w.real, w.imag
+        y = ops.complex(
+            ops.convolution(a, u, None, *geometry) - ops.convolution(b, v, None, *geometry), ops.convolution(a, v, None, *geometry) + ops.convolution(b, u, None, *geometry)
+        )
+    else:
+        y = _whole(x, w, *geometry)
+    return y if bias is None else y + bias.view((1, -1, *(1,) * (x.ndim - 2)))
+
+
+def _whole(x: Tensor, w: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> Tensor:
+    """Convolution of integers: exact, wrapping like any other sum of products."""
+    shape = result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups)
+    n, kernel, none = x.shape[0], tuple(w.shape[2:]), (0,) * len(stride)
+    if not transposed:
+        columns = ops.columns(x, kernel, dilation, padding, stride)
+        parts = columns.reshape((n, groups, columns.shape[1] // groups, columns.shape[2]))
+        return (w.reshape((1, groups, w.shape[0] // groups, parts.shape[2])) @ parts).reshape(shape)
+    parts = x.reshape((n, groups, x.shape[1] // groups, -1))
+    turned = w.reshape((1, groups, w.shape[0] // groups, -1)).transpose(2, 3)
+    columns = (turned @ parts).reshape((n, -1, parts.shape[3]))
+    full = [(size - 1) * s + dl * (k - 1) + 1 for size, s, dl, k in zip(x.shape[2:], stride, dilation, kernel)]
+    y = ops.uncolumns(columns, full, kernel, dilation, none, stride)
+    ends = [v for extra in reversed(output_padding) for v in (0, extra)]
+    y = ops.constant_pad_nd(y, ends, 0) if any(ends) else y
+    return y[(slice(None), slice(None), *(slice(p, p + r) for p, r in zip(padding, shape[2:])))].contiguous()
+
+
 def _forward(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
     x, single = _batched(input, n, f"conv{n}d")
     strides, dilations = spread(stride, n, "stride"), spread(dilation, n, "dilation")
     if isinstance(padding, str):
-        x, pads = _named_padding(x, weight, padding, strides, dilations, n)
+        x, pads = _named_padding(x, weight, padding, strides, dilations, n, groups)
     else:
         pads = spread(padding, n, "padding")
-    y = ops.convolution(x, weight, bias, strides, pads, dilations, False, (0,) * n, groups)
+    y = convolved(x, weight, bias, strides, pads, dilations, False, (0,) * n, groups)
     return y.squeeze(0) if single else y
 
 
-def _named_padding(x: Tensor, weight: Tensor, padding: str, stride: tuple[int, ...], dilation: tuple[int, ...], n: int) -> tuple[Tensor, tuple[int, ...]]:
+def _named_padding(x: Tensor, weight: Tensor, padding: str, stride: tuple[int, ...], dilation: tuple[int, ...], n: int, groups: int) -> tuple[Tensor, tuple[int, ...]]:
     """"valid" is no padding; "same" pads so that the extents stay, the odd element at the end."""
     if padding == "valid":
         return x, (0,) * n
+    if groups <= 0:
+        raise refuse(RuntimeError, "non-positive groups is not supported", received=f"groups={groups}")
     if padding != "same":
         raise refuse(RuntimeError, f"Invalid padding string: '{padding}'", expected="'valid' or 'same'")
     if any(s != 1 for s in stride):
@@ -217,7 +271,7 @@ def _transpose(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, pa
     for s, d, e in zip(strides, dilations, extra):
         if e >= max(s, d):
             raise refuse(RuntimeError, f"output padding must be smaller than either stride or dilation, but got output_padding_height: {e} stride_height: {s} dilation_height: {d}")
-    y = ops.convolution(x, weight, bias, strides, spread(padding, n, "padding"), dilations, True, extra, groups)
+    y = convolved(x, weight, bias, strides, spread(padding, n, "padding"), dilations, True, extra, groups)
     return y.squeeze(0) if single else y
 
 
