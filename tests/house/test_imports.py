@@ -19,7 +19,7 @@ FLOORS = [
     ["autograd", "func", "graph", "testing"],
     ["nn", "optim", "amp", "linalg", "fft", "special", "distributions", "utils", "summary", "data", "random", "backends", "cpu", "cuda"],
     ["io", "export", "onnx", "quantization", "distributed", "serve", "vision", "text", "serialization", "train"],
-    ["cli", "__init__", "__main__", "as_torch"],
+    ["cli", "front", "__init__", "__main__", "as_torch"],
 ]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -1,0 +1,30 @@
+"""The names of the front door: everything that `facula.NAME` gives besides rooms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import autograd as autograd_room
+from . import ops as ops_room
+from .base.device import channels_last, channels_last_3d, contiguous_format, device, layout, memory_format, preserve_format, sparse_coo, sparse_csr, strided
+from .base.dtypes import ALIASES, DTYPES, dtype
+from .base.size import Size
+from .core import Tensor, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from .core.function import PUBLIC
+from .core.interchange import from_dlpack
+from .core.printing import set_printoptions
+from .graph import compile, explain
+from .ops import random as random_room
+
+NAMES: dict[str, Any] = {
+    **DTYPES,
+    **ALIASES,
+    **{name: function for (place, name), function in PUBLIC.items() if place == "torch"},
+    **{name: getattr(random_room, name) for name in random_room.FUNCTIONS},
+    "inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "newaxis": None,
+    "autograd": autograd_room, "ops": ops_room,
+    **{f.__name__: f for f in (device, layout, memory_format, dtype, Size, Tensor, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled,
+                               no_grad, set_grad_enabled, from_dlpack, set_printoptions, compile, explain)},
+    **{f.name: f for f in (channels_last, channels_last_3d, contiguous_format, preserve_format, sparse_coo, sparse_csr, strided)},
+}  # fmt: skip
