@@ -237,3 +237,14 @@ def __reduce_ex__(self: Any, protocol: Any) -> Any:
 for _f in (numpy, __array__, __array_wrap__, tolist, __dlpack__, __dlpack_device__, __deepcopy__, __reduce_ex__):
     setattr(Tensor, _f.__name__, _f)
 Tensor.__array_priority__ = 1000
+
+
+def _export(t: Any) -> Any:
+    """The array behind the buffer protocol; tensors with history are not handed out."""
+    if t.requires_grad:
+        raise BufferError("Can't export a tensor that requires gradient, use tensor.detach()")
+    return as_array(t)
+
+
+if objects.set_exporter is not None:
+    objects.set_exporter(_export)

@@ -54,6 +54,7 @@ insert: Any = None
 replay: Any = None  # (table address, rows): launches one after the other
 next_sequence: Any = None
 set_slot: Any = None  # (operator, entry)
+set_exporter: Any = None  # (function): tensor -> array, for the buffer protocol
 set_parameter: Any = None  # (class): a subclass that takes the fast road too
 method: Any = None  # (entry, name, doc) -> descriptor for the class
 public: Any = None  # (entry, name, doc) -> function

@@ -22,7 +22,7 @@ SLOT_IDS = {
     "inplace_subtract": 23, "inplace_multiply": 18, "inplace_true_divide": 24, "inplace_floor_divide": 16, "inplace_remainder": 21, "inplace_power": 20,
     "inplace_and": 15, "inplace_or": 19, "inplace_xor": 25, "inplace_lshift": 17, "inplace_rshift": 22, "subscript": 5,
 }  # fmt: skip
-CLEAR, DEALLOC, HASH, MEMBERS, RICHCOMPARE, TRAVERSE = 51, 52, 59, 72, 67, 71
+BUFFER, CLEAR, DEALLOC, HASH, MEMBERS, RICHCOMPARE, TRAVERSE, GETSET = 1, 51, 52, 59, 72, 67, 71, 73
 FASTCALL, FASTCALL_KEYWORDS, ONE = 0x80, 0x82, 0x08
 GC, BASETYPE = 1 << 14, 1 << 10
 OBJECT, LONGLONG, SSIZE = 6, 17, 19
@@ -39,6 +39,10 @@ class _Slot(ctypes.Structure):
 
 class _Spec(ctypes.Structure):
     _fields_ = [("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item", ctypes.c_int), ("flags", ctypes.c_uint), ("slots", ctypes.c_void_p)]
+
+
+class _GetSet(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("get", ctypes.c_void_p), ("set", ctypes.c_void_p), ("doc", ctypes.c_char_p), ("closure", ctypes.c_void_p)]
 
 
 class _Member(ctypes.Structure):
@@ -75,11 +79,14 @@ def _tensor_type(at: dict[str, int], numbers: tuple[str, ...]) -> Any:
     ]  # fmt: skip
     table = (_Member * (len(members) + 1))(*(_Member(n.encode(), t, o, f, None) for n, t, o, f in members))
     slots = {DEALLOC: at["tensor_dealloc"], TRAVERSE: at["tensor_traverse"], CLEAR: at["tensor_clear"], HASH: at["tensor_hash"]}
-    slots |= {RICHCOMPARE: at["slot_richcompare"], MEMBERS: ctypes.addressof(table)}
+    dictionary = (ctypes.cast(f, ctypes.c_void_p).value for f in (ctypes.pythonapi.PyObject_GenericGetDict, ctypes.pythonapi.PyObject_GenericSetDict))
+    properties = (_GetSet * 2)(_GetSet(b"__dict__", *dictionary, None, None))
+    slots |= {GETSET: ctypes.addressof(properties)}
+    slots |= {RICHCOMPARE: at["slot_richcompare"], MEMBERS: ctypes.addressof(table), BUFFER: at["tensor_buffer"]}
     slots |= {SLOT_IDS[n]: at["slot_" + n] for n in numbers if n in SLOT_IDS}
     rows = (_Slot * (len(slots) + 1))(*(_Slot(k, v) for k, v in slots.items()))
     spec = _Spec(b"facula.Tensor", F.TENSOR_SIZE, 0, GC | BASETYPE, ctypes.addressof(rows))
-    KEEP.extend((table, rows, spec))
+    KEEP.extend((table, properties, rows, spec))
     create = ctypes.pythonapi.PyType_FromSpec
     create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p]
     return create(ctypes.addressof(spec))
@@ -129,6 +136,10 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         KEEP.append(entry)
         state[F.STATE_SLOTS + numbers.index(name)] = id(entry)
 
+    def set_exporter(function: Any) -> None:
+        KEEP.append(function)
+        put("exporter", id(function))
+
     def set_parameter(cls: type) -> None:
         KEEP.append(cls)
         put("parameter", id(cls))
@@ -163,6 +174,7 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         "next_sequence": next_number,
         "set_slot": set_slot,
         "set_parameter": set_parameter,
+        "set_exporter": set_exporter,
         "method": lambda entry, name, doc: instance_method(public(entry, name, doc)),
         "public": public,
         "clear_table": clear_table,

@@ -29,7 +29,7 @@ BLOCK_REFS, BLOCK_BYTES, BLOCK_VERSION, BLOCK_DATA = 0, 24, 32, 40
 STATE = {
     name: i
     for i, name in enumerate(
-        ("mode", "thread", "tensor", "parameter", "table", "node", "sequence", "none", "dtype", "memory_format", "not_implemented", "device", "hits", "misses", "parallel")
+        ("mode", "thread", "tensor", "parameter", "table", "node", "sequence", "none", "dtype", "memory_format", "not_implemented", "device", "misses", "parallel", "exporter")
     )
 }
 STATE_SLOTS = 32  # entries of the number slots start here

@@ -104,6 +104,17 @@ class Core:
         with m.function("tensor_hash", "ptr me", "i64") as (f, me):
             f.ret(self.address(f, me) >> 4)
 
+    def emit_buffer(self) -> None:
+        """tensor_buffer: the buffer protocol, by way of the array that Python's exporter makes on the tensor's memory."""
+        self.m.declared.setdefault("PyObject_CallFunctionObjArgs", "declare ptr @PyObject_CallFunctionObjArgs(ptr, ...)")
+        with self.m.function("tensor_buffer", "ptr me, ptr view, i32 flags", "i32") as (f, me, view, flags):
+            array = f.op("ptr", f"call ptr (ptr, ...) @PyObject_CallFunctionObjArgs({self.state(f, 'exporter')}, {me}, ptr null)")
+            with f.when(array.eq(0)):
+                f.ret(-1)
+            got = f.call("i32", "PyObject_GetBuffer", array, view, flags)
+            self.decref(f, array)
+            f.ret(got)
+
     # -- the key
     def emit_key(self) -> None:
         """facula_key(entry, args, nargs, kwnames, words) -> length, or -1 when the call cannot be keyed by identities."""
@@ -573,6 +584,7 @@ def emit_core(module: Module, name: str, node_slots: tuple[tuple[str, int], ...]
     core = Core(module, dict(node_slots), dict(entry_slots), numbers)
     emit_memory(module)
     core.emit_object()
+    core.emit_buffer()
     core.emit_key()
     core.emit_find()
     core.emit_words()
