@@ -6,10 +6,11 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, wrap_dim
 from ..kernel.scalar import Scalar, abs, const, log, log1p, maximum, where
 from ..kernel.scalar import exp as scalar_exp
 from ..spec.block import Composite, Pointwise
+from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, sample, uniform
 
@@ -114,13 +115,22 @@ class LogitsError(Pointwise):
         return (1.0 - y) * x + tail * w
 
 
-def _elementwise(name: str, doc: str, op: str, extra: str = "", default: str = "") -> None:
+def no_cast(wide: d.dtype, result: d.dtype) -> Exception:
+    return refuse(RuntimeError, f"result type {scalar_type_name(wide)} can't be cast to the desired output type {scalar_type_name(result)}")
+
+
+def _elementwise(name: str, doc: str, op: str, extra: str = "") -> None:
     """mse_loss and its kin: an element's error, weighted by nothing, reduced."""
 
     def plain(input: Tensor, target: Tensor, reduction: int = 1) -> Tensor:
         return reduced(getattr(ops, op)(input, target), reduction)
 
     def with_number(input: Tensor, target: Tensor, reduction: int = 1, value: float = 1.0) -> Tensor:
+        if value <= 0:
+            raise refuse(RuntimeError, "huber_loss does not support non-positive values for delta.", received=f"delta={value}")
+        wide = ops.result_type(input, target)
+        if input.dtype is d.bool_ and wide is not input.dtype:
+            raise no_cast(wide, input.dtype)
         return reduced(getattr(ops, op)(input, target, float(value)), reduction)
 
     body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}(Tensor input, Tensor target, int reduction=1{extra}) -> Tensor", "paths": "",
@@ -143,6 +153,8 @@ class SmoothL1Loss(Composite):
     def compose(input: Tensor, target: Tensor, reduction: int = 1, beta: float = 1.0) -> Tensor:
         if beta < 0:
             raise refuse(RuntimeError, "smooth_l1_loss does not support negative values for beta.")
+        if beta == 0 and d.bool_ in (input.dtype, target.dtype):
+            return reduced((input - target).abs(), reduction)
         return reduced(ops.absolute_error(input, target) if beta == 0 else ops.smooth_error(input, target, float(beta)), reduction)
 
     samples = [sample(normal(3, 4), normal(3, 4))]
@@ -156,6 +168,8 @@ class BinaryCrossEntropy(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1) -> Tensor:
+        if input.dtype is not target.dtype:
+            raise refuse(RuntimeError, f"Found dtype {scalar_type_name(target.dtype)} but expected {scalar_type_name(input.dtype)}", received=f"target {target.dtype}", expected=f"{input.dtype}")
         if input._layout.numel and not bool(((input.detach() >= 0) & (input.detach() <= 1)).all()):
             raise refuse(RuntimeError, "all elements of input should be between 0 and 1", hint="binary_cross_entropy_with_logits takes any values")
         loss = ops.binary_error(input, target)
@@ -172,6 +186,9 @@ class BinaryCrossEntropyWithLogits(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = 1) -> Tensor:
+        wide = ops.result_type(input, target)
+        if not target.dtype.is_floating_point and wide is not target.dtype:
+            raise no_cast(wide, target.dtype)
         loss = ops.logits_error(input, target, pos_weight)
         return reduced(loss if weight is None else loss * weight, reduction)
 
@@ -184,25 +201,28 @@ def _rows(x: Tensor) -> Tensor:
     return x if x.ndim == 2 else x.reshape(1, -1) if x.ndim == 1 else x.movedim(1, -1).reshape(-1, x.shape[1])
 
 
-def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None, name: str) -> None:
+def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Refuse targets (N, *S) that do not belong to scores (N, C, *S)."""
+    if input.ndim < 1:
+        raise refuse(ValueError, f"Expected 1 or more dimensions (got {input.ndim})")
     classes = input.shape[0] if input.ndim == 1 else input.shape[1]
-    if target.dtype not in (d.int64, d.uint8):
-        raise refuse(RuntimeError, f"expected scalar type Long but found {_scalar(target)}", received=f"target {target.dtype.name}", expected="int64 class indices")
     want = () if input.ndim == 1 else (input.shape[0], *input.shape[2:])
-    if tuple(target.shape) != want:
-        if input.ndim >= 1 and target.ndim >= 1 and input.shape[0] != target.shape[0]:
-            raise refuse(ValueError, f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]}).", received=f"input {tuple(input.shape)}, target {tuple(target.shape)}")
-        if input.ndim > 2:
-            raise refuse(RuntimeError, f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)})" if input.ndim != 4 else f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {target.ndim}" if target.ndim != 3 else f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
-        raise refuse(RuntimeError, "0D or 1D target tensor expected, multi-target not supported", received=f"target {tuple(target.shape)}")
+    given = tuple(target.shape)
+    if given != want and not (input.ndim == 1 and given == (1,)):
+        details = {"received": f"input {tuple(input.shape)}, target {given}", "expected": f"target {want}"}
+        if input.ndim > 1 and (not given or input.shape[0] != given[0]):
+            raise refuse(ValueError, f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({given[0] if given else 1}).", **details)
+        if input.ndim <= 2:
+            raise refuse(RuntimeError, "0D or 1D target tensor expected, multi-target not supported", **details)
+        if input.ndim == 4:
+            if len(given) != 3:
+                raise refuse(RuntimeError, f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {len(given)}", **details)
+            raise refuse(RuntimeError, f"size mismatch (got input: {list(input.shape)} , target: {list(given)}", **details)
+        raise refuse(RuntimeError, f"Expected target size {list(want)}, got {list(given)}", **details)
+    if target.dtype not in (d.int64, d.uint8):
+        raise refuse(RuntimeError, f"expected scalar type Long but found {scalar_type_name(target.dtype)}", received=f"target {target.dtype.name}", expected="int64 class indices")
     if weight is not None and (weight.ndim != 1 or weight.numel() != classes):
         raise refuse(RuntimeError, f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: {list(weight.shape)}")
-
-
-def _scalar(t: Tensor) -> str:
-    from ..spec.promotion import scalar_type_name
-
-    return scalar_type_name(t.dtype)
 
 
 class CrossEntropyLoss(Composite):
@@ -215,18 +235,24 @@ class CrossEntropyLoss(Composite):
     def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100, label_smoothing: float = 0.0) -> Tensor:
         if not 0 <= label_smoothing <= 1:
             raise refuse(RuntimeError, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-        if target.dtype.is_floating_point:
+        if input.ndim == 0:
+            wrap_dim(1, 0)
+        if tuple(input.shape) == tuple(target.shape):
+            if not target.dtype.is_floating_point:
+                raise refuse(RuntimeError, f"Expected floating point type for target with class probabilities, got {scalar_type_name(target.dtype)}")
             return _soft(input, target, weight, reduction, ignore_index, label_smoothing)
-        _check_classes(input, target, weight, "cross_entropy")
-        flat = ops.cross_entropy_indices(_rows(input), target.reshape(-1), weight, reduction, ignore_index, label_smoothing)
+        _check_classes(input, target, weight)
+        if input.ndim == 1:
+            input, wanted = input.reshape(1, -1), target.reshape(1)
+        else:
+            input, wanted = (input.flatten(2), target.flatten(1)) if input.ndim > 3 else (input, target)
+        flat = ops.cross_entropy_indices(input, wanted, weight, reduction, ignore_index, label_smoothing)
         return flat.view(target.shape) if reduction == 0 else flat
 
     samples = [sample(normal(3, 4), [0, 1, 2])]
 
 
 def _soft(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float) -> Tensor:
-    if tuple(input.shape) != tuple(target.shape):
-        raise refuse(RuntimeError, "size mismatch: input and target must have one shape for class probabilities", received=f"{tuple(input.shape)} and {tuple(target.shape)}")
     dim = 0 if input.ndim == 1 else 1
     n = input.shape[dim]
     if label_smoothing:
@@ -247,7 +273,7 @@ class NllLossNd(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100) -> Tensor:
-        _check_classes(input, target, weight, "nll_loss")
+        _check_classes(input, target, weight)
         rows, wanted = _rows(input), target.reshape(-1).to(d.int64)
         classes = rows.shape[1]
         ignored = wanted == ignore_index

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core import objects
 from ..core.layout import Layout, is_channels_last, layout
@@ -14,6 +15,8 @@ from ..kernel import rows as kernels
 from ..kernel.launch import Array
 from ..kernel.rows.batch_norm import batch_norm as batch_schedule
 from ..kernel.rows.batch_norm import batch_norm_backward as batch_backward_schedule
+from ..kernel.rows.group_norm import group_norm as group_schedule
+from ..kernel.rows.group_norm import group_norm_backward as group_backward_schedule
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -51,6 +54,12 @@ def check_normalised(x: Layout, shape: Sequence[int], weight: Layout | None, bia
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and tuple(t.shape) != tuple(shape):
             raise refuse(RuntimeError, f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t.shape)} and normalized_shape = {list(shape)}")
+    given = [t for t in (weight, bias) if t is not None]
+    if any(t.dtype is not x.dtype for t in given):
+        if any(t.dtype is not d.float32 for t in given) and given[0].dtype is not x.dtype:
+            raise refuse(RuntimeError, "mixed dtype (CPU): expect parameter to have scalar type of Float", received=", ".join(str(t.dtype) for t in given))
+        if x.dtype not in (d.float16, d.bfloat16):
+            raise refuse(RuntimeError, "mixed dtype (CPU): all inputs must share same datatype.", received=f"input {x.dtype}, parameters {', '.join(str(t.dtype) for t in given)}")
     if not x.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"LayerNormKernelImpl\" not implemented for '{scalar_type_name(x.dtype)}'")
 
@@ -224,8 +233,17 @@ class RmsNorm(Composite):
 
     @staticmethod
     def compose(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+        shape = tuple(normalized_shape)
+        if input.ndim < len(shape):
+            raise refuse(ValueError, f"Input tensor must have at least {len(shape)} dimensions, but got {input.ndim}", received=f"{tuple(input.shape)}", expected=f"(*, {shape})")
+        if tuple(input.shape[input.ndim - len(shape) :]) != shape:
+            raise refuse(RuntimeError, f"Given normalized_shape={list(shape)}, expected input with shape [*{', '.join(map(str, shape))}], but got input of size{list(input.shape)}", received=f"input {tuple(input.shape)}")
         if eps is None:
-            eps = {"float64": 2.220446049250313e-16, "float16": 0.0009765625, "bfloat16": 0.0078125}.get(input.dtype.name, 1.1920928955078125e-07)
+            eps = {"complex128": 2.220446049250313e-16, "float64": 2.220446049250313e-16, "float16": 0.0009765625, "bfloat16": 0.0078125}.get(input.dtype.name, 1.1920928955078125e-07)
+        if input.dtype.is_complex or (weight is not None and weight.dtype is not input.dtype):
+            dims = tuple(range(-len(shape), 0))
+            y = input * ((input * input).mean(dims, True) + float(eps)).rsqrt()
+            return y if weight is None else y * weight
         return ops.fused_rms_norm(input, tuple(normalized_shape), weight, float(eps))[0]
 
     samples = [sample(normal(3, 5), (5,)), sample(normal(3, 5), (5,), normal(5))]
@@ -337,11 +355,15 @@ class BatchNorm(Composite):
 
     @staticmethod
     def compose(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, training: bool, momentum: float, eps: float, cudnn_enabled: bool = True) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise refuse(TypeError, f"batch_norm(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        if input.ndim == 1 and not input._layout.numel:
+            return input.clone()
         check_batch_norm(input, weight, bias, running_mean, running_var, training)
         if input._layout.numel == 0:
             return input.clone() if weight is None else input * weight.view((1, -1, *(1,) * (input.ndim - 2)))
         kind = input.dtype.compute
-        extra = [None if t is None else t if t.dtype is kind else t.to(kind) for t in (weight, bias, running_mean, running_var)]
+        extra = [None if t is None else t.to(kind).contiguous() for t in (weight, bias, running_mean, running_var)]
         y = ops.native_batch_norm_forward(in_order(input), *extra, bool(training), float(eps), float(momentum))[0]
         if training:
             for given, used in ((running_mean, extra[2]), (running_var, extra[3])):
@@ -395,6 +417,84 @@ class InstanceNorm(Composite):
     samples = [sample(normal(2, 3, 4), None, None, None, None, True, 0.1, 1e-5, False)]
 
 
+def grouped(x: Layout) -> Array:
+    """(N, C, S) of a contiguous operand."""
+    n, c = x.shape[:2]
+    size = product(x.shape[2:])
+    return Array(x.dtype, (n, c, size), (c * size, size, 1))
+
+
+class NativeGroupNorm(Fused):
+    """(y, mean, rstd) per group of channels of each example."""
+
+    schema = "native_group_norm_forward(Tensor input, int groups, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, groups: int, weight: Layout | None, bias: Layout | None, eps: float) -> Result:
+        stats = layout((x.shape[0] * groups,), x.dtype.compute)
+        return Result((layout(x.shape, x.dtype), stats, stats), group_schedule(grouped(x), groups, flat(weight), flat(bias)))
+
+    @staticmethod
+    def gradient(g0: Tensor, input: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, out1: Tensor, out2: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:
+        wants = (needs[0], weight is not None and needs[1], bias is not None and needs[2])
+        got = ops.group_norm_backward(g0, input, out1.detach(), out2.detach(), weight, groups, *wants)
+        rest = list(got) if isinstance(got, tuple) else [got]
+        return tuple(rest.pop(0) if w else None for w in wants)
+
+
+class GroupNormBackward(Fused):
+    """The wanted ones of (gx, gw, gb)."""
+
+    schema = "group_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor rstd, Tensor? weight, int groups, bool want_x, bool want_w, bool want_b) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(g: Layout, x: Layout, mean: Layout, rstd: Layout, weight: Layout | None, groups: int, want_x: bool, want_w: bool, want_b: bool) -> Result:
+        wants = (want_x, want_w, want_b)
+        c = layout((x.shape[1],), weight.dtype if weight is not None else x.dtype.compute)
+        outs = tuple(o for o, w in zip((layout(x.shape, x.dtype), c, c), wants) if w)
+        return Result(outs, group_backward_schedule(grouped(x), groups, flat(weight), wants))
+
+    @staticmethod
+    def gradient(gs: Any, grad: Tensor, input: Tensor, rstd: Tensor, weight: Tensor | None, groups: int, want_x: bool, want_w: bool, want_b: bool) -> tuple[Any, ...]:
+        given = iter(list(gs))
+        ggx, ggw, ggb = (next(given) if w else None for w in (want_x, want_w, want_b))
+        shape = (input.shape[0], groups, input.shape[1] // groups, -1)  # example, group, channel of the group, place
+        x, go = input.reshape(shape), grad.reshape(shape)
+
+        def by_channel(t: Tensor) -> Tensor:
+            return t.view((1, *shape[1:3], 1))
+
+        def avg(t: Tensor) -> Tensor:
+            return t.mean((2, 3), True)
+
+        w = None if weight is None else by_channel(weight)
+        r = rstd.to(input.dtype).view((*shape[:2], 1, 1))
+        h = (x - avg(x)) * r
+        u = go if w is None else go * w
+        by_grad = by_h = by_w = by_x = None
+        if ggx is not None:
+            gg = ggx.reshape(shape)
+            b = avg(u * h)
+            by_u = r * (gg - avg(gg) - h * avg(gg * h))
+            by_grad, by_w = (by_u, None) if w is None else (by_u * w, (by_u * go).sum((0, 3)).reshape(-1))
+            by_h = -r * (gg * b + u * avg(gg * h))
+            by_x = -avg(gg * (u - avg(u) - h * b)) * r * r * h
+        if ggw is not None:
+            by_grad = by_channel(ggw) * h if by_grad is None else by_grad + by_channel(ggw) * h
+            by_h = by_channel(ggw) * go if by_h is None else by_h + by_channel(ggw) * go
+        if ggb is not None:
+            wide = by_channel(ggb).expand(go.shape)
+            by_grad = wide if by_grad is None else by_grad + wide
+        if by_h is not None:
+            through = r * (by_h - avg(by_h) - h * avg(by_h * h))
+            by_x = through if by_x is None else by_x + through
+        return by_grad.reshape(grad.shape), None if by_x is None else by_x.reshape(input.shape), None, None, by_w  # type: ignore[union-attr]
+
+
 class GroupNorm(Composite):
     """Layer normalisation of groups of channels, scaled per channel. Wu & He 2018, arXiv 1803.08494."""
 
@@ -415,13 +515,9 @@ class GroupNorm(Composite):
                 raise refuse(RuntimeError, f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t.shape)} and input of shape {list(input.shape)}")
         if not input._layout.numel:
             return input.clone()
-        rows = input.contiguous().view(n * num_groups, -1)
-        y = ops.native_layer_norm(rows, (rows.shape[1],), None, None, float(eps))[0].view(input.shape)
-        shape = (1, c, *(1,) * (input.ndim - 2))
-        if weight is not None and bias is not None:
-            return ops.addcmul(bias.view(shape), y, weight.view(shape)).to(input.dtype)
-        y = y if weight is None else y * weight.view(shape)
-        return y if bias is None else y + bias.view(shape)
+        if not input.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"GroupNormKernelImpl\" not implemented for '{scalar_type_name(input.dtype)}'")
+        return ops.native_group_norm_forward(input, int(num_groups), weight, bias, float(eps))[0]
 
     samples = [sample(normal(2, 4, 3), 2), sample(normal(2, 4, 3), 2, normal(4), normal(4))]
 

@@ -148,7 +148,8 @@ REDUCTIONS = ("none", "mean", "sum")
 
 
 class CrossEntropyRows(Fused):
-    """Loss of logits (rows, n) against class indices: (loss, lse, scale, status); status is -1 or the first row with a bad target."""
+    """Loss of logits (N, C) or (N, C, S) against class indices (N,) or (N, S): (loss, lse, scale, status); status is -1 or the first row with a
+    bad target."""
 
     schema = "cross_entropy_rows(Tensor input, Tensor target, Tensor? weight, int ignore_index, float smoothing, int reduction, bool smooth) -> (Tensor loss, Tensor lse, Tensor scale, Tensor status)"
     paths = ""
@@ -156,9 +157,8 @@ class CrossEntropyRows(Fused):
 
     @staticmethod
     def kernel(x: Layout, target: Layout, weight: Layout | None, ignore_index: int, smoothing: float, reduction: int, smooth: bool) -> Result:
-        rows, _ = x.shape
-        kind = x.dtype.compute
-        outs = (layout((rows,) if reduction == 0 else (), x.dtype), layout((rows,), kind), layout((rows + 2,), kind), layout((1,), d.int64))
+        rows, kind = target.numel, x.dtype.compute
+        outs = (layout(target.shape if reduction == 0 else (), x.dtype), layout((rows,), kind), layout((rows + 2,), kind), layout((1,), d.int64))
         return Result(outs, with_ignore(kernels.cross_entropy(x, weight, smooth, REDUCTIONS[reduction]), ignore_index))
 
     @staticmethod
@@ -183,7 +183,7 @@ class CrossEntropyRowsBackward(Fused):
         # d loss / d input = scale * (softmax - wanted) * grad: linear in grad, a softmax in input
         p = ops.softmax_forward(input, 1)
         share, wanted = shares(input, target, weight, ignore_index, smoothing, reduction)
-        each = (grad if reduction == 0 else grad.expand(input.shape[0])).unsqueeze(1)
+        each = (grad if reduction == 0 else grad.expand(target.shape)).unsqueeze(1)
         inner = (g * share * p).sum(1, True)
         by_input = each * (share * g * p - p * inner)
         by_grad = (g * (share * p - wanted)).sum(1)
@@ -192,14 +192,16 @@ class CrossEntropyRowsBackward(Fused):
 
 def shares(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, smoothing: float, reduction: int) -> tuple[Tensor, Tensor]:
     """The loss is sum(share * log(sum(exp(x))) - wanted * x) by rows: how much of each class is wanted, and their sum by row."""
-    rows, n = input.shape
-    valid = (target != ignore_index).to(input.dtype)  # (rows,)
+    n = input.shape[1]
+    valid = (target != ignore_index).to(input.dtype)  # (N,) or (N, S)
     at = ops.where(target == ignore_index, ops.zeros_like(target), target)
-    hot = ops.zeros((rows, n), dtype=input.dtype).scatter_(1, at.unsqueeze(1), 1.0)
+    if weight is not None:
+        weight = weight.view((n, *(1,) * (input.ndim - 2)))
+    hot = ops.zeros(input.shape, dtype=input.dtype).scatter_(1, at.unsqueeze(1), 1.0)
     scale = hot if weight is None else hot * weight
     wanted = scale * (1 - smoothing)
     if smoothing:
-        spread = (ops.ones((n,), dtype=input.dtype) if weight is None else weight) * (smoothing / n)
+        spread = (ops.ones((n, *(1,) * (input.ndim - 2)), dtype=input.dtype) if weight is None else weight) * (smoothing / n)
         wanted = wanted + spread
     wanted = wanted * valid.unsqueeze(1)
     if reduction == 1:
@@ -221,7 +223,7 @@ def with_ignore(schedule: Any, ignore_index: int) -> Any:
 
 
 class CrossEntropyIndices(Composite):
-    """Cross entropy of logits (rows, n) with class indices (rows,); IndexError for a target that is no class."""
+    """Cross entropy of logits (N, C) or (N, C, S) with class indices (N,) or (N, S); IndexError for a target that is no class."""
 
     schema = "cross_entropy_indices(Tensor input, Tensor target, Tensor? weight, int reduction, int ignore_index, float label_smoothing) -> Tensor"
     paths = ""
@@ -231,7 +233,7 @@ class CrossEntropyIndices(Composite):
         loss, _, _, status = ops.cross_entropy_rows(input, target, weight, ignore_index, float(label_smoothing), reduction, label_smoothing > 0)
         bad = status.item()
         if bad >= 0:
-            value = int(target[bad].item())
+            value = int(target.reshape(-1)[bad].item())
             raise refuse(IndexError, f"Target {value} is out of bounds.", received=f"target[{bad}] = {value}", expected=f"0 to {input.shape[1] - 1}, or ignore_index={ignore_index}")
         return loss
 
