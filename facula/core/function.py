@@ -10,7 +10,8 @@ from ..base.errors import refuse
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
-from . import objects, writing
+import facula.core.objects as objects
+import facula.core.writing as writing
 from .expression import PLANS
 from .layout import TRIM
 from .modes import MODE, sync
@@ -35,11 +36,28 @@ def plan_for(op: Op, bound: Sequence[Any]) -> tuple[Plan, list[Any]]:
             forget()
         plan = PLANNERS[op.kind](call_)
         PLANS[key] = plan
+    if plan.rule is not None and any(t._flags & F.INFERENCE for t in call_.tensors):
+        refuse_saving(plan.rule, call_.tensors)
     return plan, [*call_.tensors, *call_.numbers]
+
+
+RETIRED: list[Any] = []  # the plans dropped last: another thread may be inside one of their kernels
+
+
+def refuse_saving(rule: Any, tensors: Sequence[Any]) -> None:
+    """Backward may not rely on inference tensors: writes to them are not counted."""
+    for is_result, i in rule.save:
+        if not is_result and i < len(tensors) and tensors[i]._flags & F.INFERENCE:
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. To "
+                "work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+                "`torch.inference_mode()`."
+            )
 
 
 def forget() -> None:
     """Drop all plans (layouts were dropped, or there are too many)."""
+    RETIRED[:] = [dict(PLANS)]
     PLANS.clear()
     objects.clear_table()
 
