@@ -134,7 +134,11 @@ class Linear(Fused):
     @staticmethod
     def kernel(x: Layout, w: Layout, bias: Layout | None) -> Result:
         if w.ndim != 2:
-            raise refuse(RuntimeError, f"linear(): weight must be a matrix, got {w.ndim} dims", received=f"weight {tuple(w.shape)}", expected="(out_features, in_features)")
+            raise refuse(RuntimeError, f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D", received=f"weight {tuple(w.shape)}", expected="(out_features, in_features)")
+        if not x.ndim:
+            raise refuse(RuntimeError, f"both arguments to linear need to be at least 1D, but they are 0D and {w.ndim}D", received=f"input {tuple(x.shape)}")
+        if bias is not None and bias.dtype is not w.dtype:
+            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(bias.dtype)} and {scalar_type_name(w.dtype)}")
         k = x.shape[-1] if x.ndim else 1
         rows = x.numel // k if k else _count(x.shape[:-1])
         if k != w.shape[1] or not x.ndim:

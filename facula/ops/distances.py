@@ -99,7 +99,7 @@ class Cdist(Composite):
             raise refuse(RuntimeError, f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
         if p < 0:
             raise refuse(RuntimeError, "cdist only supports non-negative p values")
-        direct = compute_mode in (2, "donot_use_mm_for_euclid_dist") or max(x1.shape[-2], x2.shape[-2]) <= 25 and compute_mode not in (1, "use_mm_for_euclid_dist")
+        direct = compute_mode in (2, "donot_use_mm_for_euclid_dist") or (max(x1.shape[-2], x2.shape[-2]) <= 25 and compute_mode not in (1, "use_mm_for_euclid_dist"))
         if p != 2 or direct:
             return ops.linalg_vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
         # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one product in place of P R D differences

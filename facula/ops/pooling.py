@@ -77,7 +77,7 @@ def check_dims(x: Layout, n: int, title: str) -> None:
     if n == 1:
         if x.ndim not in (2, 3):
             raise refuse(RuntimeError, f"{title}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shown}")
-    elif x.ndim <= n and average:
+    elif x.ndim <= 2 and average and n == 2:
         raise refuse(IndexError, f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {-n - 1})" if x.ndim else f"Dimension specified as {-n - 1} but tensor has no dimensions")
     elif x.ndim not in (n + 1, n + 2):
         if average and n == 2:
@@ -259,14 +259,18 @@ def step_of(kernel: tuple[int, ...], stride: Any, n: int) -> tuple[int, ...]:
     return kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
 
 
-def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, indices: bool = False) -> tuple[Tensor, Tensor]:
+    """With `indices` one dim is refused in the words of two, as PyTorch pools it."""
     check_input(input, title)
+    if n == 1 and indices:
+        two_or_three(input, title)
+        title = "max_pool2d"
     kernel = spread(kernel_size, n, "kernel_size")
     row = (kernel, step_of(kernel, stride, n), spread(padding, n, "padding"), spread(dilation, n, "dilation"))
     if n == 1:
         check_dims(input._layout, n, title)
     check_window(n, title, *row)
-    if n == 1:
+    if n == 1 and not indices:
         length = pooled(input.shape[-1], row[0][0], row[1][0], row[2][0], row[3][0], bool(ceil_mode))
         if length < 1:
             raise refuse(RuntimeError, f"max_pool1d() Invalid computed output size: {length}", received=f"input {tuple(input.shape)}, kernel {kernel}")
@@ -298,7 +302,7 @@ def _declare(n: int) -> None:
         return _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode)[0]
 
     def with_indices(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> tuple[Tensor, Tensor]:
-        got = _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode)
+        got = _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode, True)
         return got[0], got[1]
 
     def avg_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:

@@ -78,7 +78,7 @@ def _sizes(name: str, x: Any, n: int, size: Any, factors: Any) -> tuple[tuple[in
 
 def _last(x: Tensor) -> bool:
     """PyTorch takes its channels-last path."""
-    return x.ndim == 4 and not x.is_contiguous() or (x.ndim == 4 and x.shape[1] == 1)
+    return x.ndim == 4 and (not x.is_contiguous() or x.shape[1] == 1)
 
 
 KERNELS = {"nearest": "nearest", "nearest-exact": "nearest", "linear": "linear", "cubic": "cubic"}
@@ -282,6 +282,9 @@ def _check_grid(x: Any, grid: Any, mode: int) -> None:
     for place, (name, t) in enumerate((("input", x), ("grid", grid)), 1):
         if not isinstance(t, Tensor):
             raise refuse(TypeError, f"grid_sampler(): argument '{name}' (position {place}) must be Tensor, not {type(t).__name__}")
+    for t in (x, grid):
+        if not t.ndim:
+            raise refuse(IndexError, "Dimension specified as 0 but tensor has no dimensions", received="a tensor without dims")
     shown = f"input with sizes {list(x.shape)} and grid with sizes {list(grid.shape)}"
     if x.ndim < 2 or x.shape[0] != (grid.shape[0] if grid.ndim else -1):
         raise refuse(RuntimeError, f"grid_sampler(): expected grid and input to have same batch size, but got {shown}")
@@ -294,10 +297,10 @@ def _check_grid(x: Any, grid: Any, mode: int) -> None:
         raise refuse(RuntimeError, f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got {shown}")
     if x.ndim == 5 and mode == 2:
         raise refuse(RuntimeError, "grid_sampler(): bicubic interpolation only supports 4D input")
+    if not x.dtype.is_floating_point:
+        raise refuse(NotImplementedError, f"\"grid_sampler_{x.ndim - 2}d_cpu{'_kernel_impl' if x.ndim == 4 else ''}\" not implemented for '{scalar_type_name(x.dtype)}'")
     if x.dtype is not grid.dtype:
         raise refuse(RuntimeError, f"expected scalar type {scalar_type_name(x.dtype)} but found {scalar_type_name(grid.dtype)}", received=f"grid {grid.dtype}", expected=f"{x.dtype}")
-    if not x.dtype.is_floating_point:
-        raise refuse(NotImplementedError, f"\"grid_sampler_{x.ndim - 2}d_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
 
 
 def _declare_grid(n: int) -> None:

@@ -301,8 +301,7 @@ def multilabel_soft_margin_loss(
     loss = -(target * ops.log_sigmoid(input) + (1 - target) * ops.log_sigmoid(-input))
     if weight is not None:
         loss = loss * weight
-    dim = input.dim() - 1
-    loss = loss.sum(dim=dim) / input.size(dim)
+    loss = loss.sum(dim=input.dim() - 1) / input.size(-1)
     if reduction not in ("none", "mean", "sum"):
         raise refuse(ValueError, f"{reduction} is not valid", received=f"{reduction=}", expected="'none', 'mean' or 'sum'")
     return reduced(loss, reduction)
