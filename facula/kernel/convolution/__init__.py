@@ -26,6 +26,9 @@ from .plan import (
     filtered,
     problem,
     product,
+    thin,
+    thin_fits,
+    thin_weight,
     weight_gradient,
     winograd,
     winograd_gradient,
@@ -45,6 +48,8 @@ def forward(
     given = _bias(b, out) if bias else None
     if depthwise_fits(p, False):
         depthwise(b, p, "forward", xs, ys, weights.at, weights.output, given)
+    elif thin_fits(p):
+        thin(b, p, p.outputs, p.channels, xs, ys, weights, given)
     elif not (filtered(p, p.outputs, p.channels) and winograd(b, p, False, xs, ys, weights, given)):
         grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
         product(b, p, [grid], p.outputs, p.channels, xs, ys, weights, given)
@@ -63,6 +68,9 @@ def backward_input(
     given = _bias(b, gx) if bias else None
     if depthwise_fits(p, True):
         depthwise(b, p, "input", gs, xs, weights.at, weights.channel, given)
+        return _finish(b, xs, gx)
+    if thin_fits(p) and p.result == p.source:
+        thin(b, p, p.channels, p.outputs, gs, xs, weights, given)
         return _finish(b, xs, gx)
     if filtered(p, p.channels, p.outputs) and winograd(b, p, True, gs, xs, weights, given):
         return _finish(b, xs, gx)
@@ -86,6 +94,9 @@ def backward_weight(
         return _finish(b, ws, gw)
     if depthwise_fits(p, True) and p.stride[1] == p.stride[2] <= 2 and p.groups >= ITEMS:
         depthwise(b, p, "weight", xs, gs, ws.at, ws.image)
+        return _finish(b, ws, gw)
+    if thin_fits(p) and max(p.channels, p.outputs) >= ITEMS:
+        thin_weight(b, p, xs, gs, ws.at, ws.image)
         return _finish(b, ws, gw)
     if filtered(p, p.channels, p.outputs):
         winograd_gradient(b, p, xs, gs, ws.at, ws.image)

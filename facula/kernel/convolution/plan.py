@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import facula.kernel.convolution.depthwise as dw_kernels
+import facula.kernel.convolution.thin as thin_kernels
+import facula.kernel.convolution.weight_gradient as wg
+import facula.kernel.convolution.winograd as wino
+import facula.kernel.convolution.winograd_gradient as wino_gradient
+
 from ...base.target import Target
 from ...runtime import host
 from ..launch import Kernel, Launch, Operand, Schedule, Word, Work, unsigned
-from . import depthwise as dw_kernels
-from . import weight_gradient as wg
-from . import winograd as wino
-from . import winograd_gradient as wino_gradient
 from .geometry import Grid, Table, Three, table
-from .product import DEPTH, MASKS, PANEL_WORDS, WORDS, Form, emit_panels, emit_product
+from .product import DEPTH, MASKS, PANEL_WORDS, PANELS, WORDS, Form, emit_panels, emit_product
 from .tile import Shape, height, shape_for
 
 if TYPE_CHECKING:
@@ -179,7 +181,7 @@ def product(b: Builder, p: Problem, grids: list[Grid], outputs: int, channels: i
     count, items = whole(outputs, rows), whole(p.images, images) * p.groups * blocks
     output_blocks = min(count, max(1, whole(ITEMS, items) if items < ITEMS else 1))
     if not direct:
-        output_blocks = max(output_blocks, whole(outputs * shape.width * shape.size, BUFFER))
+        output_blocks = max(output_blocks, whole(outputs * shape.width * PANELS * shape.size, BUFFER))
     output_block = whole(count, output_blocks) * rows
     output_blocks = whole(outputs, output_block)
     shared: dict[str, Word] = {
@@ -408,3 +410,44 @@ def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output
     b.launch(kernel, wino_gradient.WORDS, words, blocks * channel_blocks * output_blocks, 1, nbytes, flops)
     _sum(b, p, shape, part, blocks, gw, output_stride)
     b.notes.append(f"weight gradient by minimal filtering F(3x3, 2x2) over {blocks} block(s) of images")
+
+
+def thin_fits(p: Problem) -> bool:
+    """Whether the kernels of thin.py serve: 1 x 1 with a few channels on one side."""
+    plain = p.taps == 1 and p.stride == (1, 1, 1) and p.padding == (0, 0, 0) and p.groups == 1
+    return plain and 1 <= min(p.channels, p.outputs) <= thin_kernels.FEW
+
+
+def thin(b: Builder, p: Problem, outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:
+    """1 x 1 forward, or the gradient of its input."""
+    pixels = math.prod(p.result)
+    blocks, size = whole(pixels, thin_kernels.PIXELS), 4 if p.element == "float" else 8
+    words: dict[str, Word] = {
+        "x": x.at, "w": weights.at, "y": y.at, "bias": 0 if bias is None else bias, "channels": channels, "outputs": outputs, "images": p.images,
+        "pixels": pixels, "blocks": blocks, "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane,
+        "output_stride": weights.output, "channel_stride": weights.channel,
+    }  # fmt: skip
+    side = "outputs" if outputs <= thin_kernels.FEW else "channels"
+    kernel = Kernel(thin_kernels.emit_thin, (p.element, min(outputs, channels), side, bias is not None))
+    nbytes = size * p.images * pixels * (outputs + channels)
+    b.launch(kernel, thin_kernels.WORDS, words, p.images * blocks, max(1, 16384 // max(1, pixels)), nbytes, p.flops)
+    b.notes.append(f"1 x 1 with few {side}, planes read in place")
+
+
+def thin_weight(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output_stride: int) -> None:
+    """Gradient of a 1 x 1 weight; the side with more planes is shared out."""
+    turned = p.outputs > p.channels
+    wide, narrow = (g, x) if turned else (x, g)
+    channels, outputs = max(p.channels, p.outputs), min(p.channels, p.outputs)
+    strides = (1, output_stride) if turned else (output_stride, 1)
+    size = 4 if p.element == "float" else 8
+    words: dict[str, Word] = {
+        "x": wide.at, "w": gw, "y": narrow.at, "bias": 0, "channels": channels, "outputs": outputs, "images": p.images,
+        "pixels": math.prod(p.result), "blocks": 1, "x_image": wide.image, "x_plane": wide.plane, "y_image": narrow.image,
+        "y_plane": narrow.plane, "output_stride": strides[0], "channel_stride": strides[1],
+    }  # fmt: skip
+    work = p.images * math.prod(p.result)
+    nbytes = size * work * (channels + outputs)
+    kernel = Kernel(thin_kernels.emit_thin_weight, (p.element, outputs))
+    b.launch(kernel, thin_kernels.WORDS, words, channels, max(1, 16384 // max(1, work)), nbytes, p.flops)
+    b.notes.append("1 x 1 weight gradient, planes read in place")

@@ -2,12 +2,13 @@
 
     y[n, o, p] = sum over (tap, c) of  w[o, c, tap] * x[n, c, source(p, tap)]        p: pixel
 
-Vectors run along pixels, weights are broadcast from panels [o / rows][c block][tap][c][rows]. For one panel of pixels (two vectors) the pixels
-of all channels under all taps are copied to the worker's scratch memory, which takes a few per cent of the time of the product that follows.
+Vectors run along pixels, weights are broadcast from panels [o / rows][c block][tap][c][rows]. For a few panels of pixels (two vectors each) the
+pixels of all channels under all taps are copied to the worker's scratch memory, which takes a few per cent of the time of the product that follows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...runtime.ir import Function, Module, Value
@@ -17,6 +18,7 @@ from .reader import Pieces, emit_shift_masks, window, write_rows
 from .tile import Shape, emit_tile, shape_for
 
 DEPTH = 1024  # k of one pass: deep, because every pass reads and writes the results again
+PANELS = 4  # of pixels that meet a panel of weights while it is near
 MASKS = 1024  # distinct shifts of a kernel's taps at most, all dims together
 
 WORDS = {
@@ -61,8 +63,8 @@ def emit_product(m: Module, name: str, form: Form) -> None:
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
         grids = f.load("i64", words)
         panel = scratch(f, worker)
-        masks = f.at(panel, DEPTH * shape.width, form.element)
-        buffer = f.bytes(masks, MASKS * 4 * shape.vectors)
+        masks = f.at(panel, PANELS * DEPTH * shape.width, form.element)
+        buffer = f.bytes(masks, MASKS * 4 * shape.vectors * PANELS)
         with f.range(lo, hi) as item:
             w = Names(f, f.at(words, item.urem(grids) * len(WORDS) + 1, "i64"), WORDS)
             place = item.udiv(grids)
@@ -79,38 +81,52 @@ def emit_product(m: Module, name: str, form: Form) -> None:
             rows_before = group * w.outputs + first  # weights of a group start at a panel of their own
             panels = f.at(w.panels, (group * ceil_div(w.outputs, form.rows) + first.udiv(form.rows)) * form.rows * w.channels * w.tap_count, form.element)
             bias = f.at(w.bias, rows_before, form.element)
-            with f.range(start, end, shape.width) as q:
-                view = View(f, shape, w, q, f.smin(end - q, shape.width))
-                for v in range(shape.vectors):
-                    view.mask(v, form.deep, f.at(masks, v * MASKS, "i32"))
-                out, ld = (buffer, f.i64(shape.width)) if form.write >= 0 else (f.at(y, q, form.element), w.y_plane)
+            with f.range(start, end, shape.width * PANELS) as q0:
+                count = f.smin(end - q0 + (shape.width - 1), shape.width * PANELS).udiv(shape.width)
+
+                def each(q0: Value = q0, count: Value = count, w: Names = w, end: Value = end) -> Iterator[tuple[Value, View]]:
+                    """The panels of pixels, one after the other."""
+                    with f.range(0, count) as j:
+                        q = q0 + j * shape.width
+                        yield j, View(f, shape, w, q, f.smin(end - q, shape.width))
+
+                for j, view in each():
+                    for v in range(shape.vectors):
+                        view.mask(v, form.deep, f.at(masks, (j * shape.vectors + v) * MASKS, "i32"))
                 with f.range(0, f.smax(w.channels, 1), w.channel_block) as c0, f.range(0, f.smax(w.tap_count, 1), w.tap_block) as t0:
                     channels, taps = f.smin(w.channel_block, w.channels - c0), f.smin(w.tap_block, w.tap_count - t0)
-                    with f.range(0, taps) as t:
-                        for v in range(shape.vectors):
-                            source = view.window(v, form.read, form.pieces, form.deep, f.at(w.taps, (t0 + t) * 4, "i64"), f.at(masks, v * MASKS, "i32"))
-                            to = f.at(panel, t * channels * shape.width + v * shape.lanes, form.element)
-                            source.planes(f.at(x, c0 * w.x_plane, form.element), w.x_plane, channels, to, shape.width)
+                    for j, view in each():
+                        with f.range(0, taps) as t:
+                            for v in range(shape.vectors):
+                                mask = f.at(masks, (j * shape.vectors + v) * MASKS, "i32")
+                                source = view.window(v, form.read, form.pieces, form.deep, f.at(w.taps, (t0 + t) * 4, "i64"), mask)
+                                to = f.at(panel, (j * DEPTH + t * channels) * shape.width + v * shape.lanes, form.element)
+                                source.planes(f.at(x, c0 * w.x_plane, form.element), w.x_plane, channels, to, shape.width)
                     a = f.at(panels, (c0 * w.tap_count + t0 * channels) * form.rows, form.element)
                     add = f.cast("zext", (c0 | t0).ne(0), "i64")
                     with f.range(0, last - first, form.rows) as o:
-                        f.call(
-                            "void", tile, f.at(a, o * w.channels * w.tap_count, form.element), panel, f.at(out, o * ld, form.element), ld,
-                            channels * taps, view.left, last - first - o, add, f.at(bias, o, form.element),
-                        )  # fmt: skip
+                        weights = f.at(a, o * w.channels * w.tap_count, form.element)
+                        for j, view in each():
+                            out, ld = f.at(buffer, (j * w.output_block) * shape.width, form.element), f.i64(shape.width)
+                            if form.write < 0:
+                                out, ld = f.at(y, view.q, form.element), w.y_plane
+                            pixels = f.at(panel, j * (DEPTH * shape.width), form.element)
+                            sizes = (ld, channels * taps, view.left, last - first - o, add)
+                            f.call("void", tile, weights, pixels, f.at(out, o * ld, form.element), *sizes, f.at(bias, o, form.element))
                 if form.write >= 0:
-                    for v in range(shape.vectors):
-                        with f.when(view.left > v * shape.lanes):
-                            limit, left = view.limits[v], view.left - v * shape.lanes
-                            source = f.at(buffer, v * shape.lanes, form.element)
-                            write_rows(f, shape, form.write, view.entry(v), view.result, limit, left, source, last - first, y, w.y_plane)
+                    for j, view in each():
+                        for v in range(shape.vectors):
+                            with f.when(view.left > v * shape.lanes):
+                                limit, left = view.limits[v], view.left - v * shape.lanes
+                                source = f.at(buffer, j * w.output_block * shape.width + v * shape.lanes, form.element)
+                                write_rows(f, shape, form.write, view.entry(v), view.result, limit, left, source, last - first, y, w.y_plane)
 
 
 class View:
     """A panel of pixels: its table entries, and what the period adds to them."""
 
     def __init__(self, f: Function, shape: Shape, w: Names, q: Value, left: Value) -> None:
-        self.f, self.shape, self.w, self.left = f, shape, w, left
+        self.f, self.shape, self.w, self.q, self.left = f, shape, w, q, left
         turn = q.udiv(w.period)
         self.first = f.at(w.entries, (q - turn * w.period).udiv(shape.lanes) * entry_words(shape.lanes), "i32")
         self.source, self.row, self.result = turn * w.source_step, turn * w.row_step, turn * w.result_step

@@ -270,3 +270,14 @@ def test_empty_operands(target: Target) -> None:
     w = np.zeros((3, 0, 3, 3), np.float32)
     compiler.run(convolution.forward(layout(y), layout(x), layout(w), bias=True, **sizes), [y], [x, w, bias])
     assert (y == bias.reshape(-1, 1, 1)).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_thin(target: Target, seed: int) -> None:
+    """1 x 1 with few channels on one side."""
+    r = random.Random(seed)
+    n = r.choice([1, 2, 3])
+    few, many = r.randint(1, 4), r.randint(1, 40)
+    ones, size = (1,) * n, tuple(r.randint(1, {1: 5000, 2: 70, 3: 16}[n]) for _ in range(n))
+    sides = (few, many) if seed % 2 else (many, few)
+    check(Geometry(r.randint(1, 4), 1, *sides, size, ones, ones, (0,) * n, ones), (np.float32, np.float64)[seed // 2 % 2], seed)
