@@ -6,12 +6,14 @@ import ctypes
 import os
 from typing import Any
 
+import facula.core.modes as modes
+
 from ...base.device import device, memory_format
 from ...base.dtypes import dtype
+from ...base.size import Size
 from ...kernel.compiler import functions
 from ...kernel.launch import Kernel
 from ...runtime import native
-from .. import modes
 from . import fields as F
 from .text import emit_core
 
@@ -106,16 +108,16 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         state[F.STATE[name]] = value
 
     for name, value in (("tensor", id(Tensor)), ("parameter", id(Tensor)), ("node", id(node)), ("none", id(None)), ("dtype", id(dtype)),
-                        ("memory_format", id(memory_format)), ("device", id(device)), ("not_implemented", id(NotImplemented)), ("table", ctypes.addressof(table)),
+                        ("memory_format", id(memory_format)), ("size", id(Size)), ("device", id(device)), ("not_implemented", id(NotImplemented)), ("table", ctypes.addressof(table)),
                         ("parallel", native.address("facula_parallel"))):  # fmt: skip
         put(name, value)
     KEEP.extend((Tensor, node, entry))
-    thread = ctypes.pythonapi.PyThreadState_Get
-    thread.restype = ctypes.c_void_p
+    current, number = ctypes.pythonapi.PyThreadState_Get, ctypes.pythonapi.PyThreadState_GetID
+    current.restype, number.argtypes, number.restype = ctypes.c_void_p, [ctypes.c_void_p], ctypes.c_uint64
+    first = F.STATE["mode"]
 
     def tell(word: int) -> None:
-        put("mode", word)
-        put("thread", thread())
+        state[first : first + 2] = (word, number(current()))  # mode and thread at once: other threads run between two statements
 
     modes.NATIVE.append(tell)
     modes.sync()

@@ -47,6 +47,10 @@ class Core:
     def decref(self, f: Function, p: Value) -> None:
         f.call("void", "Py_DecRef", p)
 
+    def own_thread(self, f: Function) -> Value:
+        """Whether the mode word was written by this thread; its number, unlike its address, is never given again."""
+        return f.call("i64", "PyThreadState_GetID", f.call("ptr", "PyThreadState_Get")).eq(self.state(f, "thread", "i64"))
+
     def symbol(self, f: Function, name: str) -> Value:
         return Value(f, "ptr", self.m.external(name))
 
@@ -161,7 +165,7 @@ class Core:
                         stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
                         with f.when(stale):
                             f.ret(-1)
-                    with f.when((flags & (F.INFERENCE | F.UNTRACKED)).ne(0)):
+                    with f.when((flags & (F.UNTRACKED | F.INFERENCE) & ~(mode & F.MODE_INFERENCE)).ne(0)):
                         f.ret(-1)
                     push(self.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
                     f.leave(after)
@@ -189,7 +193,7 @@ class Core:
                 with f.when(same | obj.eq(self.state(f, "none"))):
                     push(self.address(f, obj))
                     f.leave(after)
-                with f.when(kind.eq(self.symbol(f, "PyTuple_Type"))):
+                with f.when(kind.eq(self.symbol(f, "PyTuple_Type")) | kind.eq(self.state(f, "size"))):
                     size = f.call("i64", "PyTuple_Size", obj)
                     with f.when((n.v + size) > F.ROW_KEY_MAX - 2):
                         f.ret(-1)
@@ -335,8 +339,8 @@ class Core:
             self.decref(f, node)
 
     def emit_outputs(self) -> None:
-        """facula_outputs(plan, args, outs) -> 0, or -1 when memory ran out (Python then raises)."""
-        with self.m.function("facula_outputs", "ptr plan, ptr args, ptr outs", "i32", internal=True) as (f, plan, args, outs):
+        """facula_outputs(plan, args, outs, mode) -> 0, or -1 when memory ran out (Python then raises)."""
+        with self.m.function("facula_outputs", "ptr plan, ptr args, ptr outs, i64 mode", "i32", internal=True) as (f, plan, args, outs, mode):
             P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
             n = self.get(f, plan, P["outs_n"], "i64")
             with f.range(0, n) as i:
@@ -349,7 +353,9 @@ class Core:
                         with f.range(0, i) as j:
                             self.decref(f, f.load("ptr", f.at(outs, j, "ptr")))
                         f.ret(-1)
-                    f.store(self.new_tensor(f, layout, self.get(f, block, F.BLOCK_DATA), block), slot)
+                    made = self.new_tensor(f, layout, self.get(f, block, F.BLOCK_DATA), block)
+                    self.set(f, made, T["flags"], mode & F.MODE_INFERENCE)
+                    f.store(made, slot)
                 with f.when(how.eq(F.OUT_ARGUMENT)):
                     out = f.load("ptr", f.at(args, extra, "ptr"))
                     block = self.get(f, out, T["block"])
@@ -368,9 +374,9 @@ class Core:
             f.ret(0)
 
     def emit_run(self) -> None:
-        """facula_run(plan, args) -> the result; null with no exception set means: let Python do it."""
+        """facula_run(plan, args, mode) -> the result; null with no exception set means: let Python do it."""
         m, T = self.m, F.TENSOR
-        with m.function("facula_run", "ptr plan, ptr args", "ptr", internal=True) as (f, plan, args):
+        with m.function("facula_run", "ptr plan, ptr args, i64 mode", "ptr", internal=True) as (f, plan, args, mode):
             P = {k: 8 * v for k, v in F.PLAN.items()}
             outs = f.array("ptr", 16)
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VIEW)):
@@ -380,7 +386,8 @@ class Core:
                 data = f.bytes(self.get(f, source, T["data"]), self.get(f, plan, P["delta"], "i64"))
                 out = self.new_tensor(f, f.load("ptr", self.get(f, plan, P["outs"])), data, block)
                 f.store(out, outs)
-                with f.when((self.state(f, "mode", "i64") & F.MODE_GRAD).ne(0)):
+                self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.INFERENCE)
+                with f.when((mode & F.MODE_GRAD).ne(0)):
                     root = self.get(f, source, T["base"])
                     base = f.select(root.ne(0), root, source)
                     self.incref(f, base)
@@ -389,7 +396,7 @@ class Core:
                 with f.when(self.get(f, plan, P["rule"]).ne(0)):
                     f.call("void", "facula_record", plan, args, outs)
                 f.ret(out)
-            with f.when(f.call("i32", "facula_outputs", plan, args, outs).ne(0)):
+            with f.when(f.call("i32", "facula_outputs", plan, args, outs, mode).ne(0)):
                 f.ret(0)
             words = f.array("i64", F.PLAN_WORDS_MAX)
             space = self.get(f, plan, P["workspace"], "i64")
@@ -446,12 +453,12 @@ class Core:
         m.declared["PyObject_CallFunctionObjArgs"] = "declare ptr @PyObject_CallFunctionObjArgs(ptr, ...)"
         with m.function("facula_dispatch", "ptr entry, ptr args, i64 nargs, ptr kwnames", "ptr") as (f, entry, args, nargs, kwnames):
             words = f.array("i64", F.ROW_KEY_MAX + 4)
-            with f.when(f.call("ptr", "PyThreadState_Get").eq(self.state(f, "thread"))):
+            with f.when(self.own_thread(f)):
                 n = f.call("i64", "facula_key", entry, args, nargs, kwnames, words)
                 with f.when(n > 0):
                     row = f.call("ptr", "facula_row", words, n, f.i64(0))
                     with f.when(row.ne(0)):
-                        result = f.call("ptr", "facula_run", f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN)), args)
+                        result = f.call("ptr", "facula_run", f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN)), args, self.state(f, "mode", "i64"))
                         with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
                             f.ret(result)
             misses = self.state(f, "misses", "i64")
@@ -477,7 +484,7 @@ class Core:
         with m.function("facula_execute", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
             # (plan address, operands...): the plan as it is, without the table; None asks Python to do it
             plan = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args)), "ptr")
-            result = f.call("ptr", "facula_run", plan, f.at(args, 1, "ptr"))
+            result = f.call("ptr", "facula_run", plan, f.at(args, 1, "ptr"), f.i64(0))  # the mode word may be another thread's
             with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
                 f.ret(result)
             self.incref(f, self.state(f, "none"))
@@ -490,7 +497,7 @@ class Core:
             nargs_ = f.call("i64", "PyLong_AsLongLong", count)
             items = f.array("ptr", 64)
             size = f.call("i64", "PyTuple_Size", values)
-            with f.when(size > 63):
+            with f.when((size > 63) | ~self.own_thread(f)):  # the mode word must be this thread's: it is part of the key
                 f.ret(f.call("ptr", "PyLong_FromLongLong", f.i64(-1)))
             with f.range(0, size) as i:
                 f.store(f.call("ptr", "PyTuple_GetItem", values, i), f.at(items, i, "ptr"))
