@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,11 +27,25 @@ def run(
     before = MODE.grad
     MODE.grad = create_graph
     sync()
+    walk = _Walk(retain_graph, create_graph, inputs, accumulate)
+    RUNNING.walks.append(walk)
     try:
-        return _Walk(retain_graph, create_graph, inputs, accumulate).go(roots)
+        return walk.go(roots)
     finally:
+        RUNNING.walks.pop()
         MODE.grad = before
         sync()
+
+
+class _Running(threading.local):
+    """The backward passes that this thread is in, the innermost last."""
+
+    def __init__(self) -> None:
+        self.walks: list[_Walk] = []
+
+
+RUNNING = _Running()
+ADDING = threading.RLock()  # several threads may add into one leaf
 
 
 class _Walk:
@@ -57,6 +72,12 @@ class _Walk:
             node = heapq.heappop(self.heap)[2]
             self._visit(node)
         return self.captured
+
+    def reaches(self, place: Any) -> bool:
+        """Whether a gradient may arrive at this node or leaf."""
+        if isinstance(place, Node):
+            return place in self.dependencies
+        return any(edge is place for node in self.dependencies for edge in node.edges[::2])
 
     def _count(self, starts: Sequence[Any]) -> None:
         """How many edges lead to each node, and which nodes lead to a wanted input."""
@@ -136,7 +157,9 @@ class _Walk:
         if node.saved is None:
             raise refuse(RuntimeError, FREED, received=f"{node.name()}, whose saved tensors were freed", expected="retain_graph=True in the first backward")
         values = tape.unpack(node) if rule.save else ()
-        if len(grads) > 1:
+        if isinstance(rule.op, type):  # a Function of the user's fills in zeros itself, or wants to see None
+            pass
+        elif len(grads) > 1:
             grads = [zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g for g, lay in zip(grads, rule.outputs)]
         elif grads[0] is None:
             return [None] * n
@@ -212,14 +235,19 @@ class _Walk:
 
 def accumulate(leaf: Any, g: Any, create_graph: bool) -> None:
     """Adds into `leaf.grad`; the first gradient is kept as it is when nobody else holds its memory."""
-    have = leaf._grad
-    if have is not None:
-        leaf._grad = have + g if create_graph or have.requires_grad else have.add_(g)
-        return
+    with ADDING:
+        have = leaf._grad
+        if have is not None:
+            leaf._grad = have + g if create_graph or have.requires_grad else have.add_(g)
+        else:
+            _first(leaf, g, create_graph)
+
+
+def _first(leaf: Any, g: Any, create_graph: bool) -> None:
     want: Layout = leaf._layout
     if create_graph:
         leaf._grad = g
-    elif g._layout is want and sys.getrefcount(g) <= 6 and not g._flags and g._root is None:
+    elif g._layout is want and sys.getrefcount(g) <= 7 and not g._flags and g._root is None:
         leaf._grad = g
     else:
         leaf._grad = owned(g, want)

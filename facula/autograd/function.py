@@ -6,13 +6,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import facula.autograd.engine as engine
+
 from ..core import tape
 from ..core.expression import wants
 from ..core.modes import MODE, no_grad
 from ..core.native import fields as F
 from ..core.tensor import Tensor
 from ..core.views import refresh
-from . import engine
 
 
 class FunctionCtx:

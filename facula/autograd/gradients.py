@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import facula.autograd.engine as engine
+
 from ..base.errors import refuse
 from ..core import objects
 from ..core.tensor import Tensor
 from ..core.views import refresh
 from ..spec.registry import ops
-from . import engine
 
 
 def _root(t: Any) -> tuple[Any, int]:
@@ -64,7 +65,7 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
         return
     wanted = _list(inputs)
     if not wanted:
-        raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     keys = [_root(t) for t in wanted]
     found = engine.run(_seeds(ts, gs, create_graph), retain, create_graph, keys)
     for t, key in zip(wanted, keys):
@@ -94,13 +95,13 @@ def grad(
     keys = [_root(t) for t in wanted]
     found = engine.run(_seeds(ts, gs, create_graph), retain, create_graph, keys, accumulate=False)
     result = []
-    for t, key in zip(wanted, keys):
+    for i, (t, key) in enumerate(zip(wanted, keys)):
         g = found.get(key)
         if g is None:
             if not allow_unused:
                 raise refuse(
                     RuntimeError,
-                    "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.",
+                    f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.",
                     received=f"an input of shape {tuple(t.shape)} that no output depends on",
                 )
             if materialize_grads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from ..core.modes import MODE, sync
 from ..core.tape import Handle, Node
 from ..core.tensor import Tensor
 from ..core.views import refresh
+from .engine import RUNNING
 
 __all__ = ["GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
 
@@ -115,20 +117,23 @@ def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[..., Any], *, 
     """`fn(grads)` once all gradients of `tensors` have come, or (`mode` "any") with the first one."""
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    seen: dict[int, Any] = {}
+    places = [t._node if t._node is not None else t for t in tensors]
+    passes: weakref.WeakKeyDictionary[Any, dict[int, Any]] = weakref.WeakKeyDictionary()
 
     def make(i: int) -> Callable[[Any], None]:
         def hook(g: Any) -> None:
+            walk = RUNNING.walks[-1]
+            seen = passes.get(walk)
             if mode == "any":
-                if not seen:
-                    seen[i] = g
+                if seen is None:
+                    passes[walk] = {i: g}
                     fn(g)
                 return
+            if seen is None:
+                seen = passes[walk] = {-1: sum(map(walk.reaches, places))}
             seen[i] = g
-            if len(seen) == len(tensors):
-                grads = [seen.get(k) for k in range(len(tensors))]
-                seen.clear()
-                fn(grads)
+            if len(seen) - 1 == seen[-1]:
+                fn([seen.get(k) for k in range(len(tensors))])
 
         return hook
 

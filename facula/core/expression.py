@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import facula.core.objects as objects
+
 from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
@@ -14,12 +16,12 @@ from ..kernel.scalar import Scalar, cast, number, real, text
 from ..kernel.scalar.derive import derive_saving
 from ..kernel.scalar.simplify import leaves, simplify, substitute
 from ..spec.registry import ops
-from . import objects
 from .layout import Layout, dense_like, layout
 from .modes import MODE
 from .native import fields as F
 from .plan import KernelPlan, Plan, around
 from .tape import Rule
+from .views import refresh
 
 PLANS: dict[tuple[Any, ...], Plan] = {}
 
@@ -93,6 +95,9 @@ class Expression:
 
     def _handle(self, operands: tuple[Any, ...], names: Any) -> Any:
         tensors = operands[: self.inputs]
+        for t in tensors:
+            if t._root is not None:
+                refresh(t)
         key = (self, MODE.grad, *[(t._layout, wants(t)) for t in tensors])
         plan = PLANS.get(key)
         if plan is None:

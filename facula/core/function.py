@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import facula.core.objects as objects
+import facula.core.writing as writing
+
 from ..base.errors import refuse
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
-import facula.core.objects as objects
-import facula.core.writing as writing
 from .expression import PLANS
 from .layout import TRIM
 from .modes import MODE, sync

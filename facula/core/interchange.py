@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import facula.core.objects as objects
+
 from ..base import dtypes as d
 from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
-from . import objects
 from .copying import fresh_copy
 from .layout import layout
 from .native import fields as F
@@ -208,6 +209,16 @@ def __deepcopy__(self: Any, memo: Any) -> Any:
     return out
 
 
+def __copy__(self: Any) -> Any:
+    """Another leaf on the same storage."""
+    if self._node is not None:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the copy protocol at the moment.")
+    out = objects.alias(type(self), self, self._layout, 0)
+    out._flags = self._flags & F.REQUIRES_GRAD
+    out.__dict__.update(self.__dict__)
+    return out
+
+
 def rebuild(cls: type, data: bytes, shape: tuple[int, ...], strides: tuple[int, ...], kind: DType, requires_grad: bool, extra: dict[str, Any] | None = None) -> Any:
     """A tensor from the bytes between its first and last element."""
     from .plan import allocate
@@ -234,7 +245,7 @@ def __reduce_ex__(self: Any, protocol: Any) -> Any:
     return rebuild, (type(self), data, tuple(lay.shape), lay.strides, lay.dtype, bool(self._flags & F.REQUIRES_GRAD), extra or None)
 
 
-for _f in (numpy, __array__, __array_wrap__, tolist, __dlpack__, __dlpack_device__, __deepcopy__, __reduce_ex__):
+for _f in (numpy, __array__, __array_wrap__, tolist, __dlpack__, __dlpack_device__, __copy__, __deepcopy__, __reduce_ex__):
     setattr(Tensor, _f.__name__, _f)
 Tensor.__array_priority__ = 1000
 

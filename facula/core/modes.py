@@ -39,7 +39,7 @@ NATIVE: list[Callable[[int], None]] = []  # told the mode word whenever it may h
 
 def sync() -> None:
     """Tell emitted code the modes of this thread."""
-    word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_SLOW if MODE.slow else 0)
+    word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_SLOW if MODE.slow else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
     for tell in NATIVE:
         tell(word)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from . import objects
+import facula.core.objects as objects
+
 from .modes import MODE, sync
 
 

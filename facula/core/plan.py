@@ -6,11 +6,13 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import facula.core.objects as objects
+import facula.core.tape as tape
+
 from ..base.dtypes import uint8
 from ..base.errors import OutOfMemoryError
 from ..kernel import compiler
 from ..kernel.launch import In, Launch, Number, Out, Schedule, Work
-from . import objects, tape
 from .launching import parallel, word
 from .layout import Layout, layout
 from .modes import MODE
@@ -62,8 +64,16 @@ class KernelPlan(Plan):
         if address and not MODE.slow:
             got = objects.run(address, *operands)
             if got is not None:
+                if MODE.inference:
+                    self._mark(got if isinstance(got, tuple) else (got,))
                 return got
         return self._step(operands)
+
+    def _mark(self, outs: Sequence[Any]) -> None:
+        """New results are inference tensors."""
+        for out, spec in zip(outs, self.outs):
+            if spec[2] == F.OUT_NEW:
+                out._flags |= F.INFERENCE
 
     def _step(self, operands: Sequence[Any]) -> Any:
         """The Python twin of the emitted run."""
@@ -81,9 +91,7 @@ class KernelPlan(Plan):
         if self.rule is not None:
             tape.attach(tape.record(self.rule, operands, outs), [o if s[2] == F.OUT_NEW else None for o, s in zip(outs, self.outs)])
         if MODE.inference:
-            for out, spec in zip(outs, self.outs):
-                if spec[2] == F.OUT_NEW:
-                    out._flags |= F.INFERENCE
+            self._mark(outs)
         if len(outs) == 1:
             return outs[0]
         return self.wrap(*outs) if self.wrap else tuple(outs)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import facula.core.objects as objects
+
 from ..base import dtypes as d
 from ..base.device import META
 from ..base.dtypes import dtype as DType
@@ -17,7 +19,6 @@ from ..kernel.scalar import Scalar, cast, const, input, number
 from ..kernel.scalar.simplify import simplify
 from ..spec.promotion import of_number, result_type, scalar_type_name
 from ..spec.registry import Op, ops
-from . import objects
 from .expression import Expression, broadcast, result_strides, title, wants
 from .layout import Layout, layout
 from .modes import MODE
@@ -25,6 +26,7 @@ from .native import fields as F
 from .plan import KernelPlan, Plan, PythonPlan, ViewPlan
 from .result import Result, View
 from .tape import Rule
+from .views import refresh
 
 
 @dataclass
@@ -72,7 +74,20 @@ def gather(op: Op, bound: Sequence[Any]) -> Call:
         elif p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             numbers.append(value)
     grad = MODE.grad
+    for t in tensors:
+        if t._root is not None and t._viewed != objects.version(t):
+            refresh(t)
+    for i, value in enumerate(numbers):
+        if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+            numbers[i] = _wide(value, tensors)
     return Call(op, bound, tensors, numbers, tuple(grad and wants(t) for t in tensors))
+
+
+def _wide(value: int, tensors: Sequence[Any]) -> int | float:
+    """A number of 64 bits without a sign, as the operands' types read it; OverflowError beyond that."""
+    if not 0 <= value < 1 << 64:
+        raise OverflowError("int too big to convert")
+    return float(value) if any(_floats(t.dtype) for t in tensors) else value - (1 << 64)
 
 
 def key_of(call: Call) -> tuple[Any, ...]:
@@ -391,7 +406,7 @@ class _Several(PythonPlan):
         self.several = rule
 
     def run(self, operands: Sequence[Any]) -> Any:
-        from . import tape
+        import facula.core.tape as tape
 
         outs = self.body(operands)
         if self.several is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import facula.core.objects as objects_
+
 from ..base.errors import refuse
 from ..spec.promotion import scalar_type_name
-from . import objects as objects_
 from .layout import Layout
 from .modes import MODE
 
@@ -202,13 +203,13 @@ def unpack(node: Node) -> list[Any]:
 def _modified(node: Node, value: Any, version: int, output: int) -> RuntimeError:
     made = node if value._node is None and not value._flags & 1 else value._node
     what = f"torch.{scalar_type_name(value.dtype)}Tensor {list(value.shape)}"
-    by = f", which is output {value._output_nr if made is not node else output} of {made.name().removesuffix('Backward0')}" if made is not None else ""
+    by = f", which is output {value._output_nr if made is not node else output} of {made.name().removesuffix('Backward0')}," if made is not None else ""
     now = objects_.version(value)
     return refuse(
         RuntimeError,
-        f"one of the variables needed for gradient computation has been modified by an inplace operation: [{what}]{by}, is at version {now}; expected "
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: [{what}]{by} is at version {now}; expected "
         f"version {version} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-        "torch.autograd.set_detect_anomaly(True).",
+        "torch.autograd.set_detect_anomaly(True, check_nan=False).",
         received=f"a tensor saved by {node.name()} at version {version}, now at version {now}",
         expected="that it is not written to before backward",
         hint="use the out-of-place form, or write to a clone()",

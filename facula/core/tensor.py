@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+import facula.core.objects as objects
+import facula.core.overrides as overrides
+
 from ..base import dtypes as d
 from ..base.device import META, channels_last, contiguous_format
 from ..base.device import strided as STRIDED
@@ -12,8 +15,8 @@ from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..base.size import Size
 from ..spec.binder import BINDER
+from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
-from . import objects, overrides
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
@@ -49,7 +52,13 @@ class Methods:
     name = property(lambda self: None)
     _output_nr = property(lambda self: self._flags >> F.OUTPUT_SHIFT)
     output_nr = _output_nr
-    _version = property(lambda self: objects.version(self), doc="How often the storage was written to.")
+
+    @property
+    def _version(self) -> int:
+        """How often the storage was written to."""
+        if self._flags & F.INFERENCE:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return objects.version(self)
 
     def size(self, dim: int | None = None) -> Any:
         """All extents, or one."""
@@ -187,10 +196,16 @@ class Methods:
             if value is self:
                 raise RuntimeError("can't assign Variable as its own grad")
             if tuple(value.shape) != tuple(self.shape):
-                raise RuntimeError("assigned grad has data of a different size")
+                raise RuntimeError(
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size '{list(self.shape)}'. Please ensure that the gradient "
+                    "and the tensor are the same size"
+                )
             if value.dtype is not self.dtype:
                 raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{value.dtype.name}' to a tensor with dtype '{self.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype"
+                    f"attempting to assign a gradient with dtype '{scalar_type_name(value.dtype).lower()}' to a tensor with grad_dtype "
+                    f"'{scalar_type_name(self.dtype)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's "
+                    "grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and "
+                    "its gradient may break downstream systems that assume they match."
                 )
         self._grad = value
 
@@ -275,13 +290,13 @@ class Methods:
         return bool(value_of(self))
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(one_value(self))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(one_value(self))
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(one_value(self))
 
     def __index__(self) -> int:
         if self.dtype.is_floating_point or self.dtype.is_complex or self._layout.numel != 1:
@@ -338,6 +353,13 @@ class Methods:
         out = objects.alias(cls, self, self._layout, 0)
         out._node, out._flags, out._root, out._viewed = self._node, self._flags, self._root, self._viewed
         return out
+
+
+def one_value(t: Any) -> Any:
+    """What Python's own number types are made from."""
+    if t._layout.numel != 1:
+        raise refuse(ValueError, "only one element tensors can be converted to Python scalars", received=f"shape {tuple(t.shape)}", expected="one element")
+    return read(t._layout.dtype, t._address)
 
 
 def overridden_type(t: Any) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula.core.objects as objects
+import facula.core.tape as tape
+
 from ..spec.registry import ops
-from . import objects, tape
 from .layout import Layout
 from .modes import MODE
 from .native import fields as F

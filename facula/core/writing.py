@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import facula.core.objects as objects
+import facula.core.tape as tape
+
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import Op, ops
-from . import objects, tape
 from .expression import PLANS, broadcast, wants
 from .layout import Layout
-from .modes import MODE
+from .modes import MODE, no_grad
 from .native import fields as F
 from .planner import expression_for, gather, guard_of, key_of
 
@@ -79,8 +81,17 @@ def check_leaf(target: Any) -> None:
             hint="with torch.no_grad(): ... or use the out-of-place form",
         )
     root = target._root
-    if root is not None and root._flags & F.REQUIRES_GRAD and root._node is None:
+    if root is None:
+        return
+    if root._flags & F.REQUIRES_GRAD and root._node is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    made = target._node
+    if made is not None and len(made.rule.outputs) > 1 and getattr(made.rule.op, "kind", "") == "movement":
+        raise RuntimeError(
+            f"Output {target._output_nr} of {made.name().removesuffix('Backward0')} is a view and is being modified inplace. This view is the output of a "
+            "function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace "
+            "operation by an out-of-place one."
+        )
 
 
 def can_cast(source: DType, target: DType) -> bool:
@@ -172,12 +183,8 @@ def keeps_target(op: Op, bound: Sequence[Any]) -> bool:
 
 def before(target: Any) -> Any:
     """The target as it is now, history included, in memory that the write will not reach."""
-    was = MODE.grad
-    MODE.grad = False
-    try:
+    with no_grad():
         twin = ops.clone(target)
-    finally:
-        MODE.grad = was
     twin._node, twin._flags = target._node, target._flags
     return twin
 
@@ -215,12 +222,8 @@ def assign(target: Any, result: Any, title: str) -> Any:
 
 def write(target: Any, source: Any) -> None:
     """Copy values; the version counter moves, the history does not."""
-    before = MODE.grad
-    MODE.grad = False
-    try:
+    with no_grad():
         copy_values(target, source)
-    finally:
-        MODE.grad = before
     target._viewed = objects.version(target)
 
 
@@ -233,9 +236,18 @@ def copy_values(target: Any, source: Any) -> None:
 
 def rebase(target: Any, result: Any) -> None:
     """The target's value now comes from `result`'s node; a view tells its base."""
+    root = target._root
+    retained = [(t, t._node, t._output_nr) for t in (target, root) if t is not None and t._flags & F.RETAINS_GRAD and t._node is not None]
+    _rebase(target, root, result)
+    for t, node, nr in retained:  # who keeps the gradient of a tensor means the tensor as it is now
+        if t._node is not node:
+            node.more["retain"].pop(nr, None)
+            t._node.more.setdefault("retain", {})[t._output_nr] = t
+
+
+def _rebase(target: Any, root: Any, result: Any) -> None:
     from .views import scatter_node
 
-    root = target._root
     if root is None:
         node = result._node
         if node is not None and (result._layout is target._layout):
@@ -270,9 +282,7 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
         check_target(o, title)
         if op.block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
             raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
-    before = MODE.grad
-    MODE.grad = False
-    try:
+    with no_grad():
         got = call(op, *bound)
         results = list(got) if isinstance(got, (tuple, list)) else [got]
         if len(results) != len(outs):
@@ -283,8 +293,6 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
         for o, r in zip(outs, results):
             fit(o, r, title)
             write(o, r)
-    finally:
-        MODE.grad = before
     return out if not isinstance(got, (tuple, list)) else type(got)(*outs) if hasattr(got, "_fields") else tuple(outs)
 
 
