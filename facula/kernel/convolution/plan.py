@@ -427,8 +427,8 @@ def thin(b: Builder, p: Problem, outputs: int, channels: int, x: Side, y: Side, 
         "pixels": pixels, "blocks": blocks, "x_image": x.image, "x_plane": x.plane, "y_image": y.image, "y_plane": y.plane,
         "output_stride": weights.output, "channel_stride": weights.channel,
     }  # fmt: skip
-    side = "outputs" if outputs <= thin_kernels.FEW else "channels"
-    kernel = Kernel(thin_kernels.emit_thin, (p.element, min(outputs, channels), side, bias is not None))
+    side, few = ("outputs", outputs) if outputs <= thin_kernels.FEW else ("channels", channels)
+    kernel = Kernel(thin_kernels.emit_thin, (p.element, few, side, bias is not None))
     nbytes = size * p.images * pixels * (outputs + channels)
     b.launch(kernel, thin_kernels.WORDS, words, p.images * blocks, max(1, 16384 // max(1, pixels)), nbytes, p.flops)
     b.notes.append(f"1 x 1 with few {side}, planes read in place")
