@@ -41,6 +41,8 @@ def _machine(target: Target, jit: bool = False) -> llvm.TargetMachine:
 def _optimised(text: str, target: Target, level: Level, jit: bool = False) -> llvm.ModuleRef:
     machine = _machine(target, jit)
     module = llvm.parse_assembly(text)
+    if not target.name.startswith("x86"):  # elsewhere sizes and alignments differ from those that the passes assume, as of 4-byte pointers
+        module.data_layout = str(machine.target_data)
     module.verify()
     tuning = llvm.create_pipeline_tuning_options(speed_level=2)
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_unrolling = False
