@@ -7,7 +7,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout, layout
-from ..core.modes import MODE
+from ..core.modes import MODE, no_grad
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import indexing as kernels
@@ -92,14 +92,11 @@ def embedding_renorm_(weight: Tensor, indices: Tensor, max_norm: float, norm_typ
     """Rows that the indices name scaled down to a norm of at most `max_norm`, in place."""
     check_kind(indices, "embedding_renorm_")
     check(indices, weight.shape[0], "index out of range in self", False)
-    before, MODE.grad = MODE.grad, False
-    try:
+    with no_grad():
         rows = ops.index_get(weight, [indices.reshape(-1)], (0,), 0)
         norms = ops.linalg_vector_norm(rows, norm_type, (1,), True)
         scale = ops.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
         ops.index_put_(weight, [indices.reshape(-1)], (rows * scale).to(weight.dtype))
-    finally:
-        MODE.grad = before
     return weight
 
 

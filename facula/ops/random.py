@@ -13,7 +13,6 @@ from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import writing
 from ..core.layout import layout
-from ..core.modes import MODE
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel import random as kernels

@@ -10,7 +10,7 @@ from ..base.errors import refuse
 from ..core import writing
 from ..core.expression import broadcast
 from ..core.layout import layout
-from ..core.modes import MODE
+from ..core.modes import no_grad
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel import random as kernels
@@ -27,11 +27,8 @@ DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
 def _plain(call: Any) -> Any:
     """Outside the tape: what is drawn has no history."""
-    before, MODE.grad = MODE.grad, False
-    try:
+    with no_grad():
         return call()
-    finally:
-        MODE.grad = before
 
 
 # -- integers

@@ -1,0 +1,43 @@
+"""New tensors by other roads."""
+
+from __future__ import annotations
+
+import pytest
+
+import facula
+
+
+def test_linspace_ends_exactly() -> None:
+    x = facula.linspace(0, 1, 7)
+    assert x[0].item() == 0 and x[-1].item() == 1
+    assert facula.linspace(-5, 5, 4, dtype=facula.int64).tolist() == [-5, -1, 1, 5]
+    assert facula.linspace(3, 4, 1).tolist() == [3]
+
+
+def test_like_another() -> None:
+    x = facula.ones(2, dtype=facula.float64)
+    assert x.new_zeros(3).dtype is facula.float64 and x.new_full((2,), 3, dtype=facula.int32).tolist() == [3, 3]
+
+
+def test_buffers_are_shared() -> None:
+    memory = bytearray(8)
+    facula.frombuffer(memory, dtype=facula.int32)[1] = 7
+    assert memory[4] == 7
+    with pytest.raises(ValueError, match="must be a multiple of element size"):
+        facula.frombuffer(bytearray(7), dtype=facula.int32)
+    with pytest.raises(ValueError, match="must not be greater than actual buffer length"):
+        facula.frombuffer(bytearray(8), dtype=facula.int32, count=3)
+
+
+def test_numbers_without_a_place_are_refused() -> None:
+    with pytest.raises(RuntimeError, match="value cannot be converted to type uint8 without overflow"):
+        facula.tensor([300], dtype=facula.uint8)
+    with pytest.raises(RuntimeError, match="value cannot be converted to type uint8_t without overflow"):
+        facula.full((2,), 300, dtype=facula.uint8)
+
+
+def test_grids() -> None:
+    a, b = facula.meshgrid(facula.arange(2), facula.arange(3), indexing="xy")
+    assert a.tolist() == [[0, 1]] * 3 and b.tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert facula.combinations(facula.arange(3)).tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert facula.tril_indices(2, 2).tolist() == [[0, 1, 1], [0, 0, 1]]
