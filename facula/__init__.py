@@ -7,6 +7,7 @@ Nothing is loaded until a name is used: `import facula` reads this file alone. T
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "2.13.0"  # of the API
@@ -20,6 +21,8 @@ def _open() -> None:
 
 
 def __getattr__(name: str) -> Any:
+    if (room := sys.modules.get(f"{__name__}.{name}")) is not None:  # it is being imported right now
+        return room
     if name in LATER:
         return getattr(importlib.import_module(f".{LATER[name]}", __name__), name)
     if name.startswith("__") or name == "_open":
