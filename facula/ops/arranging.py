@@ -11,15 +11,31 @@ from ..core.copying import converted
 from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
-from ..kernel.pointwise import pointwise
+from ..kernel.pointwise import flip, pointwise
 from ..kernel.scalar import Scalar, const, index, input, where
-from ..spec.block import Composite, Fused
+from ..spec.block import Composite, Fused, Procedure
 from ..spec.registry import ops
 from ..spec.samples import grid, normal, sample
 
 
 def _list(dims: Any) -> tuple[int, ...]:
     return tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+
+
+class FlipDims(Fused):
+    """Read from the last element of the dims back."""
+
+    schema = "flip_dims(Tensor input, int[] dims) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, dims: tuple[int, ...]) -> Result:
+        out = layout(x.shape, x.dtype)
+        return Result((out,), flip(out, x, dims))
+
+    @staticmethod
+    def gradient(g: Tensor, dims: tuple[int, ...]) -> Tensor:
+        return ops.flip_dims(g, dims)
 
 
 class Flip(Composite):
@@ -34,11 +50,7 @@ class Flip(Composite):
         if len(set(wrapped)) != len(wrapped):
             k = next(k for k in wrapped if wrapped.count(k) > 1)
             raise refuse(RuntimeError, f"dim {k} appears multiple times in the list of dims")
-        x = input
-        for k in wrapped if input.ndim else ():
-            n = x.shape[k]
-            x = ops.index_get(x, [ops.arange(n - 1, -1, -1)], (k,), k)
-        return x if x is not input else input.clone()
+        return ops.flip_dims(input, tuple(wrapped)) if input.ndim and wrapped else input.clone()
 
     samples = [sample(normal(3, 4), (0,)), sample(normal(3, 4), (0, 1))]
 
@@ -275,10 +287,11 @@ def constant(schedule: Any, value: Any) -> Any:
 def _places(n: int, before: int, after: int, mode: str) -> list[int]:
     """Which index each place of a padded dim shows."""
     out = []
+    if mode == "circular":  # what is cut off does not come back on the other side
+        first, kept = max(-before, 0), n + min(before, 0) + min(after, 0)
+        return [first + i % kept for i in range(-max(before, 0), kept + max(after, 0))]
     for i in range(-before, n + after):
-        if mode == "circular":
-            i %= n
-        elif mode == "replicate":
+        if mode == "replicate":
             i = min(max(i, 0), n - 1)
         else:
             while not 0 <= i < n:
@@ -298,9 +311,9 @@ class Pad(Composite):
         pads = tuple(int(p) for p in pad)
         if len(pads) % 2:
             raise refuse(RuntimeError, "Padding length must be divisible by 2")
+        if len(pads) // 2 > input.ndim:
+            raise refuse(RuntimeError, f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pads)} and input of dimension {input.ndim}")
         if mode == "constant":
-            if len(pads) // 2 > input.ndim:
-                raise refuse(RuntimeError, f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pads)} and input of dimension {input.ndim}")
             return ops.constant_pad_nd(input, pads, 0 if value is None else value)
         if value not in (None, 0):
             raise refuse(RuntimeError, f"Padding mode \"{mode}\" doesn't take in value argument")
@@ -308,7 +321,14 @@ class Pad(Composite):
             raise refuse(NotImplementedError, f"Unrecognised padding mode {mode}")
         n = len(pads) // 2
         if not (n in (1, 2, 3) and input.ndim in (n + 1, n + 2)):
-            raise refuse(NotImplementedError, "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now")
+            raise refuse(NotImplementedError, f"Padding size {len(pads)} is not supported for {input.ndim}D input tensor.\n"
+                         "Supported combinations for non-constant padding:\n  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
+                         "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)")  # fmt: skip
+        first = input.ndim - n - 1
+        if mode != "circular" and any(v == 0 for v in input.shape[max(first, 0) :]):
+            raise refuse(RuntimeError, f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input.shape)}")
+        if mode != "circular" and input.dtype is d.bool_:
+            raise refuse(NotImplementedError, f"\"{'reflection' if mode == 'reflect' else 'replication'}_pad{n}d\" not implemented for 'Bool'")
         x = input
         for k in range(n):
             dim = input.ndim - 1 - k
@@ -331,7 +351,37 @@ def _border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> 
     if not before and not after:
         return x
     places = _places(n, before, after, mode)
-    return ops.index_get(x, [ops.tensor(places, dtype=d.int64)], (dim,), dim)
+    return ops.bordered(x, ops.tensor(places, dtype=d.int64), dim)
+
+
+class Bordered(Procedure):
+    """The places of a dim that a border shows."""
+
+    schema = "bordered(Tensor input, Tensor places, int dim) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, places: Tensor, dim: int) -> Tensor:
+        return ops.index_get(input, [places], (dim,), dim)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, places: Tensor, dim: int) -> tuple[Any, ...]:
+        return ops.bordered_backward(g, input, places, dim), None
+
+
+class BorderedBackward(Procedure):
+    """Each gradient added where it was shown from. The input's values do not matter: its own derivative is zero, but there is one."""
+
+    schema = "bordered_backward(Tensor grad, Tensor input, Tensor places, int dim) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(grad: Tensor, input: Tensor, places: Tensor, dim: int) -> Tensor:
+        return ops.zeros(tuple(input.shape), dtype=grad.dtype).index_add(dim, places, grad)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, places: Tensor, dim: int) -> tuple[Any, ...]:
+        return ops.bordered(g, places, dim), ops.zeros_like(input), None
 
 
 class DiagEmbed(Composite):
