@@ -23,7 +23,7 @@ from ..spec.samples import each, normal, refused, sample
 
 def dtype_name(x: Layout) -> str:
     """float, double, c10::Half, ...: the C++ names that PyTorch's message prints."""
-    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long", "int32": "int", "int16": "short",
+    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int", "int32": "int", "int16": "short int",
             "int8": "signed char", "uint8": "unsigned char", "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}.get(x.dtype.name, x.dtype.name)  # fmt: skip
 
 
@@ -148,6 +148,8 @@ class Linear(Fused):
                 received=f"input {tuple(x.shape)} {x.dtype.name}; weight {tuple(w.shape)} {w.dtype.name}, used as {tuple(reversed(w.shape))}",
                 expected=f"input (*, {w.shape[1]})",
             )
+        if x.dtype is not w.dtype and bias is None:
+            same_dtype(x, w)
         if x.dtype is not w.dtype:
             raise refuse(RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(w.dtype)}")
         if bias is not None and bias.dtype is not x.dtype:

@@ -45,6 +45,8 @@ def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padd
     if x.ndim != n + 2:
         raise refuse(RuntimeError, f"Expected {n + 2}-dimensional input for {n + 2}-dimensional weight {list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead")
     if x.dtype is not w.dtype:
+        if w.ndim == 3 and bias is not None and bias.dtype is w.dtype and x.dtype.name not in ("float32", "bool"):
+            raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
         raise _mixed(x, w, stride, transposed, output_padding, groups)
     if bias is not None and bias.dtype is not x.dtype:
         raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")

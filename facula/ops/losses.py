@@ -123,6 +123,8 @@ def _elementwise(name: str, doc: str, op: str, extra: str = "") -> None:
     """mse_loss and its kin: an element's error, weighted by nothing, reduced."""
 
     def plain(input: Tensor, target: Tensor, reduction: int = 1) -> Tensor:
+        if op == "absolute_error" and d.bool_ in (input.dtype, target.dtype):
+            return reduced((input - target).abs(), reduction)  # which refuses
         return reduced(getattr(ops, op)(input, target), reduction)
 
     def with_number(input: Tensor, target: Tensor, reduction: int = 1, value: float = 1.0) -> Tensor:
@@ -153,9 +155,7 @@ class SmoothL1Loss(Composite):
     def compose(input: Tensor, target: Tensor, reduction: int = 1, beta: float = 1.0) -> Tensor:
         if beta < 0:
             raise refuse(RuntimeError, "smooth_l1_loss does not support negative values for beta.")
-        if beta == 0 and d.bool_ in (input.dtype, target.dtype):
-            return reduced((input - target).abs(), reduction)
-        return reduced(ops.absolute_error(input, target) if beta == 0 else ops.smooth_error(input, target, float(beta)), reduction)
+        return ops.l1_loss(input, target, reduction) if beta == 0 else reduced(ops.smooth_error(input, target, float(beta)), reduction)
 
     samples = [sample(normal(3, 4), normal(3, 4))]
 

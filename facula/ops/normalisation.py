@@ -240,6 +240,8 @@ class RmsNorm(Composite):
             raise refuse(RuntimeError, f"Given normalized_shape={list(shape)}, expected input with shape [*{', '.join(map(str, shape))}], but got input of size{list(input.shape)}", received=f"input {tuple(input.shape)}")
         if eps is None:
             eps = {"complex128": 2.220446049250313e-16, "float64": 2.220446049250313e-16, "float16": 0.0009765625, "bfloat16": 0.0078125}.get(input.dtype.name, 1.1920928955078125e-07)
+        if not (input.dtype.is_floating_point or input.dtype.is_complex):
+            raise refuse(NotImplementedError, f"\"rms_norm\" not implemented for '{scalar_type_name(input.dtype)}'")
         if input.dtype.is_complex or (weight is not None and weight.dtype is not input.dtype):
             dims = tuple(range(-len(shape), 0))
             y = input * ((input * input).mean(dims, True) + float(eps)).rsqrt()
@@ -505,7 +507,7 @@ class GroupNorm(Composite):
     def compose(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn_enabled: bool = True) -> Tensor:
         if input.ndim < 2:
             raise refuse(RuntimeError, f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
-        n, c = input.shape[0], input.shape[1]
+        c = input.shape[1]
         if num_groups <= 0:
             raise refuse(RuntimeError, f"Expected num groups to be greater than 0, got {num_groups}")
         if c % num_groups:
