@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
+from ..core.expression import wants
 from ..core.layout import Layout, layout
+from ..core.modes import MODE
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import pooling as kernels
@@ -17,6 +20,7 @@ from ..spec.registry import ops
 from ..spec.samples import distinct, normal, sample
 from .convolution import spread
 
+TAPS = 256  # that one byte tells apart
 WINDOW = "int[] kernel, int[] stride, int[] padding, int[] dilation, bool ceil_mode"
 
 
@@ -34,19 +38,20 @@ def check_window(n: int, title: str, kernel: Sequence[int], stride: Sequence[int
     """Refuse sizes that make no window, in PyTorch's order."""
     single = n == 1 and title.startswith("max_pool1d")
     axes = AXES[3 - max(n, 2) :]
+    for k, p, dil in zip(kernel, padding, dilation):
+        if not single and p < 0:
+            raise refuse(RuntimeError, f"pad must be non-negative, but got pad: {p}")
+        if not single and p > (dil * (k - 1) + 1) // 2:
+            raise refuse(RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dil}")
     for name, values, letter in (("kernel size", kernel, "k"), ("stride", stride, "d"), ("dilation", dilation, "dilation")):
         if any(v <= 0 for v in values):
             if single:
                 raise refuse(RuntimeError, f"max_pool1d() {name.replace(' ', '_')} must be greater than zero, but got {values[0]}")
             full = (1,) * (2 - n) + tuple(values)
             raise refuse(RuntimeError, f"{name} should be greater than zero, but got " + " ".join(f"{letter}{a}: {v}" for a, v in zip(axes, full)))
-    for k, p, dil in zip(kernel, padding, dilation):
+    for k, p in zip(kernel, padding):
         if single and (p < 0 or p > k // 2):
             raise refuse(RuntimeError, f"max_pool1d() padding must be non-negative, but got {p}" if p < 0 else f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}")
-        if p < 0:
-            raise refuse(RuntimeError, f"pad must be non-negative, but got pad: {p}")
-        if p > (dil * (k - 1) + 1) // 2:
-            raise refuse(RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dil}")
 
 
 def windows(x: Layout, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool) -> tuple[int, ...]:
@@ -108,6 +113,67 @@ class MaxPool(Fused):
     @staticmethod
     def gradient(g0: Tensor, input: Tensor, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor:
         return ops.max_pool_backward(g0, out1.detach(), input, kernel, stride, padding, dilation)
+
+
+class MaxPoolPlain(Fused):
+    """Maxima of windows, without their places."""
+
+    schema = f"max_pool_plain(Tensor input, {WINDOW}) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
+        out = layout(windows(x, kernel, stride, padding, dilation, ceil_mode), x.dtype)
+        return Result((out,), kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation))
+
+
+class MaxPoolTap(Fused):
+    """(maxima, which tap of its window each is, one byte): eight times less to save than flat indices."""
+
+    schema = f"max_pool_tap(Tensor input, {WINDOW}) -> (Tensor out, Tensor taps)"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
+        shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
+        out = layout(shape, x.dtype)
+        return Result((out, layout(shape, d.uint8)), kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap"))
+
+    @staticmethod
+    def gradient(g0: Tensor, input: Layout, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
+        return ops.max_pool_tap_backward(g0, out1.detach(), tuple(input.shape), kernel, stride, padding, dilation)
+
+
+class MaxPoolTapBackward(Fused):
+    """g put back at the taps; overlapping windows add."""
+
+    schema = "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(g: Layout, taps: Layout, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
+        out = layout(size, g.dtype)
+        return Result((out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap"))
+
+    @staticmethod
+    def gradient(g: Tensor, taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
+        return ops.pool_take(g, tap_index(taps, size, kernel, stride, padding, dilation), len(kernel)), None
+
+
+def tap_index(taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
+    """The flat index in its plane of each tap."""
+    n = len(kernel)
+    rest, index, step = taps.to(d.int64), None, 1
+    for k in reversed(range(n)):
+        corner = ops.arange(taps.shape[k - n]) * stride[k] - padding[k]
+        place = corner.view((-1, *(1,) * (n - 1 - k))) + rest % kernel[k] * dilation[k]
+        index = place if index is None else index + place * step
+        rest = ops.div(rest, kernel[k], rounding_mode="floor")
+        step *= size[k - n]
+    return index  # type: ignore[return-value]
 
 
 class MaxPoolBackward(Fused):
@@ -259,8 +325,8 @@ def step_of(kernel: tuple[int, ...], stride: Any, n: int) -> tuple[int, ...]:
     return kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
 
 
-def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, indices: bool = False) -> tuple[Tensor, Tensor]:
-    """With `indices` one dim is refused in the words of two, as PyTorch pools it."""
+def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, indices: bool = False) -> Any:
+    """(maxima, flat indices), or the maxima alone: then what the gradient needs, if anything, is a byte each. With `indices` one dim is refused in the words of two, as PyTorch pools it."""
     check_input(input, title)
     if n == 1 and indices:
         two_or_three(input, title)
@@ -277,7 +343,11 @@ def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, paddi
     check_dims(input._layout, n, title)
     if input.dtype is d.bool_ or input.dtype.is_complex:
         raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(input.dtype)}'")
-    return ops.max_pool(input, *row, bool(ceil_mode))
+    if indices:
+        return ops.max_pool(input, *row, bool(ceil_mode))
+    if not (MODE.grad and wants(input)):
+        return ops.max_pool_plain(input, *row, bool(ceil_mode))
+    return (ops.max_pool_tap if prod(kernel) <= TAPS else ops.max_pool)(input, *row, bool(ceil_mode))[0]
 
 
 def _whole_means(x: Tensor, kernel: tuple[int, ...], step: tuple[int, ...], pad: tuple[int, ...], ceil: bool, include: bool, override: int | None) -> Tensor:
@@ -299,7 +369,7 @@ def _declare(n: int) -> None:
     shape = (2, 3, 6, 5, 4)[: n + 2]
 
     def max_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> Tensor:
-        return _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+        return _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode, False)
 
     def with_indices(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> tuple[Tensor, Tensor]:
         got = _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode, True)
