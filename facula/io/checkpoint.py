@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from typing import Any
+
+import facula.io.digest as digest
 
 from .. import ops
 from ..base import dtypes
 from ..base.device import device
 from ..base.errors import LoadError, refuse
 from ..core import Tensor, objects
-from . import digest
 from .archive import Entry, Source, Writer, broken, read_directory
 from .emit import TYPED, Emitter
 from .files import FileSource, MapSource, bytes_at, replacing, require_seekable
@@ -23,7 +24,6 @@ from .rebuild import KEYS, Storage, dtype_of, finder
 
 DTYPE_OF_CLASS = {kind: name for name, kind in TYPED.items()}
 LARGEST_PICKLE = 1 << 31  # bytes of structure, without tensors
-DEFAULT_MMAP = [False]  # changed by serialization.set_default_mmap_options
 
 
 def save(
@@ -102,7 +102,6 @@ def load(
     """
     from .safe_globals import get_safe_globals
 
-    mmap = DEFAULT_MMAP[0] if mmap is None else mmap
     where = _device_rule(map_location)
     find = finder([*get_safe_globals(), *trusted], weights_only is not False)
     if not isinstance(f, (str, os.PathLike)):
@@ -113,8 +112,41 @@ def load(
     path = os.fspath(f)
     if mmap:
         return _load(MapSource(path), where, find)
-    with closing(open(path, "rb")) as file:
+    with open(path, "rb") as file:
         return _load(FileSource(file, path), where, find)
+
+
+def get_unsafe_globals_in_checkpoint(f: str | os.PathLike[str] | Any) -> list[str]:
+    """Names in a checkpoint that a load would refuse, as "module.name"; nothing is made or run."""
+    import pickletools
+
+    from .rebuild import ALLOWED
+    from .safe_globals import get_safe_globals
+
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(os.fspath(f), "rb")) if isinstance(f, (str, os.PathLike)) else f
+        require_seekable(file)
+        source = FileSource(file, str(f))
+        entries = read_directory(source)
+        entry = entries.get(f"{_root_of(source, entries)}/data.pkl")
+        if entry is None:
+            raise broken(source, "a part is missing", received="no 'data.pkl'")
+        structure = source.read(entry.offset, entry.size)
+    names: dict[tuple[str, str], None] = {}
+    texts: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(structure):
+            if opcode.name == "GLOBAL":
+                module, _, name = str(argument).partition(" ")
+                names[module, name] = None
+            elif opcode.name == "STACK_GLOBAL":
+                names[(*texts[-2:],)] = None  # type: ignore[index]
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except ValueError as error:
+        raise malformed("it is no pickle", str(error)) from None
+    trusted = {(item.__module__, item.__qualname__) for item in get_safe_globals() if not isinstance(item, tuple)}
+    return [".".join(name) for name in names if name not in ALLOWED and name not in trusted]
 
 
 def _load(source: Any, where: Callable[[str], str], find: Callable[[str, str], Any]) -> Any:
@@ -262,4 +294,4 @@ def _device_rule(map_location: Any) -> Callable[[str], str]:
     return rule
 
 
-__all__ = ["load", "save"]
+__all__ = ["get_unsafe_globals_in_checkpoint", "load", "save"]

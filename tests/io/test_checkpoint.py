@@ -20,7 +20,7 @@ from facula.base import dtypes
 from facula.base.device import device
 from facula.core import Size
 from facula.io import LoadError, UntrustedError, load, save
-from facula.io.checkpoint import _write
+from facula.io.checkpoint import _write, get_unsafe_globals_in_checkpoint
 from facula.io.safe_globals import add_safe_globals, clear_safe_globals, safe_globals
 
 RECORDED = Path(__file__).parent / "recorded" / "pytorch.pt"
@@ -149,6 +149,12 @@ def test_users_classes_need_trust(tmp_path: Path) -> None:
     clear_safe_globals()
     with pytest.raises(UntrustedError):
         load(tmp_path / "a.pt")
+
+
+def test_unsafe_names_are_listed_without_loading(tmp_path: Path) -> None:
+    save([Settings(0.5), ops.ones(1)], tmp_path / "a.pt")
+    (name,) = get_unsafe_globals_in_checkpoint(tmp_path / "a.pt")
+    assert name.endswith(".Settings")
 
 
 def test_mapped_tensors_do_not_write_to_the_file(tmp_path: Path) -> None:

@@ -169,6 +169,14 @@ class Subset(Dataset[T_co]):
         return len(self.indices)
 
 
+class IterDataPipe(IterableDataset[T_co]):
+    """PyTorch's name for a stream that is built from streams; here an `IterableDataset` like any other."""
+
+
+class MapDataPipe(Dataset[T_co]):
+    """PyTorch's name for a dataset that is built from datasets."""
+
+
 def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], generator: Any = None) -> list[Subset[T_co]]:
     """Disjoint random subsets of the given lengths, or shares that sum to 1 (what rounding leaves goes to the first ones)."""
     total = len(dataset)  # type: ignore[arg-type]
@@ -199,7 +207,9 @@ __all__ = [
     "ChainDataset",
     "ConcatDataset",
     "Dataset",
+    "IterDataPipe",
     "IterableDataset",
+    "MapDataPipe",
     "StackDataset",
     "Subset",
     "TensorDataset",
