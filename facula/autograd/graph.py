@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..core import function as road
+from ..core import plan as road
 from ..core import objects, tape
 from ..core.modes import MODE, sync
 from ..core.tape import Handle, Node

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..base.size import Size
 from . import printing as _printing
-from .function import call, publish
+from .door import call
+from .function import publish
 from .layout import Layout, layout
 from .modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .overrides import disabled as disabled_torch_function

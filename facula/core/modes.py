@@ -117,7 +117,7 @@ class _GradMode:
         return inside
 
 
-class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
+class no_grad(_GradMode):
     """Nothing is recorded inside."""
 
     grad = False
@@ -130,7 +130,7 @@ class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
         return self(function)
 
 
-class enable_grad(_GradMode):  # noqa: N801
+class enable_grad(_GradMode):
     """Recording is on inside, also within `no_grad`."""
 
     grad = True
@@ -143,7 +143,7 @@ class enable_grad(_GradMode):  # noqa: N801
         return self(function)
 
 
-class set_grad_enabled(_GradMode):  # noqa: N801
+class set_grad_enabled(_GradMode):
     """Recording on or off: at once, and until the end of the block when used with `with`."""
 
     def __init__(self, mode: bool) -> None:
@@ -166,7 +166,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801
         return set_grad_enabled(self.grad)
 
 
-class inference_mode(_GradMode):  # noqa: N801
+class inference_mode(_GradMode):
     """Like `no_grad`, and tensors made inside can never take part in recording."""
 
     def __new__(cls, mode: Any = True) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 def named_tuple(name: str, fields: tuple[str, ...]) -> Any:
     """`torch.return_types.NAME`: a tuple whose items are also attributes, made from its items."""
-    base: Any = namedtuple(name, fields)  # noqa: PYI024
+    base: Any = namedtuple(name, fields)
 
     def show(self: Any) -> str:
         return f"torch.return_types.{name}(\n" + ",\n".join(f"{f}={v!r}" for f, v in zip(fields, self)) + ")"

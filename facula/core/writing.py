@@ -13,6 +13,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import Op, ops
+from .door import call, plan_for
 from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE, no_grad
@@ -131,7 +132,7 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
                 received=f"{title}: an operand that lies {t._address - target._address} bytes from the tensor it overlaps",
             )
     direct = op.kind == "pointwise" and not recording and not MODE.slow and not any(partly_overlap(target, t) for t in call.tensors[1:])
-    if direct and target._root is None or direct and not MODE.grad:
+    if (direct and target._root is None) or (direct and not MODE.grad):
         plan = _direct_plan(op, call, target, title)
         if plan is not None:
             operands = [*call.tensors, *call.numbers]
@@ -152,8 +153,6 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
 
 
 def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
-    from .function import call
-
     if MODE.grad and any(wants(t) for t in gather(op, bound).tensors) and keeps_target(op, bound):
         bound = [before(target), *bound[1:]]
     result = call(op, *bound)
@@ -173,8 +172,6 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
 
 def keeps_target(op: Op, bound: Sequence[Any]) -> bool:
     """Whether the derivative will read the old value of argument 0, as far as the plan tells."""
-    from .function import plan_for
-
     if op.kind in ("composite", "procedure", "library"):
         return True
     rule = plan_for(op, bound)[0].rule
@@ -269,8 +266,6 @@ def restrided(target: Any, result: Any) -> None:
 
 def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
     """`f(..., out=y)`: y is resized if needed, and returned."""
-    from .function import call
-
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for o in outs:
         if not isinstance(o, objects.Tensor):

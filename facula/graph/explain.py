@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core import function as road
+from ..core import plan as road
 from ..core.modes import MODE, sync
 from ..core.plan import KernelPlan, Plan
 from ..kernel import compiler

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import facula.io.digest as digest
@@ -58,23 +59,25 @@ def save(
 def _write(obj: Any, write: Callable[[Any], Any], root: str) -> None:
     emitter = Emitter()
     structure = emitter.finish(obj)
-    sums: dict[str, tuple[str, int]] = {}
     writer = Writer(write, _root_name(root))
-
-    def add(name: str, data: Any) -> None:
-        sums[name] = hashlib.sha256(data).hexdigest(), len(data)
-        writer.add(name, data)
-
-    add("data.pkl", structure)
-    add(".format_version", b"1")
-    add(".storage_alignment", b"64")
-    add("byteorder", sys.byteorder.encode())
-    for key, (keeper, address, count) in emitter.storages.items():
-        add(f"data/{key}", bytes_at(address, count))
-        del keeper
-    add("version", b"3\n")
-    writer.add(digest.RECORD, digest.compose(sums))
+    parts: dict[str, Any] = {
+        "data.pkl": structure,
+        ".format_version": b"1",
+        ".storage_alignment": b"64",
+        "byteorder": sys.byteorder.encode(),
+        **{f"data/{key}": bytes_at(address, count) for key, (_, address, count) in emitter.storages.items()},
+        "version": b"3\n",
+    }
+    with ThreadPoolExecutor(1) as hasher:  # hashing takes as long as writing: both at once
+        sums = {name: hasher.submit(_sum, data) for name, data in parts.items()}
+        for name, data in parts.items():
+            writer.add(name, data)
+        writer.add(digest.RECORD, digest.compose({name: future.result() for name, future in sums.items()}))
     writer.close()
+
+
+def _sum(data: Any) -> tuple[str, int]:
+    return hashlib.sha256(data).hexdigest(), len(data)
 
 
 def _root_name(stem: str) -> str:

@@ -1,11 +1,12 @@
 """Modules, their parameters, and the functions that they are made of, at PyTorch's paths."""
 
+import facula.nn.utils.parametrizations as _parametrizations
+import facula.nn.utils.parametrize as _parametrize
+
 from . import functional, init, utils
 from .modules import *  # noqa: F403 - the list stands in modules/__init__.py
 from .modules import __all__ as _modules
 from .parallel import DataParallel
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
-from .utils import parametrizations as _parametrizations  # noqa: F401 - needs modules, which need `utils`
-from .utils import parametrize as _parametrize  # noqa: F401
 
 __all__ = [*_modules, "Buffer", "DataParallel", "Parameter", "UninitializedBuffer", "UninitializedParameter", "functional", "init", "utils"]

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import facula.core.modes as modes
+import facula.core.native.fields as F
 
 from ...base.device import device, memory_format
 from ...base.dtypes import dtype
@@ -14,7 +15,6 @@ from ...base.size import Size
 from ...kernel.compiler import functions
 from ...kernel.launch import Kernel
 from ...runtime import native
-from . import fields as F
 from .text import emit_core
 
 KEEP: list[Any] = []  # C structures that the interpreter keeps pointing into

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import facula.core.native.fields as F
+
 from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
-from . import fields as F
 
 TAG_FLOAT, TAG_INT, TAG_BOOL, TAG_VALUE = 1, 2, 5, 7  # after TAG_VALUE come the bits of a float whose value decides something
 

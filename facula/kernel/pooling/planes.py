@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import facula.kernel.pooling.lanes as ln
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, is_float, vector
 from ...runtime.pool_code import scratch
-from . import lanes as ln
 from .windows import Names
 
 SCATTER_WORDS = {

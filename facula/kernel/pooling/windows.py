@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import facula.kernel.pooling.lanes as ln
+
 from ...runtime.ir import Function, Module, Value, is_float, vector
 from ...runtime.pool_code import scratch
-from . import lanes as ln
 
 WORDS = {
     "x": "ptr", "y": "ptr", "codes": "ptr", "first_w": "ptr", "first_h": "ptr", "first_d": "ptr",

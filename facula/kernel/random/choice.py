@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import facula.kernel.random.stream as stream
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Module
 from .. import lanes
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Work
-from . import stream
 from .uniform import STATE
 
 WIDE_FROM = (1 << 32) // 20  # from here on PyTorch draws 64 bits a step, so that the remainder is not skewed

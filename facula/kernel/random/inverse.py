@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import facula.kernel.random.stream as stream
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value
 from .. import elementary
 from ..launch import Kernel, Number, Operand, Schedule
-from . import stream
 from .uniform import one_thread
 
 Inverse = Callable[[Function, Value, Sequence[Value]], Value]

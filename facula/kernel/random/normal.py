@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import facula.kernel.random.stream as stream
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import elementary, lanes
 from ..launch import Kernel, Number, Operand, Schedule
-from . import stream
 from .mt19937 import HAS_NORMAL, NORMAL
 from .uniform import one_thread
 

@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Sequence
 from math import prod
 
+import facula.kernel.random.stream as stream
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value
 from .. import elementary, lanes
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule
-from . import stream
 from .normal import normals
 from .uniform import STATE
 

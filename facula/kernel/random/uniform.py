@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+import facula.kernel.random.stream as stream
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word
-from . import stream
 
 STATE = Number(0, "i64")
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import facula.kernel.rows.batch_norm_columns as columns
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime.ir import SIZE, Function, Module, Value, Var, count, vector
 from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word
-from . import batch_norm_columns as columns
-from . import sweep as rows
+from .running import double, rounded, update_running
 
 ESTIMATE = 256  # elements whose mean is the first estimate
 
@@ -67,26 +69,6 @@ def two_sums(
         for total, part in zip(wide, parts):
             total.add(part.parts[0].v + part.parts[1].v)
     return [w.value() for w in wide]
-
-
-def rounded(f: Function, x: Value, one: str) -> Value:
-    return f.cast("fptrunc", x, one) if one == "float" else x
-
-
-def double(f: Function, x: Value) -> Value:
-    return f.cast("fpext", x, "double") if x.type == "float" else x
-
-
-def update_running(
-    f: Function, one: str, places: tuple[Value, Value], c: Value, stats: tuple[Value, Value], m: Value, momentum: Value
-) -> None:
-    """running = (1 - momentum) running + momentum * batch, the variance with m / (m - 1)."""
-    mean, var = stats
-    less = m - 1.0
-    unbiased = var * (m / f.select(less > 0.0, less, f.const("double", float("nan"))))
-    for place, new in zip(places, (mean, unbiased)):
-        old = double(f, f.load(one, place, c))
-        f.store(rounded(f, f.fma(momentum, new - old, old), one), place, c)
 
 
 def emit_forward(m: Module, name: str, d: dtype, affine: tuple[bool, bool], running: bool, training: bool) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, Var
 from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
-from . import sweep as rows
+from .running import update_running
 
 BLOCKS = 64  # row blocks that keep their own sums
 ESTIMATE = 16  # rows whose mean is the first estimate of a channel's mean
@@ -122,8 +124,6 @@ def _combined(f: Function, partial: Value, blocks: Value, n: Value, c: Value) ->
 
 
 def emit_coefficients(m: Module, name: str, d: dtype, affine: tuple[bool, bool], running: bool, training: bool) -> None:
-    from .batch_norm import update_running
-
     types = [*["ptr"] * 9, "i64", "i64", "i64", "double", "double"]
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         means, scales, weight, bias, run_mean, run_var, estimates, partial, ab, count_, n, blocks, eps, momentum = f.words(words, *types)

@@ -11,12 +11,13 @@ class weights. loss: (rows,) for "none", one element else. `status`: -1, or the 
 
 from __future__ import annotations
 
+import facula.kernel.rows.cross_entropy_columns as columns
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import elementary, lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
-from . import cross_entropy_columns as columns
-from . import sweep as rows
 
 
 def _valid(f: Function, target: Value, n: Value, ignore: Value) -> tuple[Value, Value]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import elementary, lanes
-from . import sweep as rows
 
 WRONG = float("-inf")  # the scale of a row whose target is no class; weights may well be negative
 

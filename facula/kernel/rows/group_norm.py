@@ -9,12 +9,14 @@ x: (N, C, S) contiguous; weight, bias, gw, gb: (C,) in x's dtype or its compute 
 
 from __future__ import annotations
 
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Module, Value
 from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
-from . import sweep as rows
-from .batch_norm import double, rounded, two_sums
+from .batch_norm import two_sums
+from .running import double, rounded
 
 CHANNELS = 64  # channels a work item adds up
 

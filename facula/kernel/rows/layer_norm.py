@@ -10,11 +10,12 @@ wanted has no index. eps is a number of the compute type.
 
 from __future__ import annotations
 
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Module, Value
 from .. import lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
-from . import sweep as rows
 
 BLOCKS = 64  # row blocks whose sums over rows are kept apart: fixed, so that the result does not depend on threads
 COLUMNS = 256  # columns a work item adds up

@@ -7,13 +7,14 @@ All operands contiguous and of one dtype. Along the last dimension a row is a wo
 
 from __future__ import annotations
 
+import facula.kernel.rows.sweep as rows
+
 from ...base.dtypes import dtype
 from ...runtime import host
 from ...runtime.ir import Function, Module, Value
 from ...runtime.pool_code import scratch
 from .. import elementary, lanes
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule
-from . import sweep as rows
 
 ROW_LIMIT = 1 << 18  # elements of a row whose exponentials are kept; longer rows compute them twice
 STRIP = 4  # vectors of columns a work item takes

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import facula.kernel.scalar.functions as fn
+
 from ...base.dtypes import bool_, dtype, float64
-from . import functions as fn
 from .node import Scalar, const, order
 
 Pair = tuple[Scalar, Scalar]

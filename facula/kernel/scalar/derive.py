@@ -12,7 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from . import functions as fn
+import facula.kernel.scalar.functions as fn
+
 from .node import Scalar, const, order
 from .simplify import is_const, leaves, simplify, substitute
 

@@ -6,12 +6,13 @@ all digits; a pass whose digits are all equal is left out, so small integers and
 
 from __future__ import annotations
 
+import facula.kernel.sorting.keys as keys
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value
 from ...runtime.pool_code import SCRATCH, scratch
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from ..rows.sweep import contiguous
-from . import keys
 
 INSERTION = 40  # rows up to here are sorted by insertion
 SHORT = 4096  # rows up to here use 8-bit digits: fewer counters to clear

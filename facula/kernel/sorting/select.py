@@ -5,11 +5,13 @@ On n random values about k ln(n / k) are inserted; above MOST the row is sorted 
 
 from __future__ import annotations
 
+import facula.kernel.sorting.keys as keys
+import facula.kernel.sorting.radix as radix
+
 from ...base.dtypes import dtype
 from ...runtime.ir import Module, Value, vector
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule
 from ..rows.sweep import contiguous, grain
-from . import keys, radix
 
 MOST = 64  # k that is kept by insertion
 

@@ -18,7 +18,8 @@ Expansion = Callable[..., Scalar]
 
 # Which file owns a function; the file's function of the same name (reserved words end in _) is `name(node, target) -> Scalar`.
 GROUPS = {
-    "exponential": "exp exp2 expm1 pow",
+    "exponential": "exp exp2 expm1",
+    "power": "pow",
     "logarithm": "log log2 log10 log1p",
     "trigonometric": "sin cos tan",
     "arc": "asin acos atan atan2",

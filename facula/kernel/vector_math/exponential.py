@@ -1,4 +1,4 @@
-"""exp and its kin: x = n ln 2 + r, a polynomial for e**r, and 2**n put on at the end with one rounding. pow: in double-length logarithms."""
+"""exp and its kin: x = n ln 2 + r, a polynomial for e**r, and 2**n put on at the end with one rounding."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ import math
 from ...base.dtypes import float32, float64
 from ...base.target import Target
 from ..scalar import functions as fn
-from ..scalar.node import Scalar, const
+from ..scalar.node import Scalar
 from . import coefficients as C
 from .pieces import (
-    INF,
-    NAN,
     Pair,
     limited,
-    narrow,
     poly,
     power_of_two,
-    quick_sum,
     times_power,
     to_integer,
-    two_product,
-    two_sum,
-    wide,
-    word,
 )
 
 LN2_HIGH32, LN2_LOW32 = 0.693359375, math.log(2) - 0.693359375  # nine bits: n times it is exact
@@ -103,51 +95,3 @@ def exp_wide(x: Scalar) -> Scalar:
     """e**x in float64 to 2**-29, for |x| < 700; three terms fewer than float64's own."""
     k, r = reduced(x)
     return (1 + fn.fma(r * r, poly(r, C.EXP40), r)) * power_of_two(to_integer(k), float64)
-
-
-# -- pow
-def pow(n: Scalar, target: Target) -> Scalar:
-    """|x|**y = 2**(y log2 |x|), then C's special cases."""
-    x, y = n.args
-    a = fn.fabs(x)
-    if n.dtype is float32:
-        from .logarithm import log2_wide
-
-        size = narrow(exp2_wide(limited(wide(y) * log2_wide(wide(a)), -200.0, 200.0)))
-    else:
-        size = _pow64(a, y, target)
-    plain = (x > 0) & (x < INF) & (fn.fabs(y) < INF)
-    return fn.rare(~plain, _special_pow(x, y, size), size)
-
-
-def _special_pow(x: Scalar, y: Scalar, size: Scalar) -> Scalar:
-    """|x|**y with its sign, and the values that C gives at 0, infinity and NaN."""
-    a, kind = fn.fabs(x), x.dtype
-    whole = fn.trunc(y) == y
-    half = y * 0.5
-    odd = whole & (fn.trunc(half) != half) & (fn.fabs(y) < INF)
-    minus = fn.bitcast(x, word(kind)) < 0
-    edge = fn.where((a == 0) ^ (y < 0), const(0, kind), INF)  # of 0 and infinity: y > 0 keeps, y < 0 turns round
-    size = fn.where((a == 0) | (a == INF), edge, size)
-    size = fn.where(fn.fabs(y) == INF, fn.where((a > 1) ^ (y < 0), INF, const(0, kind)), size)
-    size = fn.where(minus & (a != 0) & (a < INF) & ~whole, NAN, size)
-    out = fn.where(minus & odd, -size, size)
-    out = fn.where(fn.isnan(x) | fn.isnan(y), x + y, out)
-    return fn.where((y == 0) | (x == 1) | ((x == -1) & (fn.fabs(y) == INF)), 1, out)
-
-
-def _pow64(a: Scalar, y: Scalar, target: Target) -> Scalar:
-    from .logarithm import log_pair
-
-    high, low = log_pair(a)
-    y = limited(y, -1e20, 1e20)  # the least |log a| is 1.1e-16
-    p, e = two_product(y, high)
-    p, e = quick_sum(p, fn.fma(y, low, e))
-    bounded = limited(p, -760.0, 760.0)
-    e = fn.where(bounded == p, e, 0)
-    k, r = reduced(bounded)
-    r_high = fn.fma(k, -LN2_HIGH64, bounded)
-    r, rest = two_sum(r_high, k * -LN2_LOW64)
-    e = e + rest
-    small = exp_of_rest(r)
-    return times_power(1 + (small + fn.fma(small, e, e)), k, target)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import facula.kernel.scalar.functions as fn
+
 from ...base.dtypes import dtype, float32, float64, int32, int64
 from ...base.target import Target
-from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 
 Pair = tuple[Scalar, Scalar]  # a number as the unevaluated sum of two: high, low

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
+import facula.kernel.scalar.functions as fn
+import facula.kernel.vector_math.coefficients as C
+
 from ...base.dtypes import float32, float64, int32, int64
 from ...base.target import Target
-from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
-from . import coefficients as C
 from .pieces import NAN, Pair, narrow, poly, quick_sum, to_integer, two_sum, wide
 
 # pi/2 in pieces of 53 bits, each the rest of those before.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import facula.nn.functional as F
+import facula.nn.init as init
+
 from ... import ops
 from ...core import Tensor
-from .. import functional as F
-from .. import init
 from ..parameter import Parameter
 from .module import Module
 

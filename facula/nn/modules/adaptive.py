@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
+import facula.nn.functional as F
+
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import functional as F
 from .container import ModuleList, Sequential
 from .linear import Linear
 from .module import Module

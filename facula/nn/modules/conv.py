@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import facula.nn.functional as F
+import facula.nn.init as init
+
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import functional as F
-from .. import init
 from ..functional.arguments import repeated
 from ..parameter import Parameter, UninitializedParameter
 from .lazy import LazyModuleMixin

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import facula.nn.functional as F
+
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import functional as F
 from .module import Module
 
 

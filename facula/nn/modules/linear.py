@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import facula.nn.functional as F
+import facula.nn.init as init
+
 from ... import ops
 from ...core import Tensor
-from .. import functional as F
-from .. import init
 from ..parameter import Parameter, UninitializedParameter, is_lazy
 from .lazy import LazyModuleMixin
 from .module import Module

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import facula.nn.functional as F
+
 from ...core import Tensor
-from .. import functional as F
 from ..functional.arguments import legacy_reduction
 from .linear import Linear
 from .module import Module

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+import facula.nn.modules.module_hooks as module_hooks
+import facula.nn.modules.module_state as module_state
+import facula.nn.modules.module_walk as module_walk
+
 from ...base.errors import refuse
 from ...core import Tensor
 from ..parameter import Parameter, is_buffer, is_parameter
-from . import module_hooks, module_state, module_walk
 from .module_hooks import BACKWARD, BACKWARD_PRE, FORWARD, PRE
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula.nn.functional as F
+import facula.nn.init as init
+
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import functional as F
-from .. import init
 from ..parameter import Parameter
 from .module import Module
 

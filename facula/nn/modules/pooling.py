@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula.nn.functional as F
+
 from ...core import Tensor
-from .. import functional as F
 from ..functional.arguments import repeated
 from .module import Module
 

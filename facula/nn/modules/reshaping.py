@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula.nn.functional as F
+
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import functional as F
 from .module import Module
 
 

@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import facula.nn.init as init
+
 from ... import ops
 from ...base.dtypes import float32, float64
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import init
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
 from .module import Module

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import facula.nn.functional as F
+import facula.nn.init as init
+
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
-from .. import functional as F
-from .. import init
 from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .container import ModuleList

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula.nn.functional as F
+
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor, no_grad
-from .. import functional as F
 from ..modules.module import Module
 from .parametrize import register_parametrization
 from .weight_norm import norm_except_dim

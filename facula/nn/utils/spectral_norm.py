@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import facula.nn.functional as F
+
 from ... import ops
 from ...core import Tensor, no_grad
-from .. import functional as F
 from ..parameter import Parameter
 
 
