@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import contiguous_format
 from ..base.errors import refuse
 from ..core.copying import copy_into
 from ..core.expression import broadcast, expanded
-from ..core.layout import layout
+from ..core.layout import Layout, layout
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
@@ -497,16 +498,39 @@ class MaskedScatter(Composite):
             raise refuse(RuntimeError, f"masked_scatter: expected self and source to have same dtypes but got{_name(input)} and {_name(source)}")
         shape = broadcast([mask.shape, input.shape])
         x, m = input.expand(shape), mask.expand(shape)
-        places = ops.nonzero(m if shape else m.reshape(1))
-        n = places.shape[0]
-        if source.numel() < n:
-            raise refuse(RuntimeError, "Number of elements of source < number of ones in mask", received=f"{source.numel()} elements for {n} places")
-        given = source.reshape(-1)
-        given = given if given.shape[0] == n else given.narrow(0, 0, n)
-        dims = tuple(range(max(len(shape), 1)))
-        return ops.index_put_copy(x if shape else x.reshape(1), given, list(places.unbind(1)), dims, 0, False).reshape(shape)
+        return ops.masked_scattered(x, m, source)
 
     samples = [sample(normal(3, 4), boolean(3, 4), normal(12))]
+
+
+class MaskedScattered(Procedure):
+    """The same for an input and a mask of one shape."""
+
+    schema = "masked_scattered(Tensor input, Tensor mask, Tensor source) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+        mask = mask.contiguous()  # counted and read in the same order
+        counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
+        execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
+        n = int(counts.select(0, counts.shape[0] - 1).item())
+        if source.numel() < n:
+            raise refuse(RuntimeError, "Number of elements of source < number of ones in mask", received=f"{source.numel()} elements for {n} places")
+        out = input.clone(memory_format=contiguous_format)
+        if n:
+            given = source.reshape(-1).contiguous()
+            execute(kernels.masked_scatter(out._layout, given._layout, mask._layout), [out], [given, mask, counts])
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, mask: Tensor, source: Layout, needs: Any) -> tuple[Any, ...]:
+        by_source = None
+        if needs[2]:
+            picked = g[mask] if g.ndim else g.reshape(1)[mask.reshape(1)]
+            rest = ops.zeros((source.numel - picked.shape[0],), dtype=g.dtype)
+            by_source = ops.cat([picked, rest]).reshape(source.shape)
+        return (g.masked_fill(mask, 0) if needs[0] else None), None, by_source
 
 
 class Take(Composite):
