@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import facula.io.digest as digest
@@ -17,7 +18,7 @@ from ..base import dtypes
 from ..base.device import device
 from ..base.errors import LoadError, refuse
 from ..core import Tensor, objects
-from .archive import Entry, Source, Writer, broken, read_directory
+from .archive import CHUNK, Entry, Source, Writer, broken, read_directory
 from .emit import TYPED, Emitter
 from .files import FileSource, MapSource, bytes_at, replacing, require_seekable
 from .interpret import Interpreter, Maker, malformed
@@ -68,16 +69,27 @@ def _write(obj: Any, write: Callable[[Any], Any], root: str) -> None:
         **{f"data/{key}": bytes_at(address, count) for key, (_, address, count) in emitter.storages.items()},
         "version": b"3\n",
     }
-    with ThreadPoolExecutor(1) as hasher:  # hashing takes as long as writing: both at once
-        sums = {name: hasher.submit(_sum, data) for name, data in parts.items()}
+    stop = Event()
+    hasher = ThreadPoolExecutor(1)  # hashing takes as long as writing: both at once
+    try:
+        sums = {name: hasher.submit(_sum, data, stop) for name, data in parts.items()}
         for name, data in parts.items():
             writer.add(name, data)
         writer.add(digest.RECORD, digest.compose({name: future.result() for name, future in sums.items()}))
+    finally:
+        stop.set()
+        hasher.shutdown(cancel_futures=True)
     writer.close()
 
 
-def _sum(data: Any) -> tuple[str, int]:
-    return hashlib.sha256(data).hexdigest(), len(data)
+def _sum(data: Any, stop: Event) -> tuple[str, int]:
+    """SHA-256 and size; given up between two pieces when the save has failed."""
+    view, result = memoryview(data), hashlib.sha256()
+    for start in range(0, len(view), CHUNK):
+        if stop.is_set():
+            break
+        result.update(view[start : start + CHUNK])
+    return result.hexdigest(), len(view)
 
 
 def _root_name(stem: str) -> str:
