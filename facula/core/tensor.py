@@ -62,7 +62,11 @@ class Methods:
 
     def size(self, dim: int | None = None) -> Any:
         """All extents, or one."""
-        return self._layout.shape if dim is None else self._layout.shape[wrap_dim(dim, self._layout.ndim)]
+        if dim is None:
+            return self._layout.shape
+        if not self._layout.ndim:
+            raise refuse(IndexError, f"Dimension specified as {dim} but tensor has no dimensions")
+        return self._layout.shape[wrap_dim(dim, self._layout.ndim)]
 
     def stride(self, dim: int | None = None) -> Any:
         """Strides in elements, or one."""
