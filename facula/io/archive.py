@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -177,10 +177,17 @@ def _check_local(source: Source, name: str, header: int, end: int) -> int:
     return place + names + extras
 
 
-def sweep(source: Source, entry: Entry, take: Callable[[bytes], Any]) -> None:
-    """Hand an entry's bytes to `take`, piece by piece."""
+def pieces(source: Source, entry: Entry) -> Iterator[bytes]:
+    """An entry's bytes, CHUNK at a time."""
     for place in range(entry.offset, entry.offset + entry.size, CHUNK):
-        take(source.read(place, min(CHUNK, entry.offset + entry.size - place)))
+        yield source.read(place, min(CHUNK, entry.offset + entry.size - place))
+
+
+def _crc(data: Any) -> int:
+    view, value = memoryview(data), 0
+    for start in range(0, len(view), CHUNK):
+        value = zlib.crc32(view[start : start + CHUNK], value)
+    return value
 
 
 class Writer:
@@ -201,7 +208,7 @@ class Writer:
     def add(self, name: str, data: Any) -> None:
         """One entry; its bytes begin at a multiple of 64."""
         raw_name = f"{self.root}/{name}".encode()
-        size, crc, header = len(data), zlib.crc32(data), self.position
+        size, crc, header = len(data), _crc(data), self.position
         wide = struct.pack("<HHQQ", 1, 16, size, size) if size >= 0xFFFFFFFF else b""
         begin = header + LOCAL.size + len(raw_name) + len(wide)
         padding = -(begin + 4) % ALIGNMENT  # 4: the padding record's own head

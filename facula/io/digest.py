@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
-from .archive import Entry, Source, broken, sweep
+from .archive import CHUNK, Entry, Source, broken, pieces
 
 RECORD = ".data/facula_digest"
 HEAD = "facula digest 1"
@@ -55,30 +56,27 @@ class Checker:
 
     def check(self, entry: Entry, data: Any) -> None:
         """Compare bytes that were read with what is recorded."""
-        self.left.discard(entry.name)
-        if self.sums is None:
-            self._compare(entry, zlib.crc32(data), entry.crc)
-        else:
-            self._compare(entry, (hashlib.sha256(data).hexdigest(), len(data)), self.sums[entry.name])
+        view = memoryview(data)
+        self._check(entry, (view[start : start + CHUNK] for start in range(0, len(view), CHUNK)))
 
     def check_rest(self) -> None:
         """Compare the entries that nothing has read."""
         for name in sorted(self.left):
-            entry = self.entries[name]
-            if self.sums is None:
-                crc = 0
+            self._check(self.entries[name], pieces(self.source, self.entries[name]))
 
-                def take(piece: bytes) -> None:
-                    nonlocal crc
-                    crc = zlib.crc32(piece, crc)
-
-                sweep(self.source, entry, take)
-                self._compare(entry, crc, entry.crc)
-            else:
-                digest = hashlib.sha256()
-                sweep(self.source, entry, digest.update)
-                self._compare(entry, (digest.hexdigest(), entry.size), self.sums[name])
-        self.left.clear()
+    def _check(self, entry: Entry, parts: Iterable[Any]) -> None:
+        # in pieces, so that Ctrl-C is heard between them
+        self.left.discard(entry.name)
+        if self.sums is None:
+            crc = 0
+            for part in parts:
+                crc = zlib.crc32(part, crc)
+            self._compare(entry, crc, entry.crc)
+            return
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(part)
+        self._compare(entry, (digest.hexdigest(), entry.size), self.sums[entry.name])
 
     def _compare(self, entry: Entry, have: Any, want: Any) -> None:
         if have != want:

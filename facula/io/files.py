@@ -42,7 +42,7 @@ class FileSource:
             return
         done = 0
         while done < len(view):
-            got = self.file.readinto(view[done : done + (1 << 30)])
+            got = self.file.readinto(view[done : done + (1 << 26)])
             if not got:
                 raise self._short(offset, len(view))
             done += got
