@@ -224,13 +224,14 @@ def _maxima(read: Tensor, kept: Tensor, own: Tensor, bags: int, columns: int) ->
 class OneHot(Composite):
     """int64: 1 at each class index, 0 elsewhere, along a new last dim."""
 
-    schema = "one_hot(Tensor tensor, int num_classes=-1) -> Tensor"
+    schema = "one_hot(Tensor input, int num_classes=-1) -> Tensor"
     paths = "nn.functional"
     through_binder = True
     out = False
 
     @staticmethod
-    def compose(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    def compose(input: Tensor, num_classes: int = -1) -> Tensor:
+        tensor = input
         if tensor.dtype is not d.int64:
             raise refuse(RuntimeError, "one_hot is only applicable to index tensor of type LongTensor.", received=tensor.dtype.name)
         if not tensor.numel():

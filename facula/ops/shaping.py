@@ -133,11 +133,11 @@ _pieces("dsplit", 3, lambda x: 2)
 class UnsafeSplit(Composite):
     """`split` whose pieces are not views."""
 
-    schema = "unsafe_split(Tensor tensor, any split_size, int dim=0) -> Tensor"
+    schema = "unsafe_split(Tensor input, any split_size, int dim=0) -> Tensor"
 
     @staticmethod
-    def compose(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
-        return tuple(x.clone() for x in ops.split(tensor, split_size, dim))
+    def compose(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+        return tuple(x.clone() for x in ops.split(input, split_size, dim))
 
     samples = [sample(normal(5, 2), 2)]
 
