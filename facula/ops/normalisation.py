@@ -54,21 +54,25 @@ def check_normalised(x: Layout, shape: Sequence[int], weight: Layout | None, bia
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and tuple(t.shape) != tuple(shape):
             raise refuse(RuntimeError, f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t.shape)} and normalized_shape = {list(shape)}")
-    given = [t for t in (weight, bias) if t is not None]
+    check_mixed(x, [t for t in (weight, bias) if t is not None])
+    if not x.dtype.is_floating_point:
+        raise refuse(NotImplementedError, f"\"LayerNormKernelImpl\" not implemented for '{scalar_type_name(x.dtype)}'")
+
+
+def check_mixed(x: Layout, given: Sequence[Layout]) -> None:
+    """Parameters are of the input's dtype, or float32 beside halves."""
     if any(t.dtype is not x.dtype for t in given):
         if any(t.dtype is not d.float32 for t in given) and given[0].dtype is not x.dtype:
             raise refuse(RuntimeError, "mixed dtype (CPU): expect parameter to have scalar type of Float", received=", ".join(str(t.dtype) for t in given))
         if x.dtype not in (d.float16, d.bfloat16):
             raise refuse(RuntimeError, "mixed dtype (CPU): all inputs must share same datatype.", received=f"input {x.dtype}, parameters {', '.join(str(t.dtype) for t in given)}")
-    if not x.dtype.is_floating_point:
-        raise refuse(NotImplementedError, f"\"LayerNormKernelImpl\" not implemented for '{scalar_type_name(x.dtype)}'")
 
 
-class NativeLayerNorm(Fused):
+class LayerNormForward(Fused):
     """(y, mean, rstd) over the last dims. Ba et al. 2016, arXiv 1607.06450."""
 
-    schema = "native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)"
-    paths = "torch"
+    schema = "layer_norm_forward(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)"
+    paths = ""
     contiguous = True
 
     @staticmethod
@@ -84,8 +88,6 @@ class NativeLayerNorm(Fused):
         got = ops.layer_norm_backward(g0, input, out1.detach(), out2.detach(), weight, normalized_shape, *wants)
         rest = list(got) if isinstance(got, tuple) else [got]
         return tuple(rest.pop(0) if w else None for w in wants)
-
-    samples = [sample(normal(3, 5), (5,), normal(5), normal(5), 1e-5), sample(normal(2, 3, 4), (3, 4), None, None, 1e-5)]
 
 
 class LayerNormBackward(Fused):
@@ -159,10 +161,27 @@ class LayerNorm(Composite):
 
     @staticmethod
     def compose(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn_enable: bool = True) -> Tensor:
-        return ops.native_layer_norm(input, tuple(normalized_shape), weight, bias, float(eps))[0]
+        return ops.layer_norm_forward(input, tuple(normalized_shape), weight, bias, float(eps))[0]
 
     samples = [sample(normal(3, 5), (5,)), sample(normal(2, 3, 4), (3, 4), normal(3, 4), normal(3, 4))]
     refusals = [refused(normal(3, 5), (4,), raises=RuntimeError, match="Given normalized_shape=\\[4\\], expected input with shape")]
+
+
+class NativeLayerNorm(Composite):
+    """(y, mean, 1 / deviation); the statistics of halves are halves, unless the weights are wider."""
+
+    schema = "native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        if not isinstance(input, Tensor):
+            raise refuse(TypeError, f"native_layer_norm(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        y, mean, rstd = ops.layer_norm_forward(input, tuple(normalized_shape), weight, bias, float(eps))
+        kind = next((t.dtype for t in (weight, bias) if t is not None), input.dtype)
+        return y, mean.to(kind), rstd.to(kind)
+
+    samples = [sample(normal(3, 5), (5,), normal(5), normal(5), 1e-5), sample(normal(2, 3, 4), (3, 4), None, None, 1e-5)]
 
 
 class FusedRmsNorm(Fused):
@@ -523,3 +542,31 @@ class GroupNorm(Composite):
 
     samples = [sample(normal(2, 4, 3), 2), sample(normal(2, 4, 3), 2, normal(4), normal(4))]
 
+
+class NativeGroupNormPublic(Composite):
+    """(y, mean, 1 / deviation) of groups, statistics (N, group); the sizes N, C and HxW are the input's."""
+
+    schema = "native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) -> (Tensor, Tensor, Tensor)"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        if group <= 0 or C % group:
+            raise refuse(RuntimeError, f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={group}")
+        for name, t in (("weight", weight), ("bias", bias)):
+            if t is not None and (t.ndim != 1 or t.numel() != C):
+                raise refuse(RuntimeError, f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t.shape)} and input of shape {list(input.shape)}")
+        check_mixed(input._layout, [t._layout for t in (weight, bias) if t is not None])
+        if not input.dtype.is_floating_point:
+            raise refuse(NotImplementedError, f"\"GroupNormKernelImpl\" not implemented for '{scalar_type_name(input.dtype)}'")
+        kind = next((t.dtype for t in (weight, bias) if t is not None), input.dtype)
+        if not input._layout.numel:
+            return input.clone(), ops.zeros((N, group), dtype=kind), ops.full((N, group), float("nan"), dtype=kind)
+        y, mean, rstd = ops.native_group_norm_forward(input.reshape((N, C, HxW)), int(group), weight, bias, float(eps))
+        if input.requires_grad:  # the statistics are results too; the kernel's own carry no derivative
+            rows = input.reshape((N, group, -1))
+            mean = rows.mean(2, True)
+            rstd = ((rows - mean).square().mean(2) + eps).rsqrt()
+        return y.view(tuple(input.shape)), mean.view((N, group)).to(kind), rstd.view((N, group)).to(kind)
+
+    samples = [sample(normal(2, 4, 3), normal(4), normal(4), 2, 4, 3, 2, 1e-5)]

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from ..base.errors import refuse
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite, Library
+from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, refused, sample
 
@@ -33,13 +34,139 @@ class Norm(Composite):
     refusals = [refused(normal(3, 4), 2.0, 5, raises=IndexError, match="Dimension out of range")]
 
 
+def floating(x: Any, title: str) -> None:
+    if not (x.dtype.is_floating_point or x.dtype.is_complex):
+        raise refuse(RuntimeError, f"{title}: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}", received=str(x.dtype))
+
+
 def _nuclear(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    dims = tuple(range(x.ndim)) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    if dim is None and x.ndim != 2:
+        dims: tuple[int, ...] = tuple(range(x.ndim))
+        if x.ndim < 2:
+            raise refuse(RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(x.shape)}")
+    else:
+        dims = (0, 1) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    return ops.linalg_matrix_norm(x, "nuc", dims, keepdim)
+
+
+class SingularValues(Library):
+    """(U, S, Vh) of the thin singular value decomposition; only S has a derivative, U diag(g) Vh."""
+
+    schema = "singular_values(Tensor input) -> (Tensor U, Tensor S, Tensor Vh)"
+    paths = ""
+
+    @staticmethod
+    def library(a: Any) -> Any:
+        import numpy as np
+
+        return tuple(np.ascontiguousarray(x) for x in np.linalg.svd(a, full_matrices=False))
+
+    @staticmethod
+    def gradient(g1: Tensor, out0: Tensor, out2: Tensor) -> Tensor:
+        return (out0.detach() * g1.unsqueeze(-2).to(out0.dtype)) @ out2.detach()
+
+
+def _pair(x: Tensor, dim: Any) -> tuple[int, int]:
+    dims = tuple(dim)
     if len(dims) != 2:
         raise refuse(RuntimeError, f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dims))}", received=f"{dims}")
-    last = x.movedim(dims, (-2, -1))
-    y = ops.linalg_svdvals(last).sum(-1)
-    return y.unsqueeze(-1).unsqueeze(-1).movedim((-2, -1), dims) if keepdim else y
+    a, b = (wrap_dim(v, x.ndim) for v in dims)
+    if a == b:
+        raise refuse(RuntimeError, f"linalg.matrix_norm: dims must be different. Got ({dims[0]}, {dims[1]})")
+    return a, b
+
+
+class LinalgMatrixNorm(Composite):
+    """A matrix's norm over two dims: "fro", "nuc", or 1, -1, inf, -inf (sums of columns or rows), 2, -2 (singular values)."""
+
+    schema = "linalg_matrix_norm(Tensor A, any ord='fro', int[] dim=[-2,-1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    paths = "linalg"
+
+    @staticmethod
+    def compose(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
+        if not isinstance(A, Tensor):
+            raise TypeError(f"linalg_matrix_norm() received an invalid combination of arguments - got ({type(A).__name__}), but expected one of:")
+        floating(A, "linalg.matrix_norm")
+        if A.ndim < 2:
+            raise refuse(RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(A.shape)}")
+        first, second = _pair(A, dim)
+        x = A if dtype is None else A.to(dtype)
+        if ord == "fro":
+            y = ops.linalg_vector_norm(x, 2.0, (first, second), keepdim)
+        elif ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
+            values = ops.singular_values(x.movedim((first, second), (-2, -1)))[1]
+            y = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+            y = y.unsqueeze(-1).unsqueeze(-1).movedim((-2, -1), (first, second)) if keepdim else y
+        elif not isinstance(ord, str) and abs(ord) in (1, math.inf):
+            along, over = (first, second) if abs(ord) == 1 else (second, first)
+            sums = x.abs().sum(along, True)
+            y = sums.amax(over, True) if ord > 0 else sums.amin(over, True)
+            y = y if keepdim else y.squeeze((first, second))
+        else:
+            raise refuse(RuntimeError, f"linalg.matrix_norm: Order {ord} not supported.", received=f"ord={ord}", expected="'fro', 'nuc', 1, -1, 2, -2, inf, -inf")
+        return y if out is None else out.copy_(y)
+
+    samples = [sample(normal(3, 4), k) for k in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)] + [sample(normal(2, 3, 4), 1, (0, 2), True)]
+
+
+class LinalgNorm(Composite):
+    """The norm of a vector or matrix: without `dim` and `ord` the 2-norm of all elements."""
+
+    schema = "linalg_norm(Tensor A, any ord=None, any dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    paths = "linalg"
+
+    @staticmethod
+    def compose(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
+        if not isinstance(A, Tensor):
+            raise TypeError(f"linalg_norm() received an invalid combination of arguments - got ({type(A).__name__}, {type(ord).__name__}, keepdim=bool), but expected one of:")
+        dims = None if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+        if ord is not None and dims is None and A.ndim not in (1, 2):
+            raise refuse(RuntimeError, f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
+        if ord is not None and (len(dims) == 2 if dims is not None else A.ndim == 2):
+            y = ops.linalg_matrix_norm(A, ord, (0, 1) if dims is None else dims, keepdim, dtype=dtype)
+        elif isinstance(ord, str):
+            raise refuse(RuntimeError, f"linalg.norm: Order {ord} is for matrices", received=f"{A.ndim} dims, dim={dim}")
+        else:
+            y = ops.linalg_vector_norm(A, 2.0 if ord is None else float(ord), dims, keepdim, dtype=dtype)
+        return y if out is None else out.copy_(y)
+
+    samples = [sample(normal(3, 4)), sample(normal(3, 4), 1), sample(normal(4), 3.0), sample(normal(2, 3, 4), "fro", (1, 2))]
+
+
+class Dist(Composite):
+    """The p-norm of input - other."""
+
+    schema = "dist(Tensor input, Tensor other, Scalar p=2) -> Tensor"
+
+    @staticmethod
+    def compose(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise refuse(TypeError, f"dist(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        return ops.linalg_vector_norm(input - other, float(p))
+
+    samples = [sample(normal(3, 4), normal(3, 4)), sample(normal(3, 4), normal(4), 1)]
+
+
+class Renorm(Composite):
+    """Slices along `dim` whose p-norm is above `maxnorm`, scaled down to it."""
+
+    schema = "renorm(Tensor input, Scalar p, int dim, Scalar maxnorm) -> Tensor"
+    in_place = through_binder = True
+
+    @staticmethod
+    def compose(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+        if isinstance(p, complex) or p <= 0:
+            raise refuse(RuntimeError, "renorm: non-positive-norm not supported", received=f"p={p}")
+        if maxnorm < 0:
+            raise refuse(RuntimeError, f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+        if input.ndim < 2:
+            raise refuse(RuntimeError, f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+        floating(input, "linalg.vector_norm")
+        kept = wrap_dim(dim, input.ndim)
+        norm = ops.linalg_vector_norm(input, float(p), tuple(k for k in range(input.ndim) if k != kept), True)
+        return input * ops.where(norm > maxnorm, maxnorm / (norm + 1e-7), ops.ones_like(norm))
+
+    samples = [sample(normal(3, 4), 2, 0, 1.0), sample(normal(3, 4, 2), 1, 1, 2.0)]
 
 
 class LinalgQr(Library):
@@ -53,6 +180,10 @@ class LinalgQr(Library):
     def library(a: Any, mode: str) -> Any:
         import numpy as np
 
+        if a.ndim < 2:
+            raise refuse(RuntimeError, "linalg.qr: The input tensor A must have at least 2 dimensions.", received=f"{a.shape}")
+        if a.dtype.kind not in "fc":
+            raise refuse(RuntimeError, f"linalg.qr: Expected a floating point or complex tensor as input. Got {_kind_name(a)}", received=str(a.dtype))
         if mode == "r":
             r = np.linalg.qr(a, "r")
             return np.zeros((0,), a.dtype), np.ascontiguousarray(r)
@@ -81,3 +212,23 @@ class RightSolved(Library):
         import numpy as np
 
         return np.ascontiguousarray(np.conj(np.swapaxes(np.linalg.solve(r, np.conj(np.swapaxes(b, -2, -1))), -2, -1)))
+
+
+def _kind_name(a: Any) -> str:
+    from ..base.dtypes import from_numpy
+
+    return scalar_type_name(from_numpy(a.dtype))
+
+
+class Qr(Composite):
+    """linalg_qr under its older name; `some` is mode "reduced"."""
+
+    schema = "qr(Tensor input, bool some=True) -> (Tensor Q, Tensor R)"
+
+    @staticmethod
+    def compose(input: Tensor, some: bool = True) -> Any:
+        if not isinstance(input, Tensor):
+            raise refuse(TypeError, f"qr(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+        return ops.linalg_qr(input, "reduced" if some else "complete")
+
+    samples = [sample(normal(4, 3))]
