@@ -306,7 +306,8 @@ class Emitter:
         if isinstance(got, str):
             self.put_global(getattr(value, "__module__", None) or type(value).__module__, got)
             return
-        function, args, state, items, pairs = (*got, None, None, None)[:5]
+        parts: list[Any] = [*got, None, None, None]
+        function, args, state, items, pairs = parts[:5]
         if getattr(function, "__name__", "") == "__newobj__":
             self.put(args[0])
             self.put(tuple(args[1:]))

@@ -16,12 +16,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 def fresh_seed(generator: Any = None) -> int:
     """A seed from `generator` (or the default one), below 2**63."""
-    place = ops.empty((), dtype=int64)
-    if hasattr(place, "random_"):
-        return int(place.random_(generator=generator).item())
-    from ...ops.random import _integers
-
-    return int(_integers(place, 0, 2**63, generator).item())
+    return int(ops.empty((), dtype=int64).random_(generator=generator).item())
 
 
 def _require_count(name: str, value: Any) -> None:
