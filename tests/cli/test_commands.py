@@ -99,6 +99,14 @@ def test_other_models_train_on_digits(model: str, tmp_path: Path, capsys: pytest
     assert code == 0 and "held-out digits right" in out
 
 
+def test_a_recorded_step_trains_alike(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["train", "--data", folder, "--size", 8, "--width", 4, "--batch-size", 8, "--epochs", 2]
+    assert run(capsys, *options, "--out", tmp_path / "a")[0] == 0
+    assert run(capsys, *options, "--out", tmp_path / "b", "--compile")[0] == 0
+    a, b = (load(tmp_path / name / CHECKPOINT)["history"] for name in "ab")
+    assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4) and a["test_loss"] == pytest.approx(b["test_loss"], rel=1e-3)
+
+
 @pytest.mark.slow
 def test_digits_reach_the_promised_accuracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "train", "--out", tmp_path)[0] == 0
