@@ -8,6 +8,7 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout, layout
 from ..core.modes import MODE, no_grad
+from ..core.plan import execute
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import indexing as kernels
@@ -15,7 +16,8 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, integer, normal, refused, sample, values
-from .gathering import check
+from .gathering import check, put_schedule, scheduled
+from .scattering import worst
 
 
 def _name(t: Tensor) -> str:
@@ -209,16 +211,22 @@ def _sizes(own: Tensor, bags: int, kind: Any) -> Tensor:
 def _maxima(read: Tensor, kept: Tensor, own: Tensor, bags: int, columns: int) -> tuple[Tensor, Tensor]:
     """(maximum of each bag and column, 0 for empty bags; the row of the table that gave it: the first of several)."""
     n = kept.shape[0]
-    zeros = ops.zeros((bags, columns), dtype=read.dtype)
-    wide = own.unsqueeze(1).expand((n, columns))
-    out = ops.scattered(zeros, 0, wide, read, "amax", False) if n else zeros
     if not n:
-        return out, ops.zeros((bags, columns), dtype=d.int64)
+        return ops.zeros((bags, columns), dtype=read.dtype), ops.zeros((bags, columns), dtype=d.int64)
+    full = _sizes(own, bags, d.int64).unsqueeze(1) > 0
+    out = ops.where(full, _combined(read, own, bags, worst(read.dtype, "amax"), "amax"), ops.zeros((), dtype=read.dtype))
     hit = (read == ops.index_get(out, [own], (0,), 0)) | (read != read)
     place = ops.where(hit, ops.arange(n).unsqueeze(1), n)
-    first = ops.scattered(ops.full((bags, columns), n), 0, wide, place, "amin", False)
+    first = _combined(place, own, bags, n, "amin")
     which = ops.where(first < n, ops.index_get(kept, [first.clamp(max=n - 1)], (0,), 0), 0)
     return out, which
+
+
+def _combined(rows: Tensor, own: Tensor, bags: int, start: Any, reduce: str) -> Tensor:
+    """The rows of each bag combined, from `start` on."""
+    out = ops.full((bags, rows.shape[1]), start, dtype=rows.dtype)
+    execute(scheduled(put_schedule, out._layout, rows._layout, (own._layout,), (0,), 0, reduce), [out], [rows, own])
+    return out
 
 
 class OneHot(Composite):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,9 @@ from ..base.errors import refuse
 from ..core import writing
 from ..core.copying import converted
 from ..core.expression import broadcast, expanded, wants
-from ..core.layout import Layout, layout
+from ..core.layout import TRIM, Layout, layout
 from ..core.modes import MODE
-from ..core.plan import allocate, execute
+from ..core.plan import execute
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
@@ -28,12 +28,43 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type
     """An error when an index lies outside; `sentence` may name {value}."""
     if not index._layout.numel:
         return
-    found = allocate(layout((1,), d.int64))
-    execute(kernels.check_indices(layout((), d.int64), index._layout, size, wrap), [found], [index])
-    at = found.item()
+    at = ops.index_outside(index, size, wrap).item()
     if at >= 0:
         value = int(index.reshape(-1)[at].item())
         raise refuse(kind, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}")
+
+
+class IndexOutside(Fused):
+    """int64: the row-major position of the first index outside a dim of `size`, or -1. One read of the indices."""
+
+    schema = "index_outside(Tensor index, int size, bool wrap) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(index: Layout, size: int, wrap: bool) -> Result:
+        out = layout((), d.int64)
+        return Result((out,), kernels.check_indices(out, index, size, wrap))
+
+
+SCHEDULES: dict[tuple[Any, ...], Schedule] = {}  # of procedures, which have no plan to keep theirs
+TRIM.append(SCHEDULES.clear)
+
+
+def scheduled(make: Callable[..., Schedule], *key: Any) -> Schedule:
+    """make(*key), made once."""
+    found = SCHEDULES.get((make, *key))
+    if found is None:
+        if len(SCHEDULES) > 1 << 12:
+            SCHEDULES.clear()
+        found = SCHEDULES[(make, *key)] = make(*key)
+    return found
+
+
+def put_schedule(out: Layout, values: Layout, indices: tuple[Layout, ...], dims: tuple[int, ...], place: int, reduce: str | None) -> Schedule:
+    """`kernels.index_put` with everything broadcast."""
+    common = broadcast([i.shape for i in indices])
+    shape = indexed_shape(out.shape, common, dims, place)
+    return kernels.index_put(out, expanded(values, shape), [expanded(i, common) for i in indices], dims, place, reduce)
 
 
 def moved(schedule: Schedule, places: Sequence[int]) -> Schedule:
@@ -217,10 +248,8 @@ def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
         return writing.assign(self, ops.index_put_copy(self, values, used, dims, place, bool(accumulate)), "index_put_")
     if values._block == self._block:
         values = values.clone()
-    common = broadcast([t.shape for t in used])
-    shape = indexed_shape(self.shape, common, dims, place)
-    wide = [expanded(t._layout, common) for t in used]
-    execute(kernels.index_put(self._layout, expanded(values._layout, shape), wide, dims, place, "sum" if accumulate else None), [self], [values, *used])
+    layouts = tuple(t._layout for t in used)
+    execute(scheduled(put_schedule, self._layout, values._layout, layouts, tuple(dims), place, "sum" if accumulate else None), [self], [values, *used])
     writing.objects.bump(self)
     self._viewed = writing.objects.version(self)
     return self

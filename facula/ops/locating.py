@@ -14,6 +14,7 @@ from ..kernel import indexing as kernels
 from ..spec.block import Composite, Procedure
 from ..spec.registry import ops
 from ..spec.samples import normal, sample, values
+from .gathering import scheduled
 
 
 class NonzeroPlaces(Procedure):
@@ -27,11 +28,11 @@ class NonzeroPlaces(Procedure):
         x = input
         mask = x if x.dtype is d.bool_ else x != 0
         counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
-        execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
+        execute(scheduled(kernels.count_true, counts._layout, mask._layout), [counts], [mask])
         total = int(counts.select(0, counts.shape[0] - 1).item())
         out = allocate(layout((total, x.ndim), d.int64))
         if total and x.ndim:
-            execute(kernels.nonzero(out._layout, mask._layout), [out], [mask, counts])
+            execute(scheduled(kernels.nonzero, out._layout, mask._layout), [out], [mask, counts])
         return out
 
 

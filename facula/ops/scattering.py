@@ -12,7 +12,7 @@ from ..base import dtypes as d
 from ..base.device import contiguous_format
 from ..base.errors import refuse
 from ..core.copying import copy_into
-from ..core.expression import broadcast, expanded
+from ..core.expression import broadcast
 from ..core.layout import Layout, layout
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor, wrap_dim
@@ -21,7 +21,7 @@ from ..spec.block import Composite, Procedure
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import boolean, each, integer, normal, refused, sample, values
-from .gathering import check
+from .gathering import check, put_schedule, scheduled
 
 OUT_OF_BOUNDS = "index {{value}} is out of bounds for dimension {dim} with size {size}"
 
@@ -55,7 +55,7 @@ def worst(kind: d.dtype, reduce: str) -> Any:
 
 def scatter_into(out: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> None:
     """One kernel: the elements of src at their places in out, replacing or combined (sum, prod, amax, amin) with what is there."""
-    execute(kernels.scatter(out._layout, src._layout, index._layout, dim, reduce or None), [out], [src, index])
+    execute(scheduled(kernels.scatter, out._layout, src._layout, index._layout, dim, reduce or None), [out], [src, index])
 
 
 class Scattered(Procedure):
@@ -326,8 +326,7 @@ def put_slices_now(x: Tensor, k: int, index: Tensor, source: Tensor, accumulate:
     """The same in x's own memory, without history."""
     x, index = x if x.ndim else x.reshape(1), index.reshape(-1)
     source, index = (fresh(t) if t._block == x._block else t for t in (source, index))
-    shape = (*x.shape[:k], index.shape[0], *x.shape[k + 1 :])
-    schedule = kernels.index_put(x._layout, expanded(source._layout, shape), [index._layout], (k,), k, "sum" if accumulate else None)
+    schedule = scheduled(put_schedule, x._layout, source._layout, (index._layout,), (k,), k, "sum" if accumulate else None)
     execute(schedule, [x], [source, index])
     return True
 
