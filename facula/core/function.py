@@ -9,13 +9,14 @@ from typing import Any
 import facula.core.objects as objects
 import facula.core.writing as writing
 
+from ..base.size import Size
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
 from .door import compose, plan_for
 from .modes import MODE, sync
 from .native import fields as F
-from .overrides import dispatch_override, overridden
+from .overrides import PLAIN, dispatch_override, overridden
 from .plan import Plan, around
 
 
@@ -162,11 +163,18 @@ def _function(name: str, family: list[Op]) -> Any:
     return made.public
 
 
+SIMPLE: set[type] = {*PLAIN, objects.Tensor, Size}  # types of arguments that never take a call over
+
+
 def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> Any:
     """`compose` whose stumbling over an argument of a wrong type becomes the binder's refusal of that argument."""
 
     @functools.wraps(compose)
     def function(*args: Any, **kwargs: Any) -> Any:
+        if (kwargs or MODE.functions or not SIMPLE.issuperset(map(type, args))) and not MODE.overrides_off:
+            found = overridden([*args, *kwargs.values()], MODE.functions)
+            if found is not None:
+                return dispatch_override(found, function, args, kwargs)
         try:
             return compose(*args, **kwargs)
         except (AttributeError, TypeError, ValueError) as error:

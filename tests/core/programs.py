@@ -837,6 +837,79 @@ def requires_grad_flow(t: Any) -> Iterator[Any]:
     yield x.grad
 
 
+# -- subclasses and function modes
+@program
+def subclasses(t: Any) -> Iterator[Any]:
+    class Sub(t.Tensor):
+        pass
+
+    x = t.ones(2).as_subclass(Sub)
+    yield type(x).__name__, type(x + 1).__name__, type(1 + x).__name__, type(x.sum()).__name__, type(x[0]).__name__, type(t.add(x, x)).__name__
+    yield type(x.max(0)[0]).__name__, type(t.cat([x, x])).__name__, x.add_(1) is x, type(x.t()).__name__, type(x == x).__name__, type(-x).__name__
+    y = t.Tensor._make_subclass(Sub, t.ones(2), True)
+    z = (y * 3).sum()
+    yield type(z).__name__, z.requires_grad
+    z.backward()
+    yield y.grad, type(pickle.loads(pickle.dumps(t.ones(1)))).__name__
+
+    class Logged(t.Tensor):
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            log.append(func.__name__)
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    log: list[str] = []
+    a = t.ones(2).as_subclass(Logged)
+    yield type(t.mul(a, 2)).__name__, type(a.exp()).__name__, type(t.stack([a, a])).__name__, type(t.nn.functional.relu(a)).__name__
+    yield log
+
+    class Duck:
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return "duck " + func.__name__
+
+    yield t.mul(Duck(), 2), t.mul(t.ones(1), Duck()), t.cat([Duck(), t.ones(1)]), t.sum(Duck(), dim=0)
+
+    class Never:
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return NotImplemented
+
+    yield error(lambda: t.mul(t.ones(1), Never()))[:40]
+
+
+@program
+def function_modes(t: Any) -> Iterator[Any]:
+    overrides = importlib.import_module(t.__name__ + ".overrides")
+    log: list[str] = []
+
+    class Mode(overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            log.append(func.__name__)
+            return func(*args, **(kwargs or {}))
+
+    x = t.ones(2)
+    with Mode():
+        t.add(x, x)
+        t.exp(x)
+        t.sum(x)
+    yield log
+    t.add(x, x)
+    yield len(log)
+
+    class Twice(overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            out = func(*args, **(kwargs or {}))
+            return out * 2 if func is t.exp else out
+
+    with Twice():
+        yield t.exp(t.zeros(2)).tolist()
+        with Twice():
+            yield t.exp(t.zeros(2)).tolist()
+    yield t.exp(t.zeros(2)).tolist()
+    yield overrides.has_torch_function((x, 1)), overrides.is_tensor_like(x), overrides.is_tensor_like(3)
+
+
 def render(t: Any, p: Callable[[Any], Iterator[Any]]) -> str:
     """A program's name and what it yields, one line each."""
     lines = [f"== {p.__name__}"]
