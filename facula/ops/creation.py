@@ -13,13 +13,13 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import objects, writing
-from ..core.layout import Layout, channels_last_strides, dense_like, layout
+from ..core.layout import TRIM, Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
 from ..core.plan import allocate, execute, settle
+from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number
-from ..core.result import Result
 from ..spec.block import Composite, Fused, Procedure
 from ..spec.promotion import cpp_name, of_number
 from ..spec.registry import ops
@@ -103,6 +103,21 @@ def fill_schedule(out: Layout, value: Any) -> Any:
     return pointwise([out], [], (cast(number(0, leaf), kind),), ["i64" if leaf is d.int64 else "double"])
 
 
+FILLS: dict[tuple[Any, ...], Any] = {}  # schedules by layout and type of number
+TRIM.append(FILLS.clear)
+
+
+def kept_fill(out: Layout, value: Any) -> Any:
+    """`fill_schedule`, made once."""
+    key = out, value if out.dtype.is_complex or isinstance(value, complex) else isinstance(value, int)
+    found = FILLS.get(key)
+    if found is None:
+        if len(FILLS) > 1 << 12:
+            FILLS.clear()
+        found = FILLS[key] = fill_schedule(out, value)
+    return found
+
+
 class FillValues(Procedure):
     """Every element of `target` becomes `value`."""
 
@@ -111,7 +126,7 @@ class FillValues(Procedure):
 
     @staticmethod
     def run(target: Tensor, value: Any) -> Tensor:
-        execute(fill_schedule(target._layout, value), [target], [], [value])
+        execute(kept_fill(target._layout, value), [target], [], [value])
         return target
 
 
