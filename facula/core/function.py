@@ -9,6 +9,7 @@ from typing import Any
 import facula.core.objects as objects
 import facula.core.writing as writing
 
+from ..base.errors import refuse
 from ..base.size import Size
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
@@ -57,6 +58,11 @@ class Function:
             return self._bound(arguments, names, args, kwargs)
         except Unsupported:
             return NotImplemented
+        except STUMBLES as error:
+            refusal = stumbled(error, self.title, arguments)
+            if refusal is None:
+                raise
+        raise refusal
 
     def _bound(self, arguments: tuple[Any, ...], names: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         out = kwargs.pop("out", None) if "out" in kwargs and "out" not in self.schemas[0].index else None
@@ -163,6 +169,25 @@ def _function(name: str, family: list[Op]) -> Any:
     return made.public
 
 
+STUMBLES = (AttributeError, KeyError, StopIteration, UnboundLocalError)  # what our own code meets when an argument is of no use to it
+
+
+def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeError | None:
+    """The refusal that a user understands, when the error came from this package's code; None for an error of the user's own."""
+    if not isinstance(error, STUMBLES):
+        return None
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE):
+        return None
+    kinds = ", ".join(type(a).__name__ for a in arguments)
+    refusal = refuse(TypeError, f"{name}() received an invalid combination of arguments - got ({kinds})", received=f"{type(error).__name__}: {error}")
+    refusal.__cause__ = error
+    return refusal
+
+
+PACKAGE = __name__.partition(".")[0] + "."
 SIMPLE: set[type] = {*PLAIN, objects.Tensor, Size}  # types of arguments that never take a call over
 
 
@@ -181,7 +206,11 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
             if str(error).startswith(name + "("):
                 raise
             named = {k: v for k, v in kwargs.items() if k != "out"}
-            refusal = refused_by([op.schema], args, named, name, method)
+            refusal = refused_by([op.schema], args, named, name, method) or stumbled(error, name, (*args, *kwargs.values()))
+            if refusal is None:
+                raise
+        except STUMBLES as error:
+            refusal = stumbled(error, name, (*args, *kwargs.values()))
             if refusal is None:
                 raise
         raise refusal

@@ -100,7 +100,7 @@ def key_of(call: Call) -> tuple[Any, ...]:
         elif p.is_list and p.is_tensor and value is not None:
             parts.append(tuple(None if t is None else t._layout for t in value))
         elif p.is_operand and value is not None and not fixed(block, p.name, value):
-            parts.append(type(value))
+            parts.append(type(value) if type(value) is not int or -(1 << 63) <= value < 1 << 63 else "wide")
         else:
             parts.append((type(value), value))
     return tuple(parts)
@@ -327,7 +327,7 @@ def _leaf(a: tuple[Any, ...]) -> Scalar:
 def _number_kind(value: Any, common: DType) -> DType:
     if isinstance(value, (bool, int)) and not _floats(common):
         return d.int64
-    if isinstance(value, int) and abs(value) > 1 << 53:
+    if isinstance(value, int) and 1 << 53 < abs(value) < 1 << 63:
         return d.int64
     return d.float64 if common.compute.real is d.float64 or not _floats(common) else d.float32
 
