@@ -47,7 +47,7 @@ class CosineSimilarity(Composite):
         kind = ops.result_type(x1, x2)
         if not (kind.is_floating_point or kind.is_complex):
             raise refuse(RuntimeError, f"expected common dtype to be floating point, yet common dtype is {scalar_type_name(kind)}", received=f"{x1.dtype} and {x2.dtype}")
-        first, second = (t.to(kind) for t in (x1, x2))
+        first, second = ops.broadcast_tensors(x1.to(kind), x2.to(kind))
         n1, n2 = (ops.linalg_vector_norm(t, 2.0, dim, True) for t in (first, second))
         # the norms are constants where eps replaces them, so that the slope there is that of a scaled product
         n1, n2 = (n.clamp(min=eps) for n in (n1, n2))

@@ -179,7 +179,7 @@ class NativeLayerNorm(Composite):
             raise refuse(TypeError, f"native_layer_norm(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         y, mean, rstd = ops.layer_norm_forward(input, tuple(normalized_shape), weight, bias, float(eps))
         kind = next((t.dtype for t in (weight, bias) if t is not None), input.dtype)
-        return y, mean.to(kind), rstd.to(kind)
+        return y, mean.detach().to(kind), rstd.detach().to(kind)
 
     samples = [sample(normal(3, 5), (5,), normal(5), normal(5), 1e-5), sample(normal(2, 3, 4), (3, 4), None, None, 1e-5)]
 

@@ -49,8 +49,13 @@ def _nuclear(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     return ops.linalg_matrix_norm(x, "nuc", dims, keepdim)
 
 
+def no_halves(a: Any, name: str) -> None:
+    if a.dtype.name in ("float16", "bfloat16"):
+        raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{'Half' if a.dtype.name == 'float16' else 'BFloat16'}'")
+
+
 class SingularValues(Library):
-    """(U, S, Vh) of the thin singular value decomposition; only S has a derivative, U diag(g) Vh."""
+    """(U, S, Vh) of the thin singular value decomposition."""
 
     schema = "singular_values(Tensor input) -> (Tensor U, Tensor S, Tensor Vh)"
     paths = ""
@@ -59,11 +64,24 @@ class SingularValues(Library):
     def library(a: Any) -> Any:
         import numpy as np
 
+        no_halves(a, "linalg_svd_cpu")
         return tuple(np.ascontiguousarray(x) for x in np.linalg.svd(a, full_matrices=False))
 
     @staticmethod
-    def gradient(g1: Tensor, out0: Tensor, out2: Tensor) -> Tensor:
-        return (out0.detach() * g1.unsqueeze(-2).to(out0.dtype)) @ out2.detach()
+    def gradient(g0: Tensor, g1: Tensor, g2: Tensor, out0: Tensor, out1: Tensor, out2: Tensor) -> Tensor:
+        # Townsend 2016, "Differentiating the singular value decomposition": gaps are s_j^2 - s_i^2, 1 on the diagonal
+        u, s, v = out0, out1, out2.mH
+        row, column = s.unsqueeze(-2), s.unsqueeze(-1)
+        gaps = row * row - column * column + ops.eye(s.shape[-1], dtype=s.dtype)
+        left, right = u.mH @ g0, v.mH @ g2.mH
+        inner = ((left - left.mH) / gaps) * row + column * ((right - right.mH) / gaps)
+        core = inner + ops.diag_embed(g1).to(inner.dtype)
+        whole = u @ core @ v.mH
+        if u.shape[-2] > s.shape[-1]:
+            whole = whole + ((g0 - u @ left) / row) @ v.mH
+        if v.shape[-2] > s.shape[-1]:
+            whole = whole + u @ ((g2.mH - v @ right) / row).mH
+        return whole
 
 
 def _pair(x: Tensor, dim: Any) -> tuple[int, int]:
@@ -180,6 +198,7 @@ class LinalgQr(Library):
     def library(a: Any, mode: str) -> Any:
         import numpy as np
 
+        no_halves(a, "geqrf_cpu")
         if a.ndim < 2:
             raise refuse(RuntimeError, "linalg.qr: The input tensor A must have at least 2 dimensions.", received=f"{a.shape}")
         if a.dtype.kind not in "fc":

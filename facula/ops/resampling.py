@@ -16,7 +16,7 @@ from ..kernel import resample as kernels
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
-from ..spec.samples import normal, sample, uniform
+from ..spec.samples import normal, ones, sample, uniform
 
 SCALES = "str mode, bool align_corners, any scales"
 
@@ -274,7 +274,7 @@ class GridSampler(Composite):
 
     samples = [
         sample(normal(1, 2, 4, 3), uniform(1, 3, 2, 2, low=-0.9, high=0.9), 0, 0, False),
-        sample(normal(1, 2, 4, 3), uniform(1, 3, 2, 2, low=-0.9, high=0.9), 2, 0, True),
+        sample(ones(1, 2, 4, 3), uniform(1, 3, 2, 2, low=-0.9, high=0.9), 2, 1, True),
     ]
 
 

@@ -1,0 +1,25 @@
+"""Convolution: derived checks; integers and complex numbers."""
+
+from __future__ import annotations
+
+import facula
+from facula.testing import derived
+
+test_declared = derived("facula.ops.convolution")
+
+F = facula.nn.functional
+
+
+def test_integers_agree_with_doubles() -> None:
+    x, w = facula.randint(-9, 9, (2, 4, 6, 5)), facula.randint(-9, 9, (6, 2, 3, 2))
+    want = F.conv2d(x.double(), w.double(), stride=2, padding=1, dilation=2, groups=2)
+    assert facula.equal(F.conv2d(x, w, stride=2, padding=1, dilation=2, groups=2), want.long())
+    x, w = facula.randint(-9, 9, (2, 4, 3, 5)), facula.randint(-9, 9, (4, 3, 3, 2))
+    want = F.conv_transpose2d(x.double(), w.double(), stride=2, padding=1, output_padding=1, groups=2)
+    assert facula.equal(F.conv_transpose2d(x, w, stride=2, padding=1, output_padding=1, groups=2), want.long())
+
+
+def test_complex_parts_combine() -> None:
+    x, w = facula.randn(1, 2, 5, dtype=facula.complex64), facula.randn(3, 2, 3, dtype=facula.complex64)
+    want = F.conv1d(x.real, w.real) - F.conv1d(x.imag, w.imag)
+    assert facula.allclose(F.conv1d(x, w).real, want, atol=1e-5)

@@ -1,0 +1,14 @@
+"""Pooling: derived checks, and whole numbers."""
+
+from __future__ import annotations
+
+import facula
+from facula.testing import derived
+
+test_declared = derived("facula.ops.pooling")
+
+
+def test_means_of_integers_are_cut_towards_zero() -> None:
+    x = facula.tensor([[-3, -4, 5, 8]])
+    assert facula.nn.functional.avg_pool1d(x, 2).tolist() == [[-3, 6]]
+    assert facula.nn.functional.avg_pool2d(x.view(1, 1, 4), (1, 2), divisor_override=-1).tolist() == [[[7, -13]]]

@@ -1,0 +1,37 @@
+"""Resizing and sampling on a grid: derived checks, and results known beforehand."""
+
+from __future__ import annotations
+
+import facula
+from facula.testing import derived
+
+test_declared = derived("facula.ops.resampling")
+
+F = facula.nn.functional
+
+
+def test_nearest_repeats() -> None:
+    x = facula.arange(4.0).view(1, 1, 4)
+    assert F.interpolate(x, scale_factor=2).flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert F.interpolate(x, size=3, mode="nearest-exact").flatten().tolist() == [0, 2, 3]
+
+
+def test_linear_functions_stay_linear() -> None:
+    x = facula.arange(5.0).view(1, 1, 5, 1) + 3 * facula.arange(4.0)
+    y = F.interpolate(x, size=(9, 7), mode="bilinear", align_corners=True)
+    assert facula.allclose(y[0, 0], facula.linspace(0, 4, 9).view(9, 1) + 3 * facula.linspace(0, 3, 7), atol=1e-5)
+
+
+def test_smooth_filter_keeps_the_mean_of_a_constant() -> None:
+    x = facula.full((1, 2, 16, 16), 2.5)
+    for mode in ("bilinear", "bicubic"):
+        assert facula.allclose(F.interpolate(x, size=(5, 7), mode=mode, antialias=True), facula.full((1, 2, 5, 7), 2.5), atol=1e-5)
+
+
+def test_the_identity_grid_returns_the_image() -> None:
+    x = facula.randn(2, 3, 5, 4)
+    theta = facula.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(2, 2, 3)
+    for align in (True, False):
+        grid = F.affine_grid(theta, (2, 3, 5, 4), align)
+        for mode in ("bilinear", "nearest", "bicubic"):
+            assert facula.allclose(F.grid_sample(x, grid, mode, "border", align), x, atol=1e-5), (mode, align)
