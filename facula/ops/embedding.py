@@ -63,10 +63,7 @@ class EmbeddingRows(Fused):
     @staticmethod
     def gradient(g: Tensor, weight: Layout, indices: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> tuple[Any, ...]:
         if scale_grad_by_freq:
-            counts = ops.zeros((weight.shape[0],), dtype=g.dtype)
-            flat = indices.reshape(-1)
-            counts = ops.index_add_zeros(ops.ones((flat.shape[0],), dtype=g.dtype), [flat], (weight.shape[0],), (0,), 0)
-            g = g / ops.index_get(counts, [indices], (0,), 0).unsqueeze(-1)
+            g = by_frequency(g, indices, weight.shape[0])
         return ops.embedding_grad(g, indices, weight.shape[0], padding_idx), None
 
 
@@ -130,6 +127,12 @@ class EmbeddingBag(Composite):
             raise refuse(RuntimeError, f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}")
         bags = offsets.shape[0] - include_last_offset
         kind = d.int32 if indices.dtype is d.int32 and offsets.dtype is d.int32 else d.int64
+        if mode < 2 and padding_idx is None and fits_bags(weight, indices, offsets):
+            out = ops.bag_reduced(weight, indices, offsets, per_sample_weights, bool(mode), include_last_offset, scale_grad_by_freq)
+            plain = not mode and weight.dtype is not d.float64
+            owner = ops.empty((0,), dtype=kind) if plain else _owners(indices, offsets, bags).to(kind)
+            size = _sizes(owner, bags, kind) if mode else ops.zeros((bags,), dtype=kind)
+            return out, owner, size, size.clone()
         owner = _owners(indices, offsets, bags)
         kept, own, weights = indices, owner, per_sample_weights
         if padding_idx is not None:
@@ -162,6 +165,47 @@ class EmbeddingBag(Composite):
     )
 
 
+def fits_bags(weight: Tensor, indices: Tensor, offsets: Tensor) -> bool:
+    """Whether the kernel that adds rows in one pass takes these."""
+    return weight.dtype.is_floating_point and weight.stride(1) == 1 and indices.is_contiguous() and offsets.is_contiguous()
+
+
+class BagReduced(Fused):
+    """The sum or mean of each bag's rows, in one pass over them."""
+
+    schema = (
+        "bag_reduced(Tensor weight, Tensor indices, Tensor offsets, Tensor? per_sample_weights, bool mean, bool include_last_offset, bool scale_grad_by_freq) -> Tensor"
+    )
+    paths = ""
+    contiguous = ("per_sample_weights",)
+
+    @staticmethod
+    def kernel(weight: Layout, indices: Layout, offsets: Layout, per_sample_weights: Layout | None, mean: bool, include_last_offset: bool, scale_grad_by_freq: bool) -> Result:
+        out = layout((offsets.shape[0] - include_last_offset, weight.shape[1]), weight.dtype)
+        return Result((out,), kernels.bag_rows(out, weight, indices, offsets, mean, per_sample_weights is not None))
+
+    @staticmethod
+    def gradient(
+        g: Tensor, weight: Tensor, indices: Tensor, offsets: Tensor, per_sample_weights: Tensor | None, mean: bool, scale_grad_by_freq: bool, needs: Any
+    ) -> tuple[Any, ...]:
+        owner = _owners(indices, offsets, g.shape[0])
+        if mean:
+            g = g / _sizes(owner, g.shape[0], g.dtype).clamp(min=1).unsqueeze(1)
+        rows = ops.index_get(g, [owner], (0,), 0)
+        gp = (rows * ops.embedding_rows(weight, indices, -1, False)).sum(1) if needs[3] else None
+        if not needs[0]:
+            return None, None, None, gp
+        given = rows if per_sample_weights is None else rows * per_sample_weights.unsqueeze(1)
+        return ops.embedding_grad(by_frequency(given, indices, weight.shape[0]) if scale_grad_by_freq else given, indices, weight.shape[0], -1), None, None, gp
+
+
+def by_frequency(g: Tensor, indices: Tensor, n: int) -> Tensor:
+    """Each row of g divided by how often its index occurs."""
+    flat = indices.reshape(-1)
+    counts = ops.index_add_zeros(ops.ones((flat.shape[0],), dtype=g.dtype), [flat], (n,), (0,), 0)
+    return g / ops.index_get(counts, [indices], (0,), 0).unsqueeze(-1)
+
+
 def _check_bags(weight: Tensor, indices: Tensor, offsets: Tensor, mode: int, weights: Tensor | None, last: bool) -> None:
     check_kind(indices, "embedding_bag")
     if offsets.dtype not in (d.int64, d.int32):
@@ -184,15 +228,14 @@ def _check_bags(weight: Tensor, indices: Tensor, offsets: Tensor, mode: int, wei
     if last and not offsets.shape[0]:
         raise refuse(RuntimeError, "include_last_offset: number of offset should be at least 1")
     if offsets.shape[0]:
-        first, end = int(offsets[0].item()), int(offsets[-1].item())
+        first, end = offsets.select(0, 0).item(), offsets.select(0, -1).item()
         if first != 0:
             raise refuse(RuntimeError, f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {first}")
         if end > n:
             raise refuse(RuntimeError, f"offsets[-1] can not be greater than input's length {n} but got offsets[-1] of {end}")
         check(offsets, n + 1, f"offsets must lie between 0 and input's length {n}, but got {{value}}", False, RuntimeError)
-    bad = ops.nonzero((indices < 0) | (indices >= weight.shape[0]))
-    if bad.shape[0]:
-        at = int(bad[0, 0].item())
+    at = ops.index_outside(indices, weight.shape[0], False).item() if n else -1
+    if at >= 0:
         raise refuse(RuntimeError, f"Index {at} of input takes value {int(indices[at].item())} which is not in the valid range [0, {weight.shape[0]})")
 
 
