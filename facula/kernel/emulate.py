@@ -8,6 +8,7 @@ array ends where a page without memory begins, so an access past it raises Outsi
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import math
@@ -30,7 +31,7 @@ CODE, STACK, STATE, TRAP, HEAP = 0x1000_0000, 0x2000_0000, 0x3000_0000, 0x4000_0
 STACK_BYTES = 1 << 20
 
 
-class OutsideAccess(Exception):  # noqa: N818  a finding
+class OutsideAccess(Exception):
     """A kernel touched memory that belongs to nobody."""
 
 
@@ -48,7 +49,9 @@ class Machine(Protocol):
         ...
 
 
-def run(schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), *, target: Target) -> None:
+def run(
+    schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), *, target: Target
+) -> None:
     """Run a schedule on NumPy arrays. ImportError without the emulator's package, OutsideAccess where a kernel leaves its arrays."""
     machine: Machine = _Wasm(target) if target.name == "wasm32" else _Arm(target)
     placed: dict[tuple[int, int], int] = {}
@@ -61,14 +64,16 @@ def run(schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray
 
     addresses = [address(a) for a in outs], [address(a) for a in ins]
     work = machine.place(bytes(schedule.workspace)) if schedule.workspace else 0
+    moved = {a.ctypes.data: address(a) for a in schedule.keep if hasattr(a, "ctypes")}
     for launch in schedule.launches:
-        words = [_word(w, addresses, work, numbers) & (1 << 64) - 1 for w in launch.words]
-        packed = struct.pack(f"<{len(words)}Q", *words)
+        words = [moved.get(w, w) if isinstance(w, int) else _word(w, addresses, work, numbers) for w in launch.words]
+        packed = struct.pack(f"<{len(words)}Q", *(w & (1 << 64) - 1 for w in words))
         for lo in range(0, launch.total, max(1, launch.grain)):
             machine.call(launch.kernel, packed, lo, min(launch.total, lo + max(1, launch.grain)))
-    for a in outs:
-        low, size = _extent(a)
-        ctypes.memmove(low, machine.fetch(placed[low, size], size), size)
+    for (low, size), place in placed.items():
+        after = machine.fetch(place, size)
+        if after != ctypes.string_at(low, size):  # inputs too: some kernels write to a tensor that they also read
+            ctypes.memmove(low, after, size)
 
 
 def _extent(a: np.ndarray) -> tuple[int, int]:
@@ -81,8 +86,6 @@ def _extent(a: np.ndarray) -> tuple[int, int]:
 
 
 def _word(word: Word, addresses: tuple[list[int], list[int]], work: int, numbers: Sequence[complex]) -> int:
-    if isinstance(word, int):
-        return word
     if isinstance(word, Work):
         return work + word.offset
     if isinstance(word, (Out, In)):
@@ -194,7 +197,13 @@ def _fmod(x: float, y: float) -> float:
     return math.fmod(x, y) if math.isfinite(x) and y else math.nan
 
 
-_C: dict[str, Callable[[_Arm], None]] = {"memset": _fill, "memcpy": _copy, "memmove": _copy, "fmodf": _remainder("<f"), "fmod": _remainder("<d")}
+_C: dict[str, Callable[[_Arm], None]] = {
+    "memset": _fill,
+    "memcpy": _copy,
+    "memmove": _copy,
+    "fmodf": _remainder("<f"),
+    "fmod": _remainder("<d"),
+}
 
 
 # -- wasm32
@@ -243,7 +252,8 @@ class _Wasm:
 
     def place(self, data: bytes) -> int:
         at = self._room(len(data))
-        self.memory.write(self.store, data, at)
+        if data:
+            self.memory.write(self.store, data, at)
         return at
 
     def fetch(self, address: int, n: int) -> bytes:
@@ -269,6 +279,8 @@ class _Wasm:
 def _engine() -> Any:
     import wasmtime
 
+    atexit.register(_engine.cache_clear)  # while the binding can still free them; the last registered goes first
+    atexit.register(_module.cache_clear)
     return wasmtime.Engine()
 
 
