@@ -207,7 +207,10 @@ class VectorNorm(Fused):
 
         dims = reduced_dims(dim, x.ndim)
         if (ord < 0 or ord == math.inf) and (not x.numel) and any(x.shape[k] == 0 for k in dims):
-            raise refuse(RuntimeError, f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity")
+            if dim is None:
+                raise refuse(RuntimeError, f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity")
+            empty = next(k for k in ((dim,) if isinstance(dim, int) else dim) if x.shape[k] == 0)
+            raise refuse(RuntimeError, f"linalg.vector_norm cannot compute the {ord} norm on the dimension {empty}because this dimension is empty and the operation does not have an identity")
         kind = (dtype or x.dtype).real
         got = reduction(x, dims, keepdim, norm_of(x.dtype.compute, float(ord) if ord in (0, 1, 2, math.inf, -math.inf) else None), kind)
 
