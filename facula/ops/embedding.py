@@ -151,7 +151,7 @@ class EmbeddingBag(Composite):
             size = _sizes(own, bags, d.int64)
             out = out / size.clamp(min=1).to(out.dtype).unsqueeze(1)
             return out, owner.to(kind), size.to(kind), size.to(kind)
-        plain = padding_idx is None and weight.dtype in (d.float32, d.float16, d.bfloat16) and weight.stride(1) == 1
+        plain = padding_idx is None and weight.dtype in (d.float32, d.float16, d.bfloat16)
         size = ops.zeros((bags,), dtype=kind)
         return out, ops.empty((0,), dtype=kind) if plain else owner.to(kind), size, size.clone()
 

@@ -264,12 +264,13 @@ def _copies(name: str, several: bool = False) -> None:
         return tuple(v.clone() for v in view) if several else view.clone(memory_format=None)
 
     body = {"__doc__": f"`{name}` in memory of its own.", "__module__": __name__, "schema": f"{name}_copy(Tensor input, any args=None) -> Tensor", "paths": "torch",
-            "compose": staticmethod(compose), "samples": [sample(normal(2, 3), *ARGUMENTS.get(name, ()))]}  # fmt: skip
+            "compose": staticmethod(compose), "samples": [sample(SOURCES.get(name, normal(2, 3)), *ARGUMENTS.get(name, ()))]}  # fmt: skip
     type(name.title().replace("_", "") + "Copy", (Composite,), body)
 
 
+SOURCES: dict[str, Any] = {"view": normal(6), "view_as_real": values([1 + 2j, 3 - 1j], "complex64"), "view_as_complex": values([[1.0, 2.0]], "float32")}
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
-    "as_strided": ((2, 2), (1, 1)), "expand": ((4, 2, 3),), "narrow": (0, 0, 1), "permute": ((1, 0),), "select": (0, 1), "slice": (0, 0, 1), "split": (1,),
+    "as_strided": ((1,), (1,)), "expand": ((4, 2, 3),), "narrow": (0, 0, 1), "permute": ((1, 0),), "select": (0, 1), "slice": (0, 0, 1), "split": (1,),
     "split_with_sizes": ((1, 1),), "transpose": (0, 1), "unfold": (1, 2, 1), "unsqueeze": (0,), "view": ((3, 2),),
 }  # fmt: skip
 for _name in ("as_strided", "diagonal", "expand", "narrow", "permute", "select", "slice", "squeeze", "t", "transpose", "unfold", "unsqueeze", "view", "detach", "alias", "view_as_real", "view_as_complex"):

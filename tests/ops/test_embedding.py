@@ -6,6 +6,9 @@ import pytest
 
 import facula
 from facula import ops
+from facula.testing import derived
+
+test_declared = derived("facula.ops.embedding")
 
 
 def test_bags() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 import facula
+from facula.testing import derived
+
+test_declared = derived("facula.ops.sampling")
 
 
 @pytest.fixture(autouse=True)

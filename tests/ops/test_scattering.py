@@ -6,6 +6,9 @@ import pytest
 
 import facula
 from facula import ops
+from facula.testing import derived
+
+test_declared = derived("facula.ops.scattering")
 
 INDEX = [[0, 1, 2, 0], [2, 2, 1, 0]]
 
