@@ -21,7 +21,7 @@ from ..kernel.launch import In, Schedule
 from ..kernel.pointwise import pointwise
 from ..spec.block import Composite, Fused
 from ..spec.registry import ops
-from ..spec.samples import integer, normal, sample
+from ..spec.samples import integer, normal, sample, values
 
 
 def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type[Exception] = IndexError) -> None:
@@ -215,7 +215,7 @@ class IndexPut(Composite):
         _check_values(input, used, dims, place, values)
         return ops.index_put_copy(input, values, used, dims, place, bool(accumulate))
 
-    samples = [sample(normal(4, 3), [[0, 2]], normal(2, 3))]
+    samples = [sample(normal(4, 3), [values([0, 2])], normal(2, 3))]
 
 
 def _check_values(x: Tensor, used: list[Tensor], dims: tuple[int, ...], place: int, values: Tensor) -> None:
@@ -353,4 +353,4 @@ class MaskedSelect(Composite):
         x, m = input.expand(shape), mask.expand(shape)
         return ops.index(x, [m]) if shape else x.reshape(1)[m.reshape(1)]
 
-    samples = [sample(normal(3, 4), [[True, False, True, False]])]
+    samples = [sample(normal(3, 4), values([[True, False, True, False]]))]

@@ -7,9 +7,10 @@ from typing import Any
 
 from ..base.device import contiguous_format
 from ..base.dtypes import dtype as DType
+from ..base.dtypes import int32
 from ..base.errors import refuse
-from ..core.layout import Layout, extent, layout, row_major
 from ..core import objects
+from ..core.layout import Layout, extent, layout, row_major
 from ..core.result import View
 from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite, Movement, Procedure
@@ -73,6 +74,7 @@ class ViewOp(Movement):
     """The same elements in another shape, without a copy."""
 
     schema = "view(Tensor input, int[] size) -> Tensor"
+    by_strides = True
     paths = "Tensor"
 
     @staticmethod
@@ -101,6 +103,7 @@ class ViewDtype(Movement):
     """The same bytes read as another type."""
 
     schema = "view.dtype(Tensor input, ScalarType dtype) -> Tensor"
+    by_strides = True
     paths = "Tensor"
 
     @staticmethod
@@ -120,7 +123,7 @@ class ViewDtype(Movement):
             raise refuse(RuntimeError, f"self.size(-1) must be divisible by {k} to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.shape[-1]}")
         return View((*x.shape[:-1], x.shape[-1] // k), (*(s // k for s in x.strides[:-1]), 1), 0, dtype)
 
-    samples: Any = [sample(normal(4))]
+    samples: Any = [sample(normal(4, dtype="float32"), int32)]
 
 
 def _named(t: DType) -> str:
@@ -405,6 +408,7 @@ class AsStrided(Composite):
     """Any shape and strides on the storage; `storage_offset` counts elements from the storage's beginning."""
 
     schema = "as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor"
+    by_strides = True
 
     @staticmethod
     def compose(input: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Tensor:
@@ -603,6 +607,7 @@ class ViewAs(Composite):
     """`view` with another tensor's shape."""
 
     schema = "view_as(Tensor input, Tensor other) -> Tensor"
+    by_strides = True
     paths = "Tensor"
 
     @staticmethod

@@ -7,6 +7,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..base.limits import finfo
 from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
@@ -144,10 +145,14 @@ class Logcumsumexp(Fused):
     def gradient(g: Tensor, input: Tensor, out: Tensor, dim: int) -> Tensor:
         if not input.ndim:
             return g
-        # the positive and the negative part of g apart, each as a log-sum
-        up = (g.clamp(min=0).log() - out).flip(dim).logcumsumexp(dim).flip(dim) + input
-        down = ((-g).clamp(min=0).log() - out).flip(dim).logcumsumexp(dim).flip(dim) + input
-        return up.exp() - down.exp()
+        low = finfo(g.dtype).min  # finite, so that no difference of infinities arises
+
+        def part(positive: Tensor, size: Tensor) -> Tensor:
+            """The log-sum of one sign of g; the inner choice keeps log's slope finite where the outer one leaves it out."""
+            log = ops.where(positive, ops.where(positive, size, 1.0).log(), low)
+            return ((log - out).flip(dim).logcumsumexp(dim).flip(dim) + input).exp()
+
+        return part(g > 0, g) - part(g < 0, -g)
 
     samples = grid(input=[normal(3, 5)], dim=[0, -1])
 

@@ -38,6 +38,8 @@ class Block:
     out: ClassVar[bool] = True  # takes out=
     disjoint: ClassVar[bool] = False  # out= may not share memory with an operand
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
+    floats: ClassVar[tuple[str, ...]] = ("float16", "bfloat16", "float32", "float64")  # floating types that it takes
+    by_strides: ClassVar[bool] = False  # what it gives, or whether it works, depends on how the input lies in memory
     gradient: Any = None
     samples: Any = None
     refusals: Any = None
