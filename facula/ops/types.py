@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..base.dtypes import DTYPES
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.tensor import Tensor
@@ -102,7 +103,7 @@ class PromoteTypes(Composite):
     def compose(type1: DType, type2: DType) -> DType:
         return join(type1, type2)
 
-    samples: Any = lambda: []
+    samples = [sample(DTYPES["uint8"], DTYPES["int8"])]
 
 
 class CanCast(Composite):
@@ -118,4 +119,4 @@ class CanCast(Composite):
         unsigned = to.is_integral and not to.is_signed and from_.is_integral and from_.is_signed
         return from_.category <= to.category and not unsigned
 
-    samples: Any = lambda: []
+    samples = [sample(DTYPES["float32"], DTYPES["int8"])]

@@ -12,11 +12,15 @@ from ..base import dtypes as d
 from ..base.dtypes import dtype
 from ..base.settings import SETTINGS
 
+WIDE = {"uint16", "uint32", "uint64"}  # stored and converted, never mixed with other integers
+
 
 def join(a: dtype, b: dtype) -> dtype:
     """The smallest type that both convert to."""
     if a is b:
         return a
+    if a.is_integral and b.is_integral and not WIDE.isdisjoint((a.name, b.name)):
+        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {scalar_type_name(a)} and {scalar_type_name(b)}")
     if a.rank > b.rank:
         a, b = b, a
     if b.is_complex:
@@ -27,20 +31,7 @@ def join(a: dtype, b: dtype) -> dtype:
         return d.float32 if a is d.float16 and b is d.bfloat16 else b
     if a is d.bool_:
         return b
-    if not a.is_signed and not b.is_signed:
-        return b
-    if a.is_signed and b.is_signed:
-        return b
-    unsigned, signed = (a, b) if not a.is_signed else (b, a)
-    if unsigned.itemsize < signed.itemsize:
-        return signed
-    if unsigned is d.uint8:
-        return d.int16
-    raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {_title(a)} and {_title(b)}")
-
-
-def _title(t: dtype) -> str:
-    return {"uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64"}.get(t.name, scalar_type_name(t))
+    return d.int16 if a is d.uint8 and b is d.int8 else b
 
 
 def scalar_type_name(t: dtype) -> str:
