@@ -381,7 +381,6 @@ def _declare_quantile(name: str, skip: bool, what: str) -> None:
         return got if out is None else out.resize_(got.shape).copy_(got)
 
     body = {"__doc__": f"The values below which a share q of {what} lies.", "__module__": __name__,
-            "floats": "float32 float64",
             "schema": f"{name}(Tensor input, Tensor|Scalar q, int? dim=None, bool keepdim=False, *, str interpolation='linear') -> Tensor",
             "floats": ("float32", "float64"), "compose": staticmethod(compose), "samples": grid(input=[distinct(3, 5)], q=[0.3], dim=[None, 0, -1], keepdim=[False, True])}  # fmt: skip
     type(name.title(), (Composite,), body)

@@ -104,3 +104,17 @@ def test_topk_of_rising_values(target: None) -> None:
     values, indices = np.empty((1, 64), np.float32), np.empty((1, 64), np.int64)
     compiler.run(sorting.topk(operand(x), 64), [values, indices], [x])
     assert (indices[0] == np.arange(2999, 2935, -1)).all()
+
+
+@pytest.mark.parametrize("d", ALL)
+@pytest.mark.parametrize("right", [False, True])
+def test_search(target: None, d: str, right: bool) -> None:
+    edges, wanted = np.sort(np.nan_to_num(rows(d, 3, 37).astype(dtypes.DTYPES[d].numpy)), axis=1), rows(d, 3, 11)
+    out, at = np.empty((3, 11), np.int64), np.empty((3, 11), np.int32)
+    compiler.run(sorting.search(operand(out), operand(edges), operand(wanted), right), [out], [edges, wanted])
+    compiler.run(sorting.search(operand(at), operand(edges[0]), operand(wanted), right), [at], [np.ascontiguousarray(edges[0]), wanted])
+    side = "right" if right else "left"
+    exact = (lambda x: x.astype(np.float64)) if wanted.dtype.kind not in "biu" else lambda x: x
+    for row in range(3):
+        np.testing.assert_array_equal(out[row], np.searchsorted(exact(edges[row]), exact(wanted[row]), side))
+        np.testing.assert_array_equal(at[row], np.searchsorted(exact(edges[0]), exact(wanted[row]), side))
