@@ -109,7 +109,10 @@ def test_topk_of_rising_values(target: None) -> None:
 @pytest.mark.parametrize("d", ALL)
 @pytest.mark.parametrize("right", [False, True])
 def test_search(target: None, d: str, right: bool) -> None:
-    edges, wanted = np.sort(np.nan_to_num(rows(d, 3, 37).astype(dtypes.DTYPES[d].numpy)), axis=1), rows(d, 3, 11)
+    edges, wanted = rows(d, 3, 37), rows(d, 3, 11)
+    if wanted.dtype.kind not in "biu":
+        edges = np.where(edges != edges, np.zeros_like(edges), edges)
+    edges = np.take_along_axis(edges, order(edges), 1)
     out, at = np.empty((3, 11), np.int64), np.empty((3, 11), np.int32)
     compiler.run(sorting.search(operand(out), operand(edges), operand(wanted), right), [out], [edges, wanted])
     compiler.run(sorting.search(operand(at), operand(edges[0]), operand(wanted), right), [at], [np.ascontiguousarray(edges[0]), wanted])
