@@ -121,8 +121,8 @@ def draw(target: Tensor, schedule: Any, generator: Generator | None, *numbers: A
 def memory_order(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(the dims from the widest stride to the narrowest, the permutation that undoes this)."""
     lay = x._layout
-    order = range(lay.ndim) if lay.contiguous else sorted(range(lay.ndim), key=lambda k: -lay.strides[k])
-    return tuple(order), tuple(sorted(range(lay.ndim), key=list(order).index))
+    order = list(range(lay.ndim)) if lay.contiguous else sorted(range(lay.ndim), key=lambda k: -lay.strides[k])
+    return tuple(order), tuple(sorted(range(lay.ndim), key=order.__getitem__))
 
 
 def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, *numbers: Any) -> Tensor:
