@@ -13,7 +13,7 @@ import ctypes
 import functools
 import math
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..base.target import Target
@@ -50,21 +50,30 @@ class Machine(Protocol):
 
 
 def run(
-    schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), *, target: Target
-) -> None:
-    """Run a schedule on NumPy arrays. ImportError without the emulator's package, OutsideAccess where a kernel leaves its arrays."""
+    schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), *, target: Target,
+    blocks: Sequence[tuple[int, int]] = (),
+) -> None:  # fmt: skip
+    """Run a schedule on NumPy arrays. `blocks` are other memory, (address, bytes), whose addresses are among the numbers.
+
+    ImportError without the emulator's package, OutsideAccess where a kernel leaves its arrays.
+    """
     machine: Machine = _Wasm(target) if target.name == "wasm32" else _Arm(target)
     placed: dict[tuple[int, int], int] = {}
 
-    def address(a: np.ndarray) -> int:
-        low, size = _extent(a)
+    def put(low: int, size: int) -> int:
         if (low, size) not in placed:
             placed[low, size] = machine.place(ctypes.string_at(low, size))
-        return placed[low, size] + a.ctypes.data - low
+        return placed[low, size]
+
+    def address(a: np.ndarray) -> int:
+        low, size = _extent(a)
+        return put(low, size) + a.ctypes.data - low
 
     addresses = [address(a) for a in outs], [address(a) for a in ins]
     work = machine.place(bytes(schedule.workspace)) if schedule.workspace else 0
-    moved = {a.ctypes.data: address(a) for a in schedule.keep if hasattr(a, "ctypes")}
+    moved = {a.ctypes.data: address(a) for a in _arrays(schedule.keep)}
+    elsewhere = {low: put(low, size) for low, size in blocks}
+    numbers = [elsewhere.get(x, x) if isinstance(x, int) else x for x in numbers]
     for launch in schedule.launches:
         words = [moved.get(w, w) if isinstance(w, int) else _word(w, addresses, work, numbers) for w in launch.words]
         packed = struct.pack(f"<{len(words)}Q", *(w & (1 << 64) - 1 for w in words))
@@ -74,6 +83,15 @@ def run(
         after = machine.fetch(place, size)
         if after != ctypes.string_at(low, size):  # inputs too: some kernels write to a tensor that they also read
             ctypes.memmove(low, after, size)
+
+
+def _arrays(kept: Iterable[Any]) -> Iterator[np.ndarray]:
+    """The arrays in what a schedule keeps, which may lie in tuples."""
+    for x in kept:
+        if isinstance(x, (tuple, list)):
+            yield from _arrays(x)
+        elif hasattr(x, "ctypes"):
+            yield x
 
 
 def _extent(a: np.ndarray) -> tuple[int, int]:

@@ -9,13 +9,15 @@ import numpy as np
 
 from facula.base.dtypes import bfloat16, dtype, float16, float32, float64, from_numpy, int8, int16, int32, int64, uint8
 from facula.base.target import X86_64_V3, Target
-from facula.kernel import compiler, convolution, emulate, indexing, rows, sorting
+from facula.kernel import compiler, convolution, emulate, indexing, random, rows, sorting
 from facula.kernel.convolution.interpret import interpret_backward_input, interpret_backward_weight, interpret_forward
 from facula.kernel.gemm import matmul
 from facula.kernel.launch import Array, Schedule
 from facula.kernel.pointwise import copy, interpret_pointwise, pointwise
 from facula.kernel.pointwise.nest import number_types
+from facula.kernel.random.mt19937 import BYTES
 from facula.kernel.reduction import argmax_of, interpret_reduce, max_of, moments_of, reduce, sum_of
+from facula.kernel.resample import resample
 from facula.kernel.scalar import (
     Scalar,
     atan2,
@@ -38,6 +40,7 @@ from facula.kernel.scalar import (
 from facula.kernel.scan import cummax_of, interpret_scan, scan
 from facula.runtime import host
 
+MACHINE = host.target  # before a test puts another in its place
 SIZES = (1, 3, 4, 17, 100)
 CASES: dict[str, Callable[[Target], None]] = {}
 
@@ -242,3 +245,24 @@ def sorts_and_gathers(target: Target) -> None:
     out = np.empty_like(x)
     order(indexing.gather(operand(out), operand(x), operand(i), 1), [out], [x, i], target)
     assert np.array_equal(out, v)
+
+
+@case
+def random_numbers(target: Target) -> None:
+    """The stream does not depend on the target; normals differ by what their functions differ."""
+    for n in (5, 40, 700):
+        for d, make in ((float32, random.uniform), (float64, random.uniform), (float32, random.normal)):
+            got, own = np.empty(n, d.numpy), np.empty(n, d.numpy)
+            first, second = random.State(7), random.State(7)
+            emulate.run(make(operand(got)), [got], [], (first.address, 0.0, 1.0), target=target, blocks=[(first.address, BYTES)])
+            with patch.object(host, "target", MACHINE):
+                compiler.run(make(operand(own)), [own], [], (second.address, 0.0, 1.0))
+            np.testing.assert_allclose(got, own, 4e-6, 1e-6)
+            assert first.get_state() == second.get_state()
+
+
+@case
+def resampling(target: Target) -> None:
+    x, y = values((2, 3, 9, 12), float32), np.empty((2, 3, 18, 24), np.float32)
+    order(resample(operand(y), operand(x), spatial=2, mode="nearest"), [y], [x], target)
+    assert np.array_equal(y, x.repeat(2, 2).repeat(2, 3))
