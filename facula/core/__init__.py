@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..base.size import Size
-from . import printing as _printing
 from .door import call
 from .function import publish
 from .layout import Layout, layout

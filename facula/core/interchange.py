@@ -15,7 +15,7 @@ from .copying import fresh_copy
 from .layout import layout
 from .native import fields as F
 from .plan import settle
-from .tensor import Tensor
+from .tensor import Tensor, subclass
 
 
 class _Exposed:
@@ -228,7 +228,7 @@ def rebuild(cls: type, data: bytes, shape: tuple[int, ...], strides: tuple[int, 
         raise ValueError(f"a tensor of {lay.nbytes} bytes cannot be made from {len(data)}")
     base = allocate(lay)
     ctypes.memmove(base._address, data, len(data))
-    out = base if cls is Tensor else objects.alias(cls, base, lay, 0)
+    out = base if cls is Tensor else objects.alias(subclass(cls), base, lay, 0)
     out._flags = int(requires_grad)
     if extra:
         out.__dict__.update(extra)

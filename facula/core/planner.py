@@ -192,7 +192,7 @@ def _wanted(call: Call, outs: Sequence[Layout | None], edges: tuple[int, ...]) -
             makers[name] = saved(True, int(name[3:] or 0))
         elif name == "needs":
             table = _needs_table(call)
-            makers[name] = lambda grads, values, wanted: table
+            makers[name] = lambda grads, values, wanted, table=table: table
         else:
             makers[name] = _maker(call, name, parameter, places, saved)
 

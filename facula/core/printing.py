@@ -106,7 +106,7 @@ def _shown(x: Any, summarise: bool) -> list[Any]:
 
 def _vector(x: Any, indent: int, summarise: bool, form: Any) -> str:
     e = OPTIONS.edgeitems
-    per_line = max(1, int(math.floor((OPTIONS.linewidth - indent) / (form.width + 2))))
+    per_line = max(1, (OPTIONS.linewidth - indent) // (form.width + 2))
     items = x.tolist()
     if summarise and len(items) > 2 * e:
         cells = [form(v) for v in items[:e]] + [" ..."] + [form(v) for v in items[-e:]]

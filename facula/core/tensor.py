@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import facula.core.objects as objects
 import facula.core.overrides as overrides
@@ -30,12 +30,22 @@ NUMBERS = (
     "subscript", "compare_lt", "compare_le", "compare_eq", "compare_ne", "compare_gt", "compare_ge",
 )  # fmt: skip
 objects.install(Node, NUMBERS)
-Tensor: Any = objects.Tensor
+if TYPE_CHECKING:
+    Emitted: Any = object
+
+    class Tensor(Emitted):
+        """To a type checker: a class whose members are found at run time."""
+else:
+    Tensor = objects.Tensor
 BINDER.tensor = Tensor
 
 
 class Methods:
     """Copied onto `Tensor` below; `self` is a tensor."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     # -- what it is
     shape = property(lambda self: self._layout.shape, doc="Extents, one per dim.")
@@ -347,16 +357,23 @@ class Methods:
         """A tensor of a subclass on the storage of `data`, without history."""
         if not isinstance(data, Tensor):
             raise TypeError(f"_make_subclass(): argument 'data' (position 2) must be Tensor, not {type(data).__name__}")
-        out = objects.alias(cls, data, data._layout, 0)
+        out = objects.alias(subclass(cls), data, data._layout, 0)
         if require_grad:
             out.requires_grad_(True)
         return out
 
     def as_subclass(self, cls: type) -> Any:
         """The same tensor, with its history, as a subclass."""
-        out = objects.alias(cls, self, self._layout, 0)
+        out = objects.alias(subclass(cls), self, self._layout, 0)
         out._node, out._flags, out._root, out._viewed = self._node, self._flags, self._root, self._viewed
         return out
+
+
+def subclass(cls: Any) -> type:
+    """A class of tensors; TypeError for anything else, whose objects have no place for what a tensor holds."""
+    if not (isinstance(cls, type) and issubclass(cls, Tensor)):
+        raise TypeError(f"cls must be a type that inherits from Tensor, not {cls!r}")
+    return cls
 
 
 def one_value(t: Any) -> Any:

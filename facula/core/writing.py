@@ -18,6 +18,7 @@ from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE, no_grad
 from .native import fields as F
+from .plan import around
 from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
@@ -60,6 +61,8 @@ def partly_overlap(a: Any, b: Any) -> bool:
 
 def check_target(target: Any, title: str) -> None:
     """What nobody may write to."""
+    if not isinstance(target, objects.Tensor):
+        raise TypeError(f"{title}(): argument 'self' must be Tensor, not {type(target).__name__}")
     if overlaps_itself(target._layout):
         raise refuse(RuntimeError, OVERLAP, received=f"{title} on strides {target._layout.strides}", expected="one address per element", hint="x.clone()")
     if target._flags & F.INFERENCE and not MODE.inference:
@@ -153,9 +156,15 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
 
 
 def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
-    if MODE.grad and any(wants(t) for t in gather(op, bound).tensors) and keeps_target(op, bound):
-        bound = [before(target), *bound[1:]]
-    result = call(op, *bound)
+    if op.kind in ("composite", "procedure", "library"):  # what these keep is known only afterwards
+        if MODE.grad and any(wants(t) for t in gather(op, bound).tensors):
+            bound = [before(target), *bound[1:]]
+        result = call(op, *bound)
+    else:
+        plan, operands = plan_for(op, bound)
+        if plan.rule is not None and (False, 0) in plan.rule.save:  # the derivative will read the old value
+            operands[0] = before(target)
+        result = around(plan, operands) if MODE.slow else plan.run(operands)
     if isinstance(result, (tuple, list)):
         result = result[0]
     if tuple(result.shape) != tuple(target.shape):
@@ -168,14 +177,6 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
     if not can_cast(result.dtype, target.dtype):
         raise refuse_cast(result.dtype, target.dtype)
     return result
-
-
-def keeps_target(op: Op, bound: Sequence[Any]) -> bool:
-    """Whether the derivative will read the old value of argument 0, as far as the plan tells."""
-    if op.kind in ("composite", "procedure", "library"):
-        return True
-    rule = plan_for(op, bound)[0].rule
-    return rule is not None and (False, 0) in rule.save
 
 
 def before(target: Any) -> Any:

@@ -348,6 +348,8 @@ class Mvlgamma(Composite):
     def compose(input: Tensor, p: int) -> Tensor:
         if p < 1:
             raise refuse(RuntimeError, "p has to be greater than or equal to 1", received=f"{p=}")
+        if p > 1 << 20:
+            raise refuse(RuntimeError, f"p is too large: {p}", received=f"{p=}", expected="at most 2**20")
         if input.dtype is d.bool_:
             raise refuse(RuntimeError, "The input tensor may not be a boolean tensor.")
         x = input if input.dtype.is_floating_point else input.to(SETTINGS.default_dtype)
