@@ -101,9 +101,9 @@ class Bmm(Fused):
         if b.ndim != 3:
             raise refuse(RuntimeError, "batch2 must be a 3D tensor", received=f"{b.ndim} dims")
         check_batches(a, b)
+        no_bool(a, "bmm")
         if a.dtype is not b.dtype:
             raise refuse(RuntimeError, f"expected scalar type {scalar_type_name(a.dtype)} but found {scalar_type_name(b.dtype)}")
-        no_bool(a, "bmm")
         out = layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype)
         return Result((out,), product(out, a, b))
 
@@ -262,9 +262,14 @@ class Mv(Composite):
     @staticmethod
     def compose(input: Tensor, vec: Tensor, *, out: Any = None) -> Tensor:
         if input.ndim != 2 or vec.ndim != 1:
+            if not input.ndim:
+                raise refuse(IndexError, "Dimension specified as 0 but tensor has no dimensions")
             raise refuse(RuntimeError, f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
         if input.shape[1] != vec.shape[0]:
             raise refuse(RuntimeError, f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})")
+        if input.dtype is not vec.dtype:
+            names = [scalar_type_name(t.dtype) for t in (input, vec)]
+            raise refuse(RuntimeError, f"addmv input tensors must have the same dtype, but got {names[1]}, {names[0]}, and {names[1]}")
         got = ops.matmul(input, vec)
         return got if out is None else out.copy_(got)
 
@@ -301,12 +306,13 @@ class Addmm(Fused):
         for name, t in (("mat1", a), ("mat2", b)):
             if t.ndim != 2:
                 raise refuse(RuntimeError, f"{name} must be a matrix, got {t.ndim}-D tensor")
-        check_product(a, b)
-        same_dtype(a, b)
-        if x.dtype is not a.dtype:
-            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(b.dtype)}")
         out = layout((a.shape[0], b.shape[1]), a.dtype)
         bias = _bias(x, out)
+        if a.dtype is not b.dtype:
+            raise refuse(RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(a.dtype)} and {scalar_type_name(b.dtype)}")
+        check_product(a, b)
+        if x.dtype is not a.dtype:
+            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(b.dtype)}")
         return Result((out,), shifted(product(out, a, b, bias=bias, alpha=alpha, beta=beta)))
 
     @staticmethod
@@ -325,12 +331,24 @@ def _times(x: Tensor, k: Any) -> Tensor:
 
 
 def _bias(x: Layout, out: Layout) -> Array:
+    if x.ndim > out.ndim:
+        raise refuse(
+            RuntimeError,
+            f"expand(torch.{scalar_type_name(x.dtype)}Tensor{{{list(x.shape)}}}, size={list(out.shape)}): the number of sizes provided ({out.ndim}) must be greater or "
+            f"equal to the number of dimensions in the tensor ({x.ndim})",
+        )
     try:
         fits = broadcast([out.shape, x.shape]) == tuple(out.shape)
     except RuntimeError:
         fits = False
     if not fits:
-        raise refuse(RuntimeError, f"The expanded size of the tensor ({out.shape[-1]}) must match the existing size ({x.shape[-1] if x.ndim else 1}) at non-singleton dimension {out.ndim - 1}.  Target sizes: {list(out.shape)}.  Tensor sizes: {list(x.shape)}")
+        lead = out.ndim - x.ndim
+        k = next(i for i in reversed(range(x.ndim)) if x.shape[i] not in (1, out.shape[lead + i]))
+        raise refuse(
+            RuntimeError,
+            f"The expanded size of the tensor ({out.shape[lead + k]}) must match the existing size ({x.shape[k]}) at non-singleton dimension {lead + k}.  "
+            f"Target sizes: {list(out.shape)}.  Tensor sizes: {list(x.shape)}",
+        )
     return expanded(x, tuple(out.shape))
 
 
@@ -355,12 +373,17 @@ class Baddbmm(Fused):
 
     @staticmethod
     def kernel(x: Layout, a: Layout, b: Layout, beta: Any, alpha: Any) -> Result:
+        if a.ndim == b.ndim == 3:
+            bias = _bias(x, layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype))
         for name, t in (("batch1", a), ("batch2", b)):
             if t.ndim != 3:
                 raise refuse(RuntimeError, f"{name} must be a 3D tensor")
+        if not x.dtype is a.dtype is b.dtype:
+            raise refuse(RuntimeError, f"Input dtypes must be the same, got: input {dtype_name(x)}, batch1: {dtype_name(a)}, batch2: {dtype_name(b)}")
         check_batches(a, b)
+        no_bool(a, "baddbmm")
         out = layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype)
-        return Result((out,), shifted(product(out, a, b, bias=_bias(x, out), alpha=alpha, beta=beta)))
+        return Result((out,), shifted(product(out, a, b, bias=bias, alpha=alpha, beta=beta)))
 
     @staticmethod
     def gradient(g: Tensor, input: Layout, batch1: Tensor, batch2: Tensor, beta: Any, alpha: Any, needs: Sequence[bool]) -> tuple[Any, ...]:

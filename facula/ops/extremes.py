@@ -199,7 +199,7 @@ class MinDim(Fused):
 def arg(x: Layout, dim: int | None, keepdim: bool, title: str, of: Any) -> Result:
     refuse_complex(x, f"{title}_cpu")
     if x.dtype is d.bool_:
-        raise refuse(NotImplementedError, f"\"{title}_cpu\" not implemented for 'Bool'")
+        raise refuse(RuntimeError, f"{title}(): does not support bool input")
     if dim is None:
         if not x.numel:
             raise refuse(IndexError, f"{title}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")

@@ -31,6 +31,11 @@ def scaled(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     return times(product, alpha) if beta == 0 else times(input, beta) + times(product, alpha)
 
 
+def factors(input: Tensor, beta: Any, alpha: Any) -> tuple[Any, Any]:
+    """Factors of integer tensors are integers, as PyTorch truncates them."""
+    return (beta, alpha) if input.dtype.is_floating_point or input.dtype.is_complex else (int(beta), int(alpha))
+
+
 class Outer(Composite):
     """All products of two vectors."""
 
@@ -67,6 +72,8 @@ class Inner(Composite):
     def compose(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
         if not input.ndim or not other.ndim:
             return into(input * other, out)
+        if input.dtype is not other.dtype:
+            raise refuse(RuntimeError, "both inputs should have same dtype", received=f"{input.dtype.name} and {other.dtype.name}")
         if input.shape[-1] != other.shape[-1]:
             raise refuse(RuntimeError, f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}")
         return into(ops.tensordot(input, other, ([-1], [-1])), out)
@@ -104,7 +111,12 @@ class Addmv(Composite):
             raise refuse(RuntimeError, f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}")
         if mat.shape[1] != vec.shape[0] or (input.ndim and input.shape[0] not in (1, mat.shape[0])):
             raise refuse(RuntimeError, f"size mismatch, got input ({input.shape[0] if input.ndim else 1}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})")
-        return into(scaled(input, ops.matmul(mat, vec), beta, alpha).expand((mat.shape[0],)), out)
+        same = input.dtype is mat.dtype is vec.dtype
+        if not same:
+            names = [scalar_type_name(t.dtype) for t in (input, mat, vec)]
+            raise refuse(RuntimeError, f"addmv input tensors must have the same dtype, but got {names[0]}, {names[1]}, and {names[2]}")
+        wide = input.expand((mat.shape[0],))
+        return into(scaled(wide, ops.matmul(mat, vec), *factors(input, beta, alpha)), out)
 
     samples = [sample(normal(3), normal(3, 4), normal(4))]
 
@@ -120,7 +132,11 @@ class Addr(Composite):
         if vec1.ndim != 1 or vec2.ndim != 1:
             bad = 1 if vec1.ndim != 1 else 2
             raise refuse(RuntimeError, f"addr: Expected 1-D argument vec{bad}, but got {(vec1, vec2)[bad - 1].ndim}-D")
-        return into(scaled(input, ops.outer(vec1, vec2), beta, alpha), out)
+        wide = input.expand((vec1.shape[0], vec2.shape[0]))
+        if wide.dtype.name == vec1.dtype.name == vec2.dtype.name == "bool":
+            product = ops.outer(vec1, vec2)
+            return into((wide & bool(beta)) | (product & bool(alpha)), out)
+        return into(scaled(wide, ops.outer(vec1, vec2), *factors(input, beta, alpha)), out)
 
     samples = [sample(normal(3, 4), normal(3), normal(4))]
 
@@ -133,7 +149,23 @@ class Addbmm(Composite):
 
     @staticmethod
     def compose(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
-        return into(scaled(input, ops.bmm(batch1, batch2).sum(0), beta, alpha), out)
+        for name, t in (("batch1", batch1), ("batch2", batch2)):
+            if t.ndim != 3:
+                raise refuse(RuntimeError, f"{name} must be a 3D tensor")
+        wide = input.expand((batch1.shape[1], batch2.shape[2]))
+        if batch1.shape[0] != batch2.shape[0]:
+            raise refuse(RuntimeError, f"batch1 and batch2 must have same number of batches, got {batch1.shape[0]} and {batch2.shape[0]}")
+        if batch1.shape[2] != batch2.shape[1]:
+            raise refuse(
+                RuntimeError,
+                f"Incompatible matrix sizes for bmm ({batch1.shape[1]}x{batch1.shape[2]} and {batch2.shape[1]}x{batch2.shape[2]})",
+                received=f"{tuple(batch1.shape)} and {tuple(batch2.shape)}",
+            )
+        if batch1.dtype is not batch2.dtype:
+            raise refuse(RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(batch1.dtype)} and {scalar_type_name(batch2.dtype)}")
+        if input.dtype is not batch2.dtype:
+            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(input.dtype)} and {scalar_type_name(batch2.dtype)}")
+        return into(scaled(wide, ops.bmm(batch1, batch2).sum(0), *factors(input, beta, alpha)), out)
 
     samples = [sample(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5))]
 
@@ -147,6 +179,8 @@ class Trace(Composite):
     def compose(input: Tensor) -> Tensor:
         if input.ndim != 2:
             raise refuse(RuntimeError, f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+        if input.dtype.name == "bool":
+            raise refuse(NotImplementedError, "\"trace\" not implemented for 'Bool'")
         return input.diagonal().sum()
 
     samples = [sample(normal(3, 4))]
@@ -201,6 +235,8 @@ class Tensordot(Composite):
     @staticmethod
     def compose(a: Tensor, b: Tensor, dims: Any = 2, out: Any = None) -> Tensor:
         first, second = _pairs(a, b, dims)
+        if a.dtype is not b.dtype:
+            raise refuse(RuntimeError, "both inputs should have same dtype", received=f"{a.dtype.name} and {b.dtype.name}")
         if len(first) != len(second):
             raise refuse(RuntimeError, "both dimension lists should have same length", received=f"dims={dims}")
         for x, y in zip(first, second):

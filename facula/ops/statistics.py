@@ -76,7 +76,7 @@ def prod_others(x: Tensor, dim: int) -> Tensor:
 # -- moments
 def moments(x: Layout, dim: Any, correction: Any, keepdim: bool, root: bool, with_mean: bool, title: str) -> Result:
     if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        raise refuse(RuntimeError, f"{title} only support floating point and complex dtypes", received=x.dtype.name)
+        raise refuse(RuntimeError, "std and var only support floating point and complex dtypes", received=x.dtype.name)
     from dataclasses import replace
 
     from ..kernel.launch import Number, bits
@@ -160,7 +160,7 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction
     if unbiased is not None:
         correction = int(bool(unbiased))
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        raise refuse(RuntimeError, f"{title} only support floating point and complex dtypes", received=input.dtype.name)
+        raise refuse(RuntimeError, f"{title if title.endswith('mean') else 'std and var'} only support floating point and complex dtypes", received=input.dtype.name)
     return (None if dim is None or dim == () or dim == [] else dim), 1 if correction is None else correction, keepdim
 
 
