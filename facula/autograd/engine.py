@@ -245,9 +245,7 @@ def accumulate(leaf: Any, g: Any, create_graph: bool) -> None:
 
 def _first(leaf: Any, g: Any, create_graph: bool) -> None:
     want: Layout = leaf._layout
-    if create_graph:
-        leaf._grad = g
-    elif g._layout is want and sys.getrefcount(g) <= 7 and not g._flags and g._root is None:
+    if create_graph or (g._layout is want and sys.getrefcount(g) <= 7 and not g._flags and g._root is None):
         leaf._grad = g
     else:
         leaf._grad = owned(g, want)
@@ -288,8 +286,8 @@ def _name_line(node: Any, error: BaseException) -> None:
     if trace:
         text = "".join(trace)
         warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{text}", stacklevel=2)
-        if hasattr(error, "add_note"):
-            error.add_note(f"  forward call: {trace[-1].strip()}")
+        if note := getattr(error, "add_note", None):
+            note(f"  forward call: {trace[-1].strip()}")
 
 
 def _checked(g: Any, lay: Layout, node: Any, i: int) -> Any:

@@ -14,8 +14,8 @@ def refuse(kind: type[E], sentence: str, *, received: str = "", expected: str = 
     for name, text in details.items():
         setattr(error, name, text)
     lines = [f"  {name + ':':<10}{text}" for name, text in details.items() if text]
-    if lines and hasattr(error, "add_note"):  # Python 3.11
-        error.add_note("\n".join(lines))
+    if lines and (note := getattr(error, "add_note", None)):  # Python 3.11
+        note("\n".join(lines))
     return error
 
 

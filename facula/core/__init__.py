@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..base.size import Size
+from . import printing as _printing  # noqa: F401 - gives tensors their text
 from .door import call
 from .function import publish
 from .layout import Layout, layout

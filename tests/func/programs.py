@@ -31,7 +31,10 @@ def rounded(v: Any) -> Any:
 def gradients(t: Any) -> Iterator[Any]:
     F = t.func
     x = t.tensor([1.0, 2.0, 3.0])
-    f = lambda x: (x.sin() * x).sum()  # noqa: E731
+
+    def f(x):
+        return (x.sin() * x).sum()
+
     yield F.grad(f)(x), F.grad(F.grad(lambda x: x**3))(t.tensor(2.0)), F.grad_and_value(f)(x)
     yield F.grad(lambda x, y: (x * y * y).sum(), argnums=(0, 1))(x, x + 1), F.grad(lambda x, y: (x * y * y).sum(), argnums=1)(x, x + 1)
     yield F.grad(lambda x: ((x * x).sum(), x * 2), has_aux=True)(x)
@@ -66,7 +69,10 @@ def products(t: Any) -> Iterator[Any]:
 def jacobians(t: Any) -> Iterator[Any]:
     F = t.func
     x = t.tensor([1.0, 2.0])
-    f = lambda x: t.stack([x[0] * x[1], x[0] ** 2, x.sum()])  # noqa: E731
+
+    def f(x):
+        return t.stack([x[0] * x[1], x[0] ** 2, x.sum()])
+
     yield F.jacrev(f)(x), F.jacfwd(f)(x), F.hessian(lambda x: (x**3).sum() + x[0] * x[1])(x)
     yield F.jacrev(lambda x, y: (x * y).sum(), argnums=(0, 1))(x, x + 1), F.jacfwd(lambda x, y: {"p": x * y}, argnums=1)(x, x + 1)
     yield F.jacrev(lambda x: x.view(2, 1) * t.ones(1, 3))(x).shape == (2, 3, 2)
@@ -81,10 +87,19 @@ def batches(t: Any) -> Iterator[Any]:
     yield F.vmap(t.dot)(a, a), F.vmap(t.dot, in_dims=(0, 1))(a, b), F.vmap(lambda x, y: x * y, in_dims=(0, None), out_dims=1)(a, t.ones(3))
     yield F.vmap(lambda x: (x.sum(), x * 2), out_dims=(0, 1))(a), F.vmap(lambda d: d["k"] + 1)({"k": a})
     yield F.vmap(F.vmap(lambda x: x * x))(a), F.vmap(F.grad(lambda x: (x**2).sum()))(a)
-    yield F.vmap(lambda x, y: t.cat([x, y]))(a, a), F.vmap(lambda x: x[t.tensor([2, 0])])(a), F.vmap(lambda x: x.view(3, 1) @ x.view(1, 3))(a)
+    yield (
+        F.vmap(lambda x, y: t.cat([x, y]))(a, a),
+        F.vmap(lambda x: x[t.tensor([2, 0])])(a),
+        F.vmap(lambda x: x.view(3, 1) @ x.view(1, 3))(a),
+    )
     w = t.tensor([1.0, 2.0, 3.0], requires_grad=True)
     yield t.autograd.grad(F.vmap(lambda x: (x * w).sum())(a).sum(), w)
-    for bad in (lambda: F.vmap(t.dot)(a, t.ones(3, 3)), lambda: F.vmap(t.dot, in_dims=2)(a, a), lambda: F.vmap(lambda x: 3)(a), lambda: F.vmap(t.dot, in_dims=(0,))(a, a)):
+    for bad in (
+        lambda: F.vmap(t.dot)(a, t.ones(3, 3)),
+        lambda: F.vmap(t.dot, in_dims=2)(a, a),
+        lambda: F.vmap(lambda x: 3)(a),
+        lambda: F.vmap(t.dot, in_dims=(0,))(a, a),
+    ):
         try:
             bad()
         except Exception as e:
@@ -94,7 +109,12 @@ def batches(t: Any) -> Iterator[Any]:
     except RuntimeError as e:
         yield str(e)[:60]
     r = F.vmap(lambda x: t.rand(3), randomness="same")(a)
-    yield bool((r[0] == r[1]).all()), bool((F.vmap(lambda x: t.rand(3), randomness="different")(a)[0] == F.vmap(lambda x: t.rand(3), randomness="different")(a)[1]).all())
+    yield (
+        bool((r[0] == r[1]).all()),
+        bool(
+            (F.vmap(lambda x: t.rand(3), randomness="different")(a)[0] == F.vmap(lambda x: t.rand(3), randomness="different")(a)[1]).all()
+        ),
+    )
 
 
 @program
@@ -103,7 +123,9 @@ def modules(t: Any) -> Iterator[Any]:
     p = {k: t.full_like(v.detach(), 0.5) for k, v in m.named_parameters()}
     x = t.tensor([[1.0, 2.0]])
     yield t.func.functional_call(m, p, (x,)), t.func.grad(lambda p: t.func.functional_call(m, p, (x,)).sum())(p)
-    per = t.func.vmap(t.func.grad(lambda p, x: t.func.functional_call(m, p, (x[None],)).sum()), in_dims=(None, 0))(p, t.arange(6.0).view(3, 2))
+    per = t.func.vmap(t.func.grad(lambda p, x: t.func.functional_call(m, p, (x[None],)).sum()), in_dims=(None, 0))(
+        p, t.arange(6.0).view(3, 2)
+    )
     yield per["0.weight"]
     models = [t.nn.Linear(2, 2) for _ in range(3)]
     params, buffers = t.func.stack_module_state(models)
@@ -116,9 +138,16 @@ def modules(t: Any) -> Iterator[Any]:
 def functional(t: Any) -> Iterator[Any]:
     A = t.autograd.functional
     x, y = t.tensor([1.0, 2.0]), t.tensor([3.0, 4.0])
-    f = lambda x: x.exp()  # noqa: E731
+
+    def f(x):
+        return x.exp()
+
     yield A.jacobian(f, x), A.jacobian(lambda x, y: x * y, (x, y)), A.jacobian(lambda x: (x * 2, x.sum()), x)
-    yield A.jacobian(lambda x, y: (x * y, x + y), (x, y)), A.jacobian(f, x, vectorize=True), A.jacobian(f, x, strategy="forward-mode", vectorize=True)
+    yield (
+        A.jacobian(lambda x, y: (x * y, x + y), (x, y)),
+        A.jacobian(f, x, vectorize=True),
+        A.jacobian(f, x, strategy="forward-mode", vectorize=True),
+    )
     yield A.hessian(lambda x: (x**3).sum(), x), A.hessian(lambda x, y: (x * x * y).sum(), (x, y))
     yield A.vjp(lambda x: x**2, x, y), A.vjp(lambda x, y: (x * y).sum(), (x, y))
     yield A.jvp(lambda x: x**2, x, y), A.jvp(lambda x, y: x * y, (x, y), (x, y))

@@ -10,7 +10,9 @@ import facula
 
 from . import programs
 
-EXPECTED = {part.split("\n", 1)[0]: "== " + part.rstrip("\n") for part in (Path(__file__).parent / "expected.txt").read_text().split("== ")[1:]}
+EXPECTED = {
+    part.split("\n", 1)[0]: "== " + part.rstrip("\n") for part in (Path(__file__).parent / "expected.txt").read_text().split("== ")[1:]
+}
 
 
 @pytest.mark.parametrize("program", programs.PROGRAMS, ids=lambda p: p.__name__)

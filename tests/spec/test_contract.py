@@ -26,7 +26,7 @@ def test_every_op_keeps_the_contract(op: Op) -> None:
 
 
 def test_an_incomplete_block_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="op block Half in .* lacks: schema, a docstring, samples"):
+    with pytest.raises(TypeError, match=r"op block Half in .* lacks: schema, a docstring, samples"):
 
         class Half(Pointwise):
             @staticmethod
