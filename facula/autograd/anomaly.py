@@ -7,7 +7,7 @@ from typing import Any
 from ..core.modes import MODE, sync
 
 
-class detect_anomaly:  # noqa: N801 - PyTorch's name
+class detect_anomaly:
     """Inside the block every call remembers its traceback; an error in backward, or a NaN gradient, shows it."""
 
     def __init__(self, check_nan: bool = True) -> None:
@@ -22,7 +22,7 @@ class detect_anomaly:  # noqa: N801 - PyTorch's name
         sync()
 
 
-class set_detect_anomaly:  # noqa: N801
+class set_detect_anomaly:
     """Anomaly mode on or off: at once, and until the end of the block when used with `with`."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:

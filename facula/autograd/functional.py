@@ -17,8 +17,12 @@ def _tuple(x: Any, what: str, where: str) -> tuple[bool, tuple[Any, ...]]:
     for i, item in enumerate(items):
         if not isinstance(item, Tensor):
             if isinstance(x, (tuple, list)):
-                raise TypeError(f"The {what} given to {where} must be either a Tensor or a tuple of Tensors but the value at index {i} has type {type(item)}.")
-            raise TypeError(f"The {what} given to {where} must be either a Tensor or a tuple of Tensors but the given {what} has type {type(item)}.")
+                raise TypeError(
+                    f"The {what} given to {where} must be either a Tensor or a tuple of Tensors but the value at index {i} has type {type(item)}."
+                )
+            raise TypeError(
+                f"The {what} given to {where} must be either a Tensor or a tuple of Tensors but the given {what} has type {type(item)}."
+            )
     return isinstance(x, (tuple, list)), items
 
 
@@ -49,7 +53,9 @@ def _filled(grads: Sequence[Any], like: Sequence[Any], strict: bool, where: str)
     """Zeros where nothing depends; with `strict` an error."""
     for i, g in enumerate(grads):
         if g is None and strict:
-            raise RuntimeError(f"The output of the user-provided function is independent of input {i}. This is not allowed in strict mode ({where}).")
+            raise RuntimeError(
+                f"The output of the user-provided function is independent of input {i}. This is not allowed in strict mode ({where})."
+            )
     return [ops.zeros_like(x) if g is None else g for g, x in zip(grads, like)]
 
 
@@ -82,7 +88,9 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         out_several, outs = _called(func, xs, "vjp", strict)
         if v is None:
             if len(outs) != 1 or outs[0].numel() != 1:
-                raise RuntimeError("The vector v can only be None if the user-provided function returns a single Tensor with a single element.")
+                raise RuntimeError(
+                    "The vector v can only be None if the user-provided function returns a single Tensor with a single element."
+                )
             vs = None
         else:
             vs = _vectors(v, outs, "vjp", "outputs", out_several)
@@ -96,7 +104,9 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         several, xs = _prepared(inputs, create_graph, "jvp")
         if v is None:
             if len(xs) != 1 or xs[0].numel() != 1:
-                raise RuntimeError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
+                raise RuntimeError(
+                    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+                )
             vs: tuple[Any, ...] = (ops.ones_like(xs[0]).detach(),)
         else:
             vs = _vectors(v, xs, "jvp", "inputs", several)
@@ -112,13 +122,22 @@ def _forward(outs: Sequence[Any], xs: Sequence[Any], vs: Sequence[Any], create_g
     return _along([back[k] for k in live], seeds, [vs[k] for k in live], create_graph)
 
 
-def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, strategy: str = "reverse-mode") -> Any:
+def jacobian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
     """Derivatives of every output with respect to every input, (*output.shape, *input.shape); nested tuples when there are several.
 
     `vectorize` and `strategy` change nothing but the order of the work in PyTorch; both are taken.
     """
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".')
+        raise AssertionError(
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
+        )
     with enable_grad():
         several, xs = _prepared(inputs, create_graph, "jacobian")
         out_several, outs = _called(func, xs, "jacobian", strict)
@@ -130,7 +149,10 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
                 seed = ops.zeros(n, dtype=o.dtype)
                 seed[k] = 1
                 rows.append(_filled(_along([o], xs, [seed.view(o.shape)], create_graph), xs, strict, "jacobian"))
-            blocks = [ops.stack([r[i] for r in rows]).reshape((*o.shape, *x.shape)) if rows else ops.zeros((*o.shape, *x.shape), dtype=x.dtype) for i, x in enumerate(xs)]
+            blocks = [
+                ops.stack([r[i] for r in rows]).reshape((*o.shape, *x.shape)) if rows else ops.zeros((*o.shape, *x.shape), dtype=x.dtype)
+                for i, x in enumerate(xs)
+            ]
             table.append(_shown(blocks, create_graph, several))
     return tuple(table) if out_several else table[0]
 
@@ -150,7 +172,12 @@ def _scalar(func: Callable[..., Any], where: str) -> Callable[..., Any]:
 
 
 def hessian(
-    func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode"
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
     """Second derivatives of a function with one number as its value: (*input.shape, *input.shape) for each pair of inputs."""
     single = _scalar(func, "hessian")
@@ -169,7 +196,9 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         several, xs = _prepared(inputs, create_graph, "vhp")
         if v is None:
             if len(xs) != 1 or xs[0].numel() != 1:
-                raise RuntimeError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
+                raise RuntimeError(
+                    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+                )
             vs: tuple[Any, ...] = (ops.ones_like(xs[0]).detach(),)
         else:
             vs = _vectors(v, xs, "vhp", "inputs", several)
@@ -185,7 +214,9 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         several, xs = _prepared(inputs, create_graph, "hvp")
         if v is None:
             if len(xs) != 1 or xs[0].numel() != 1:
-                raise RuntimeError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
+                raise RuntimeError(
+                    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
+                )
             vs: tuple[Any, ...] = (ops.ones_like(xs[0]).detach(),)
         else:
             vs = _vectors(v, xs, "hvp", "inputs", several)

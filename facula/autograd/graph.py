@@ -6,8 +6,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ..core import plan as road
 from ..core import objects, tape
+from ..core import plan as road
 from ..core.modes import MODE, sync
 from ..core.tape import Handle, Node
 from ..core.tensor import Tensor
@@ -17,7 +17,7 @@ from .engine import RUNNING
 __all__ = ["GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
 
 
-class saved_tensors_hooks:  # noqa: N801 - PyTorch's name
+class saved_tensors_hooks:
     """Tensors that are saved inside the block go through `pack_hook`, and through `unpack_hook` when backward needs them."""
 
     disabled: list[str] = []
@@ -36,14 +36,14 @@ class saved_tensors_hooks:  # noqa: N801 - PyTorch's name
         sync()
 
 
-class save_on_cpu(saved_tensors_hooks):  # noqa: N801
+class save_on_cpu(saved_tensors_hooks):
     """Saved tensors are kept as copies in main memory."""
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
         super().__init__(lambda t: t.detach().clone(), lambda t: t)
 
 
-class disable_saved_tensors_hooks:  # noqa: N801
+class disable_saved_tensors_hooks:
     """Saved-tensor hooks raise `error_message` inside the block."""
 
     def __init__(self, error_message: str) -> None:

@@ -242,7 +242,7 @@ def _method(name: str, family: list[Op]) -> None:
     setattr(objects.Tensor, name, made.public)
 
 
-def _in_place(name: str, family: list[Op], paths: list[str]) -> None:
+def _in_place(name: str, family: list[Op], paths: Sequence[str]) -> None:
     made = Function(name + "_", family, "in_place")
     made.public = objects.method(made.entry, name + "_", made.doc)
     if "Tensor" in paths:

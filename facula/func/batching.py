@@ -21,7 +21,9 @@ RANDOM = (
 )
 
 
-def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None) -> Callable[..., Any]:
+def vmap(
+    func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None
+) -> Callable[..., Any]:
     """`func` over dim `in_dims` (an int, None, or a tree of them) of its inputs; results are stacked at `out_dims`.
 
     `randomness`: "error" refuses draws, "different" draws per example, "same" gives every example the same numbers.
@@ -61,7 +63,9 @@ def _batched(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[Any],
             f"got: {type(in_dims)}."
         )
     if not args:
-        raise ValueError(f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a function with no inputs. The latter is unsupported.")
+        raise ValueError(
+            f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a function with no inputs. The latter is unsupported."
+        )
     leaves, build = flatten(args)
     try:
         dims = spread(in_dims, args) if isinstance(in_dims, tuple) else [in_dims if isinstance(x, Tensor) else None for x in leaves]
@@ -75,7 +79,9 @@ def _batched(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[Any],
         if dim is None:
             continue
         if not isinstance(dim, int):
-            raise ValueError(f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): Got in_dim={dim} for an input but in_dim must be either an integer dimension or None.")
+            raise ValueError(
+                f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): Got in_dim={dim} for an input but in_dim must be either an integer dimension or None."
+            )
         if not isinstance(x, Tensor):
             raise ValueError(
                 f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): Got in_dim={dim} for an input but the input is of type {type(x)}. We cannot vmap over "
@@ -91,7 +97,9 @@ def _batched(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[Any],
         raise ValueError(f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): at least one of the inputs must be batched")
     if len(sizes) > 1:
         found = [x.shape[dim] for x, dim in zip(leaves, dims) if dim is not None]
-        raise ValueError(f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {found} for the mapped dimension")
+        raise ValueError(
+            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {found} for the mapped dimension"
+        )
     size = sizes.pop()
     if not size:
         raise RuntimeError(f"vmap({name}): the batch has no examples, so the results' shapes are not known")
@@ -110,6 +118,8 @@ def _stacked(rows: list[Any], out_dims: Any, func: Any) -> Any:
     outs = []
     for k, (x, dim) in enumerate(zip(first, dims)):
         if not isinstance(x, Tensor):
-            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(x)}. Did you mean to set out_dims= to None for output?")
+            raise ValueError(
+                f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(x)}. Did you mean to set out_dims= to None for output?"
+            )
         outs.append(x if dim is None else ops.stack([row[k] for row in table], dim))
     return build(outs)

@@ -34,7 +34,9 @@ class Inputs:
 
     def out(self, tree: Any) -> Any:
         """A result as the caller may see it: without history that ends only at this transform's inputs."""
-        return tree_map(lambda t: t.detach() if isinstance(t, Tensor) and t.requires_grad and not (self.outside and self._outer(t)) else t, tree)
+        return tree_map(
+            lambda t: t.detach() if isinstance(t, Tensor) and t.requires_grad and not (self.outside and self._outer(t)) else t, tree
+        )
 
     def _outer(self, t: Any) -> bool:
         """Whether history leads to a leaf that is not ours."""
@@ -95,7 +97,9 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
             if not isinstance(value, Tensor):
                 raise RuntimeError(f"Expected f(*args) to return a Tensor, got {type(value)} instead")
             if value.dim():
-                raise RuntimeError(f"Expected f(*args) to return a scalar tensor, got tensor with {value.dim()} dims. Did you forget to call .backward(gradient=) or reduce?")
+                raise RuntimeError(
+                    f"Expected f(*args) to return a scalar tensor, got tensor with {value.dim()} dims. Did you forget to call .backward(gradient=) or reduce?"
+                )
             grads = _gradients([value], inputs.fresh, None)
         got = inputs.build(list(inputs.out(grads)))
         shown = got if isinstance(argnums, tuple) else got[0]
@@ -145,7 +149,9 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     def pull(*cotangents: Any, **_: Any) -> Any:
         given, _make = flatten(cotangents[0] if len(cotangents) == 1 else cotangents)
         if len(given) != len(outs):
-            raise RuntimeError(f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function: {len(given)} and {len(outs)} tensors")
+            raise RuntimeError(
+                f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function: {len(given)} and {len(outs)} tensors"
+            )
         with enable_grad():
             grads = _gradients(outs, inputs.fresh, given)
         found = tuple(inputs.build([inputs.out(g) for g in grads]))
@@ -155,7 +161,9 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     return (shown, pull, inputs.out(aux)) if has_aux else (shown, pull)
 
 
-def jvp(func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], *, strict: bool = False, has_aux: bool = False) -> Any:
+def jvp(
+    func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], *, strict: bool = False, has_aux: bool = False
+) -> Any:
     """(output, its derivative along `tangents`), by differentiating the gradient, which is linear in the cotangent."""
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
         raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to be tuples")
@@ -182,7 +190,14 @@ def linearize(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..
     return func(*primals), lambda *tangents: jvp(func, primals, tangents)[1]
 
 
-def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_aux: bool = False, chunk_size: int | None = None, _preallocate_and_copy: bool = False) -> Callable[..., Any]:
+def jacrev(
+    func: Callable[..., Any],
+    argnums: int | tuple[int, ...] = 0,
+    *,
+    has_aux: bool = False,
+    chunk_size: int | None = None,
+    _preallocate_and_copy: bool = False,
+) -> Callable[..., Any]:
     """The Jacobian function, by one backward pass per element of the output: shapes output + input."""
 
     @functools.wraps(func)
@@ -221,7 +236,14 @@ def _rows(out: Any, inputs: Inputs) -> list[Any]:
     return got
 
 
-def jacfwd(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *, chunk_size: int | None = None, randomness: str = "error") -> Callable[..., Any]:
+def jacfwd(
+    func: Callable[..., Any],
+    argnums: int | tuple[int, ...] = 0,
+    has_aux: bool = False,
+    *,
+    chunk_size: int | None = None,
+    randomness: str = "error",
+) -> Callable[..., Any]:
     """The Jacobian function, by one forward derivative per element of the input: shapes output + input."""
 
     @functools.wraps(func)

@@ -41,7 +41,15 @@ def _tied(module: Any, values: dict[str, Any]) -> dict[str, Any]:
     return {**{name: given[id(t)] for name, t in named if id(t) in given}, **values}
 
 
-def functional_call(module: Any, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: dict[str, Any] | None = None, *, tie_weights: bool = True, strict: bool = False) -> Any:
+def functional_call(
+    module: Any,
+    parameter_and_buffer_dicts: Any,
+    args: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    *,
+    tie_weights: bool = True,
+    strict: bool = False,
+) -> Any:
     """`module(*args, **kwargs)` with these tensors (a dict, or several) in place of its own."""
     dicts = parameter_and_buffer_dicts if isinstance(parameter_and_buffer_dicts, (tuple, list)) else (parameter_and_buffer_dicts,)
     values: dict[str, Any] = {}
@@ -67,6 +75,9 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
         raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
     if any(type(m) is not type(models[0]) for m in models):
         raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
-    parameters = {k: ops.stack([dict(m.named_parameters())[k].detach() for m in models]).requires_grad_(p.requires_grad) for k, p in models[0].named_parameters()}
+    parameters = {
+        k: ops.stack([dict(m.named_parameters())[k].detach() for m in models]).requires_grad_(p.requires_grad)
+        for k, p in models[0].named_parameters()
+    }
     buffers = {k: ops.stack([dict(m.named_buffers())[k] for m in models]) for k, _ in models[0].named_buffers()}
     return parameters, buffers

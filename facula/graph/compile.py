@@ -18,7 +18,7 @@ from .program import execute
 from .record import Recorder
 
 
-def compile(  # noqa: A001 - PyTorch's name
+def compile(
     model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "facula", mode: str | None = None,
     options: dict[str, Any] | None = None, disable: bool = False,
 ) -> Any:  # fmt: skip

@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(code: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
 
 
 def test_chain_of_nodes_is_walked_and_freed_without_recursion() -> None:
@@ -119,12 +121,13 @@ def test_rows_of_the_plan_table_are_per_mode_when_threads_switch() -> None:
 
 
 def test_a_cycle_through_a_hook_is_collected() -> None:
-    x = t.ones(2, requires_grad=True)
-    y = x * 2.0
-    y.register_hook(lambda g: y.detach() * g)
-    y.backward(t.ones(2))
-    alive = weakref.ref(y)
-    del y
+    def cycle() -> object:
+        y = t.ones(2, requires_grad=True) * 2.0
+        y.register_hook(lambda g: y.detach() * g)
+        y.backward(t.ones(2))
+        return weakref.ref(y)
+
+    alive = cycle()
     gc.collect()
     assert alive() is None
 
@@ -193,5 +196,3 @@ def test_error_in_a_hook_leaves_modes_alone() -> None:
         y.sum().backward()
     assert t.is_grad_enabled()
     assert (x * 2.0).requires_grad
-
-

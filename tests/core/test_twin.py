@@ -12,7 +12,9 @@ HERE = Path(__file__).parent
 
 def printed(native: str, *command: str) -> str:
     environment = {**os.environ, "FACULA_NATIVE": native, "PYTHONPATH": str(HERE.parents[1])}
-    return subprocess.run([sys.executable, "-W", "ignore", *command], env=environment, capture_output=True, text=True, check=True, timeout=280).stdout
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", *command], env=environment, capture_output=True, text=True, check=True, timeout=280
+    ).stdout
 
 
 def test_programs() -> None:

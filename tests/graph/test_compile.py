@@ -27,9 +27,25 @@ def build(seed: int) -> Any:
             if what == "unary":
                 made = getattr(t, UNARY[int(c * len(UNARY))])(x * 0.5)
             elif what == "binary":
-                made = getattr(t, BINARY[int(c * len(BINARY))])(x, y) if x.shape[-1] == y.shape[-1] or 1 in (x.shape[-1], y.shape[-1]) else x + 1
+                made = (
+                    getattr(t, BINARY[int(c * len(BINARY))])(x, y)
+                    if x.shape[-1] == y.shape[-1] or 1 in (x.shape[-1], y.shape[-1])
+                    else x + 1
+                )
             elif what == "view":
-                made = (x.transpose(-1, -2) if c < 0.4 else x[..., :1] if c < 0.6 else x[..., ::2] if c < 0.8 else x.reshape(x.shape[-1], -1).t()) if x.dim() > 1 else x[None]
+                made = (
+                    (
+                        x.transpose(-1, -2)
+                        if c < 0.4
+                        else x[..., :1]
+                        if c < 0.6
+                        else x[..., ::2]
+                        if c < 0.8
+                        else x.reshape(x.shape[-1], -1).t()
+                    )
+                    if x.dim() > 1
+                    else x[None]
+                )
             elif what == "in_place":
                 made = x * 1.0
                 view = made[..., 0] if c < 0.5 else made
@@ -222,7 +238,15 @@ def test_random_numbers_come_in_the_same_order() -> None:
 def test_modules_in_training() -> None:
     def make() -> Any:
         t.manual_seed(1)
-        return t.nn.Sequential(t.nn.Conv2d(1, 4, 3), t.nn.BatchNorm2d(4), t.nn.ReLU(), t.nn.Dropout(0.3), t.nn.Flatten(), t.nn.LayerNorm(4 * 36), t.nn.Linear(4 * 36, 3))
+        return t.nn.Sequential(
+            t.nn.Conv2d(1, 4, 3),
+            t.nn.BatchNorm2d(4),
+            t.nn.ReLU(),
+            t.nn.Dropout(0.3),
+            t.nn.Flatten(),
+            t.nn.LayerNorm(4 * 36),
+            t.nn.Linear(4 * 36, 3),
+        )
 
     results = []
     for compiled in (False, True):

@@ -435,7 +435,7 @@ class Core:
 
     def emit_replay(self) -> None:
         """facula_replay(module, (table address, rows)): rows of (kernel, words, total, grain, long), one after the other."""
-        with self.m.function("facula_replay", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
+        with self.m.function("facula_replay", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
             table = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args)), "ptr")
             with f.range(0, f.call("i64", "PyLong_AsLongLong", f.load("ptr", f.at(args, 1, "ptr")))) as i:
                 at = f.at(table, i * 5, "i64")
@@ -559,7 +559,7 @@ class Core:
             kind, lay, at = arguments(f, args, 3)
             block = f.cast("inttoptr", number(f, at), "ptr")
             f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block, kind))
-        with m.function("rebind", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (tensor, source, layout, delta bytes)
+        with m.function("rebind", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):  # (tensor, source, layout, delta bytes)
             me, source, lay, delta = arguments(f, args, 4)
             block, old = self.get(f, source, T["block"]), self.get(f, me, T["block"])
             self.retain(f, block)
