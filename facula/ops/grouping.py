@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from ..base import dtypes as d
@@ -13,11 +14,12 @@ from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import sorting as kernels
 from ..spec.block import Composite, Fused
-from ..spec.promotion import result_type, scalar_type_name
+from ..spec.promotion import cpp_name, result_type, scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, refused, sample, uniform, values
 
 HISTOGRAM = named_tuple("histogram", ("hist", "bin_edges"))
+HISTOGRAMDD = named_tuple("histogramdd", ("hist", "bin_edges"))
 
 
 # -- unique
@@ -295,7 +297,7 @@ def _check_histogram(input: Tensor, bins: Any, weight: Tensor | None) -> None:
         if bins.dtype is not input.dtype:
             raise refuse(
                 RuntimeError,
-                f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {scalar_type_name(input.dtype)} and bins for dimension 0 with dtype {scalar_type_name(bins.dtype)}",
+                f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {cpp_name(input.dtype)} and bins for dimension 0 with dtype {cpp_name(bins.dtype)}",
             )
     if weight is not None and input.ndim and weight.numel() != input.numel():
         raise refuse(
@@ -337,6 +339,58 @@ class Histogram(Composite):
         return HISTOGRAM(hist, edges)
 
     samples = [sample(uniform(20), 4, range=(-1.0, 1.0))]
+
+
+class Histogramdd(Composite):
+    """Counts of points (..., D) in boxes of a grid, and the grid's edges in each dim."""
+
+    schema = "histogramdd(Tensor input, any bins, any range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)"
+    paths = "torch"
+
+    @staticmethod
+    def compose(input: Tensor, bins: Any, range: Any = None, weight: Tensor | None = None, density: bool = False) -> Any:
+        if input.ndim < 2:
+            raise refuse(RuntimeError, "torch.histogramdd: input tensor should have at least 2 dimensions, but got a tensor with 1 dimensions" if input.ndim else "torch.histogramdd: input tensor should have at least 2 dimensions")
+        n = input.shape[-1]
+        counts = [bins] * n if isinstance(bins, int) else list(bins)
+        if len(counts) != n:
+            raise refuse(RuntimeError, "histogramdd: The size of bins must be equal to the innermost dimension of the input.", received=f"{len(counts)} for {n}")
+        for k, b in enumerate(counts):
+            if isinstance(b, Tensor) and b.dtype is not input.dtype:
+                raise refuse(RuntimeError, f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {cpp_name(input.dtype)} and bins for dimension {k} with dtype {cpp_name(b.dtype)}")
+        if input.dtype not in (d.float32, d.float64):
+            raise refuse(NotImplementedError, f"\"histogramdd\" not implemented for '{scalar_type_name(input.dtype)}'")
+        x = input.detach().reshape(-1, n)
+        edges = [_edges(x.select(1, k), b, range[2 * k : 2 * k + 2] if range is not None else (0.0, 0.0)) for k, b in enumerate(counts)]
+        flat, inside = ops.zeros((x.shape[0],), dtype=d.int64), ops.ones((x.shape[0],), dtype=d.bool_)
+        for k, edge in enumerate(edges):
+            place, here = _bins(x.select(1, k).contiguous(), edge)
+            flat, inside = flat * (edge.shape[0] - 1) + place, inside & here
+        shape = tuple(e.shape[0] - 1 for e in edges)
+        share = inside.to(x.dtype) if weight is None else ops.where(inside, weight.reshape(-1), ops.zeros((x.shape[0],), dtype=x.dtype))
+        hist = ops.scatter_zeros(share, 0, flat, (prod(shape),)).reshape(shape)
+        if density:
+            hist = hist / hist.sum()
+            for k, edge in enumerate(edges):
+                hist = hist / edge.diff().view((-1, *(1,) * (n - 1 - k)))
+        return HISTOGRAMDD(hist, tuple(edges))
+
+    samples = [sample(uniform(20, 2), [3, 4], range=[-1.0, 1.0, -1.0, 1.0])]
+
+
+def _edges(x: Tensor, bins: Any, bounds: Any) -> Tensor:
+    if isinstance(bins, Tensor):
+        return bins
+    low, high = _bounds(x, *bounds, "histogram") if x.numel() or bounds[0] != bounds[1] else (0.0, 1.0)
+    return ops.linspace(low, high, int(bins) + 1, dtype=x.dtype)
+
+
+def _bins(x: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    """(bin of each element, whether it lies in one); the last bin includes its right edge."""
+    n = edges.shape[0] - 1
+    place = ops.searchsorted(edges, x, right=True) - 1
+    place = ops.where(x == edges[-1], ops.full_like(place, n - 1), place)
+    return place.clamp(0, n - 1), (place >= 0) & (place < n)
 
 
 # -- membership
