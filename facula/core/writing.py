@@ -163,7 +163,7 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
     else:
         plan, operands = plan_for(op, bound)
         if plan.rule is not None and (False, 0) in plan.rule.save:  # the derivative will read the old value
-            operands[0] = before(target)
+            plan, operands = plan_for(op, [before(target), *bound[1:]])
         result = around(plan, operands) if MODE.slow else plan.run(operands)
     if isinstance(result, (tuple, list)):
         result = result[0]
