@@ -18,7 +18,7 @@ FLOORS = [
     ["core"],
     ["ops"],
     ["autograd", "func", "graph", "testing"],
-    ["nn", "optim", "amp", "linalg", "fft", "special", "overrides", "distributions", "utils", "summary", "data", "random", "backends", "cpu", "cuda"],
+    ["nn", "optim", "amp", "linalg", "fft", "special", "overrides", "distributions", "utils", "summary", "data", "random", "backends", "cpu", "cuda", "version"],
     ["io", "export", "onnx", "quantization", "distributed", "serve", "vision", "text", "serialization", "train"],
     ["cli", "front", "__init__", "__main__", "as_torch"],
 ]
