@@ -257,6 +257,17 @@ def _rebase(target: Any, root: Any, result: Any) -> None:
     scatter_node(root, target, result)
 
 
+def overwriting(target: Any, result: Any) -> Any:
+    """`result` with an edge to what the target came from, along which zeros go: its leaves get gradients of 0, not None."""
+    twin = objects.alias(objects.Tensor, target, target._layout, 0)
+    twin._node, twin._flags = target._node, target._flags
+    out = objects.alias(objects.Tensor, result, result._layout, 0)
+    shape, kind = tuple(target.shape), target.dtype
+    rule = tape.Rule("CopyBackwards", None, lambda g, v, n: [ops.zeros(shape, dtype=kind), g[0]], (), (0, 1), (target._layout, result._layout), (result._layout,))
+    tape.attach(tape.record(rule, [twin, result], [out]), [out])
+    return out
+
+
 def restrided(target: Any, result: Any) -> None:
     """The same values in another layout: history by an identity node."""
     twin = objects.alias(objects.Tensor, target, target._layout, 0)

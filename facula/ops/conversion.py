@@ -157,7 +157,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     writing.check_leaf(self)
     if MODE.grad and (wants(src) or wants(self)):
         value = src if src.dtype is self.dtype else src.to(self.dtype)
-        return writing.assign(self, value.expand(self.shape) if value.shape != self.shape else _fresh(value), "copy_")
+        value = value.expand(self.shape) if value.shape != self.shape else _fresh(value)
+        return writing.assign(self, writing.overwriting(self, value) if wants(self) and self._root is None else value, "copy_")
     writing.write(self, src)
     return self
 
