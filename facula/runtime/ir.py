@@ -203,6 +203,7 @@ class Function:
         self.n = 0
         self.slots: list[str] = []
         self.lines: list[str] = []
+        self.spare: dict[str, Value] = {}  # stack memory for the lanes that a mask leaves out, by vector type
         self.types = [p.split()[0] for p in params.split(",") if p.strip()]
         self.noalias = [" noalias" if "noalias" in p.split() else "" for p in params.split(",") if p.strip()]
         self.args = [Value(self, t, f"%a{i}") for i, t in enumerate(self.types)]
@@ -318,6 +319,8 @@ class Function:
         p = pointer if index == 0 and isinstance(index, int) else self.at(pointer, index, e)
         if mask is None:
             return self.op(type_, f"load {type_}, ptr {p.text}, align {SIZE[e]}")
+        if not self.module.target.name.startswith("x86"):
+            return self._load_lanes(type_, p, mask, other)
         return self.call(type_, f"llvm.masked.load.{suffix(type_)}.p0", p, Value(self, "i32", str(SIZE[e])), mask, self.const(type_, other))
 
     def store(self, value: object, pointer: Value, index: object = 0, mask: Value | None = None, stream: bool = False) -> None:
@@ -328,13 +331,30 @@ class Function:
             raise TypeError("store wants a Value")
         e = element(value.type)
         p = pointer if index == 0 and isinstance(index, int) else self.at(pointer, index, e)
-        if mask is not None:
+        if mask is not None and not self.module.target.name.startswith("x86"):
+            for i, place in enumerate(self._lanes_inside(value.type, p, mask)):
+                self.do(f"store {self.extract(value, i)}, ptr {place.text}, align {SIZE[e]}")
+        elif mask is not None:
             self.call("void", f"llvm.masked.store.{suffix(value.type)}.p0", value, p, Value(self, "i32", str(SIZE[e])), mask)
         elif stream:
             self.module.metadata["!0"] = "!0 = !{i32 1}"
             self.do(f"store {value}, ptr {p.text}, align {SIZE[e] * max(1, count(value.type))}, !nontemporal !0")
         else:
             self.do(f"store {value}, ptr {p.text}, align {SIZE[e]}")
+
+    def _load_lanes(self, type_: str, pointer: Value, mask: Value, other: object) -> Value:
+        """A load under a mask for targets without one: LLVM would branch for each lane."""
+        e, out = element(type_), Value(self, type_, "poison")
+        for i, place in enumerate(self._lanes_inside(type_, pointer, mask)):
+            out = self.insert(out, self.op(e, f"load {e}, ptr {place.text}, align {SIZE[e]}"), i)
+        return self.select(mask, out, self.const(type_, other))
+
+    def _lanes_inside(self, type_: str, pointer: Value, mask: Value) -> list[Value]:
+        """Address of each lane; lanes that the mask leaves out have theirs on the stack."""
+        if type_ not in self.spare:
+            self.spare[type_] = self.array(element(type_), count(type_))
+        spare, e = self.spare[type_], element(type_)
+        return [self.select(self.extract(mask, i), self.at(pointer, i, e), self.at(spare, i, e)) for i in range(count(type_))]
 
     def words(self, words: Value, *types: str, start: int = 0) -> list[Value]:
         """The kernel's arguments: 8-byte words from `start`, each read as its type (a float sits in the low bytes)."""
