@@ -124,8 +124,8 @@ class _Arm:
     """An aarch64 processor with a stack, scratch memory and the few functions of the C library that LLVM calls."""
 
     def __init__(self, target: Target) -> None:
-        import unicorn
-        from unicorn import arm64_const as r
+        import unicorn  # pyright: ignore[reportMissingImports]  # of the test extra
+        from unicorn import arm64_const as r  # pyright: ignore[reportMissingImports]
 
         self.target, self.r, self.unicorn = target, r, unicorn
         self.uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
@@ -251,7 +251,7 @@ class _Wasm:
     """One memory; each kernel is an instance of its own on it."""
 
     def __init__(self, target: Target) -> None:
-        import wasmtime
+        import wasmtime  # pyright: ignore[reportMissingImports]
 
         self.target, self.wasmtime = target, wasmtime
         self.store = wasmtime.Store(_engine())
@@ -295,7 +295,7 @@ class _Wasm:
 
 @functools.cache
 def _engine() -> Any:
-    import wasmtime
+    import wasmtime  # pyright: ignore[reportMissingImports]
 
     atexit.register(_engine.cache_clear)  # while the binding can still free them; the last registered goes first
     atexit.register(_module.cache_clear)
@@ -304,6 +304,6 @@ def _engine() -> Any:
 
 @functools.cache
 def _module(module: bytes) -> Any:
-    import wasmtime
+    import wasmtime  # pyright: ignore[reportMissingImports]
 
     return wasmtime.Module(_engine(), module)
