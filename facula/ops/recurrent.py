@@ -41,11 +41,19 @@ class Steps:
         def moved(w: Word) -> Word:
             if isinstance(w, Work):
                 return Work(w.offset + scratch)
-            base = outs[w.index] if isinstance(w, Out) else ins[w.index] if isinstance(w, In) else None
-            return w if base is None else replace(base, offset=base.offset + w.offset)
+            if isinstance(w, (Out, In)):
+                base = outs[w.index] if isinstance(w, Out) else ins[w.index]
+                assert isinstance(base, (Out, In, Work))
+                return replace(base, offset=base.offset + w.offset)
+            return w
 
         for x in schedule.launches:
             self.launches.append(Launch(x.kernel, tuple(moved(w) for w in x.words), x.total, x.grain, x.bytes, x.flops))
+
+    def product(self, schedule: Schedule, outs: Sequence[Word], ins: Sequence[Word], scratch: int, again: bool) -> None:
+        """A product of one `reused` matrix: what is made of it once serves every step."""
+        kept = replace(schedule, launches=schedule.launches[1:]) if again and len(schedule.launches) == 2 else schedule
+        self.add(kept, outs, ins, scratch)
 
     def done(self) -> Schedule:
         return Schedule(tuple(self.launches), self.room, (f"{len(self.launches)} launches in time",))
@@ -89,16 +97,16 @@ class LstmLayer(Fused):
         got = Steps()
         z = got.reserve(b * wide * size)
         full = Array(kind, (b, wide), (wide, 1))
-        product = matmul(full, Array(kind, (b, h), (h, 1)), Array(kind, (h, wide), (1, h)), bias=full)
+        product = matmul(full, Array(kind, (b, h), (h, 1)), Array(kind, (h, wide), (1, h)), bias=full, reused=True)
         scratch = got.reserve(product.workspace).offset
         state, part = Array(kind, (b, h), (h, 1)), gate(x, h, 4)
         i, f, g, o = (sigmoid(input(0, kind)), sigmoid(input(1, kind)), tanh(input(2, kind)), sigmoid(input(3, kind)))
         c = f * input(4, kind) + i * g
         cell = pointwise([state, state, *[part] * 4], [*[part] * 4, state], [o * tanh(c), c, i, f, g, o])
         before: tuple[Word, Word] = (In(1), In(2))
-        for t in order(steps, reverse):
+        for n, t in enumerate(order(steps, reverse)):
             at, row = t * b * h * size, t * b * wide * size
-            got.add(product, [z], [before[0], In(3), In(0, row)], scratch)
+            got.product(product, [z], [before[0], In(3), In(0, row)], scratch, n > 0)
             gates = [Work(z.offset + k * h * size) for k in range(4)]
             got.add(cell, [Out(0, at), Out(1, at), *(Out(2, row + k * h * size) for k in range(4))], [*gates, before[1]], 0)
             before = (Out(0, at), Out(1, at))

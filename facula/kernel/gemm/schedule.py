@@ -58,13 +58,15 @@ class Plan:
 def matmul(
     out: Operand, a: Operand, b: Operand, *, bias: Operand | None = None, alpha: Scale = 1.0, beta: Scale = 1.0,
     epilogue: str = "", numbers: Sequence[float | Number] = (), accumulate: bool = False, target: Target | None = None,
+    reused: bool = False,
 ) -> Schedule:  # fmt: skip
     """out = [out +] epilogue(alpha * a @ b + beta * bias), rounded once.
 
     a: (*batch, M, K), b: (*batch, K, N), out: (*batch, M, N), of one dtype and any strides (0 broadcasts a batch dimension). bias, of the
     same dtype, broadcasts to out; beta = 0 ignores its values. alpha and beta are constants, or numbers given at each call. `epilogue` is
     scalar text (`kernel.scalar.text`) of one input, or of two: f(alpha * a @ b, beta * bias), in the dtype's compute type, with up to four
-    `numbers`; only real floating dtypes take one. K = 0 counts as zeros.
+    `numbers`; only real floating dtypes take one. K = 0 counts as zeros. With `reused`, a schedule of two launches leaves what it makes of b
+    in its workspace: where b stays the same, the second launch alone serves further products.
     Words refer to Out(0), In(0) = a, In(1) = b, In(2) = bias. RuntimeError when shapes do not fit.
     """
     from ...runtime import host
@@ -83,7 +85,7 @@ def matmul(
     plan.set(**{name: scalar(kind, x) for name, x in zip(NUMBERS, numbers)})
     static = (out.dtype.name, epilogue) if epilogue else (out.dtype.name,)
     few = skinny(plan, out.dtype.name, static)
-    return few or blocked(plan, out.dtype.name, static)
+    return few or blocked(plan, out.dtype.name, static, reused and not plan.p.turned)
 
 
 def describe(plan: Plan, biased: bool, alpha: Scale, beta: Scale, accumulate: bool, epilogue: str) -> None:
@@ -159,7 +161,7 @@ def combine(plan: Plan, static: tuple[str, ...]) -> Launch:
 
 
 # -- tiles
-def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
+def blocked(plan: Plan, dtype: str, static: tuple[str, ...], reused: bool = False) -> Schedule:
     """Packed tiles: all in one item, a batch of such items, parts of a long k, or blocks with b packed once for all."""
     kind, p = plan.kind, plan.p
     word = SIZE[kind.word] * kind.units
@@ -173,16 +175,16 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...]) -> Schedule:
     tiles = Kernel(emit_tiles, static)
     small = p.flops <= (ALONE if p.count == 1 else 8 * ALONE) and p.M <= BLOCK_ROWS * 2 and whole_b <= SCRATCH // 4
     few_panels = p.M <= 128 and p.N >= 4 * p.M
-    in_place(plan, row_panels, small or few_panels or p.N * word < NEAR)
+    in_place(plan, row_panels, not reused and (small or few_panels or p.N * word < NEAR))
     near = plan.fields.get("free_b") == 1
-    if small and not (near and p.count == 1 and p.flops > SHARE):
+    if not reused and small and not (near and p.count == 1 and p.flops > SHARE):
         block(plan, row_panels, col_panels, pack_b=not near)
         return Schedule((plan.launch(tiles, p.count, max(1, SHARE // max(1, p.flops))),), 0, ("gemm: one block a matrix",))
-    if row_panels * col_panels * p.count <= 64 and p.K * kind.units >= 4096 * kind.pack:
+    if not reused and row_panels * col_panels * p.count <= 64 and p.K * kind.units >= 4096 * kind.pack:
         return split(plan, tiles, static, row_panels, col_panels)
     if near:
         return spread_out(plan, tiles, row_panels, col_panels)
-    if few_panels:
+    if few_panels and not reused:
         # b would be read once, written and read again; each item packs its own columns instead.
         most = max(1, SCRATCH // 4 // (panel_stride(kind, kind.columns, words) * SIZE[kind.word]))
         each = min(most, max(2, col_panels // 32, SHARE // max(1, 2 * p.M * p.K * kind.columns)))
