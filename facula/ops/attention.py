@@ -178,4 +178,4 @@ def check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, gq
 
 
 def _type(t: Tensor) -> str:
-    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(t.dtype.name, t.dtype.name)
+    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(t.dtype.name, str(t.dtype.name))

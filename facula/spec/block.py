@@ -64,12 +64,12 @@ class Block:
     @classmethod
     def all_samples(cls) -> list[Sample]:
         got = cls.samples() if callable(cls.samples) else cls.samples
-        return list(got or ())
+        return list(got or ())  # type: ignore[arg-type]
 
     @classmethod
     def all_refusals(cls) -> list[Refusal]:
         got = cls.refusals() if callable(cls.refusals) else cls.refusals
-        return list(got or ())
+        return list(got or ())  # type: ignore[arg-type]
 
 
 class Pointwise(Block, kind="pointwise", body="scalar"):

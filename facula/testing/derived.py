@@ -44,7 +44,7 @@ def make(m: Make, kind: DType, seed: int) -> Tensor:
         "integer": lambda: rng.integers(int(m.low), int(m.high), m.shape),
         "boolean": lambda: rng.random(m.shape) < 0.5,
         "ones": lambda: np.ones(m.shape),
-        "eye": lambda: np.eye(*m.shape),
+        "eye": lambda: np.eye(m.shape[0], m.shape[-1]),
         "distinct": lambda: rng.permutation(n).reshape(m.shape) * 0.37 - n * 0.15,
         "positive_definite": lambda: _definite(rng, m.shape),
     }

@@ -234,7 +234,7 @@ class RNNBase(Module):
                 start = tuple(s[place] for s in states)
                 fused = sizes is None and x.dtype in (float32, float64) and "weight_hr" not in named and 0 not in (*x.shape, self.hidden_size)
                 if fused:
-                    output, end = run_fused(self.mode, x, start, named, bool(direction))
+                    output, end = run_fused(self.mode, x, start, dict(named), bool(direction))
                     outputs.append(output)
                     last.append(end)
                     continue
