@@ -184,7 +184,7 @@ def _save(ctx: FunctionCtx, node: Any, outs: Sequence[Any], made: Sequence[Any])
             raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}")
         place = next((i for i, (o, m) in enumerate(zip(outs, made)) if t is not None and (o is t or m is t) and m._node is node), None) if t is not None else None
         if place is not None:
-            t = tape.objects_.alias(Tensor, t, t._layout, 0)
+            t = tape.objects_.alias(Tensor, t, t._layout, 0)  # pyright: ignore[reportOptionalMemberAccess]
             outputs[id(t)] = place
         if hooks and t is not None:
             pack, unpack = hooks[-1]

@@ -85,7 +85,7 @@ def grad(
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     retain = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
-        rows = [grad(ts, wanted, [g[k] for g in gs], True, create_graph, only_inputs, allow_unused) for k in range(gs[0].shape[0])]
+        rows = [grad(ts, wanted, [g[k] for g in gs], True, create_graph, only_inputs, allow_unused) for k in range(gs[0].shape[0])]  # pyright: ignore[reportOptionalSubscript, reportOptionalMemberAccess]
         return tuple(None if any(r is None for r in col) else ops.stack(list(col)) for col in zip(*rows))
     for i, t in enumerate(wanted):
         if not isinstance(t, Tensor):

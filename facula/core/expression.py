@@ -176,7 +176,7 @@ class Expression:
         through = _unchanged(bodies, found.leaves, types, live, self.outputs)
         if through is not None and len(live) == len(edges):
             return (lambda grads, values: [grads[k] for k in through]), ()
-        used = sorted({n.attr for n in leaves(bodies, "number")})
+        used = sorted({n.attr for n in leaves(bodies, "number")})  # pyright: ignore[reportArgumentType]
         bodies = list(substitute(bodies, {n: number(used.index(n.attr), n.dtype) for n in leaves(bodies, "number")}))
         kinds = tuple(self.numbers[j] for j in used)
         save = [(kind == "output", i) for kind, i in found.leaves if kind != "grad"] + [(False, self.inputs + j) for j in used]

@@ -222,7 +222,7 @@ def _maker(call: Call, name: str, parameter: inspect.Parameter, places: dict[str
     value = call.bound[index]
     place = places.get(name)
     if "Layout" in str(parameter.annotation):
-        fixed = [call.tensors[k]._layout for k in place] if isinstance(place, list) else call.tensors[place]._layout if isinstance(value, objects.Tensor) else value
+        fixed = [call.tensors[k]._layout for k in place] if isinstance(place, list) else call.tensors[place]._layout if isinstance(value, objects.Tensor) else value  # pyright: ignore[reportCallIssue, reportArgumentType]
         return lambda grads, values, wanted: fixed
     if isinstance(place, list):
         makers = [saved(False, k) for k in place]
@@ -238,7 +238,7 @@ def promotion_words(call: Call) -> dict[str, str]:
     line = spelled(*call.bound) if callable(spelled) else spelled
     found = call.op.cache.get(("promotion", line))
     if found is None:
-        found = call.op.cache["promotion", line] = {w.partition("=")[0]: w.partition("=")[2] for w in line.split()}
+        found = call.op.cache["promotion", line] = {w.partition("=")[0]: w.partition("=")[2] for w in line.split()}  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 

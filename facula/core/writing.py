@@ -141,7 +141,7 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
             operands = [*call.tensors, *call.numbers]
             guarded = op.block.guard is not None and guard_of(call)
             if guarded:
-                guarded(bound[op.schema.index[op.block.guard[0]]])
+                guarded(bound[op.schema.index[op.block.guard[0]]])  # pyright: ignore[reportOptionalSubscript]
             got = plan.run(operands)
             if row is not None and not guarded:
                 row(operands, plan)

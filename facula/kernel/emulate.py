@@ -128,7 +128,7 @@ class _Arm:
         from unicorn import arm64_const as r  # pyright: ignore[reportMissingImports]
 
         self.target, self.r, self.unicorn = target, r, unicorn
-        self.uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
+        self.uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)  # pyright: ignore[reportPrivateImportUsage]
         uc.reg_write(r.UC_ARM64_REG_CPACR_EL1, 3 << 20)  # floating point on
         self.heap, self.code, self.loaded = HEAP, CODE, dict[Kernel, int]()
         uc.mem_map(STACK, STACK_BYTES)

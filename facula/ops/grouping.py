@@ -324,7 +324,7 @@ class Histogram(Composite):
         if isinstance(bins, Tensor):
             edges = bins
         else:
-            low, high = _bounds(x, *(range or (0.0, 0.0)), "histogram")
+            low, high = _bounds(x, *(range or (0.0, 0.0)), "histogram")  # pyright: ignore[reportCallIssue]
             edges = ops.linspace(low, high, int(bins) + 1, dtype=x.dtype)
         n = edges.shape[0] - 1
         place = ops.searchsorted(edges, x, right=True) - 1
@@ -381,7 +381,7 @@ class Histogramdd(Composite):
 def _edges(x: Tensor, bins: Any, bounds: Any) -> Tensor:
     if isinstance(bins, Tensor):
         return bins
-    low, high = _bounds(x, *bounds, "histogram") if x.numel() or bounds[0] != bounds[1] else (0.0, 1.0)
+    low, high = _bounds(x, *bounds, "histogram") if x.numel() or bounds[0] != bounds[1] else (0.0, 1.0)  # pyright: ignore[reportCallIssue]
     return ops.linspace(low, high, int(bins) + 1, dtype=x.dtype)
 
 

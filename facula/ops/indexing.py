@@ -149,4 +149,4 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
     return put(self, index, value)
 
 
-Tensor.__setitem__ = __setitem__
+Tensor.__setitem__ = __setitem__  # pyright: ignore[reportAttributeAccessIssue]

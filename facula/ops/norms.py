@@ -206,7 +206,7 @@ class LinalgQr(Library):
         if mode == "r":
             r = np.linalg.qr(a, "r")
             return np.zeros((0,), a.dtype), np.ascontiguousarray(r)
-        q, r = np.linalg.qr(a, mode)
+        q, r = np.linalg.qr(a, mode)  # pyright: ignore[reportCallIssue, reportArgumentType]
         return np.ascontiguousarray(q), np.ascontiguousarray(r)
 
     @staticmethod
@@ -236,7 +236,7 @@ class RightSolved(Library):
 def _kind_name(a: Any) -> str:
     from ..base.dtypes import from_numpy
 
-    return scalar_type_name(from_numpy(a.dtype))
+    return scalar_type_name(from_numpy(a.dtype))  # pyright: ignore[reportArgumentType]
 
 
 class Qr(Composite):

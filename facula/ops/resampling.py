@@ -112,7 +112,7 @@ def _declare(name: str, n: int, mode: str) -> None:
     arguments = "any output_size=None, any scale_factors=None" if exact else "any output_size=None, bool align_corners=False, any scale_factors=None"
     body = {
         "__doc__": f"{mode} resizing of the last {n} dims.", "__module__": __name__, "schema": f"{name}(Tensor input, {arguments}) -> Tensor", "paths": "",
-        "compose": staticmethod(nearest if exact else graded), "samples": [sample(normal(*shape), target)],
+        "compose": staticmethod(nearest if exact else graded), "samples": [sample(normal(*shape), target)],  # pyright: ignore[reportArgumentType]
     }  # fmt: skip
     type("".join(w.title() for w in name.split("_")), (Composite,), body)
 
@@ -215,8 +215,8 @@ def _taken(flat: Tensor, sizes: Sequence[int], at: Sequence[Tensor]) -> Tensor:
         where = ops.where(good, place, ops.zeros_like(place)).to(d.int64)
         index = where if index is None else index * size + where
     n, c = flat.shape[:2]
-    picked = flat.gather(2, index.unsqueeze(1).expand((n, c, index.shape[1])))
-    return ops.where(keep.unsqueeze(1), picked, ops.zeros((), dtype=flat.dtype))
+    picked = flat.gather(2, index.unsqueeze(1).expand((n, c, index.shape[1])))  # pyright: ignore[reportOptionalMemberAccess]
+    return ops.where(keep.unsqueeze(1), picked, ops.zeros((), dtype=flat.dtype))  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _cubic(t: Tensor) -> list[Tensor]:

@@ -317,7 +317,7 @@ class Mode(Composite):
         run = place - ops.where(begins, place, ops.zeros_like(place)).cummax(-1)[0]
         best = run.argmax(-1, True)
         k = plain.ndim - 1
-        return pair("mode", *(dropped(ops.gather_along(t, k, best), at, keepdim, input.ndim) for t in (values, indices)), out)
+        return pair("mode", *(dropped(ops.gather_along(t, k, best), at, keepdim, input.ndim) for t in (values, indices)), out)  # pyright: ignore[reportCallIssue]
 
     samples = [sample(distinct(3, 5)), sample(distinct(3, 5), 0, True)]
 

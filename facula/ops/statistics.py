@@ -169,7 +169,7 @@ def _moment(name: str, make: Any, doc: str) -> None:
         k, c, keep = _arguments(input, dim, unbiased, keepdim, correction, name)
         if input.dtype.is_complex:
             spread_ = sum(ops.var_forward(p, _dims(k), c, keep) for p in (input.real, input.imag))
-            first = spread_.sqrt() if name.startswith("std") else spread_
+            first = spread_.sqrt() if name.startswith("std") else spread_  # pyright: ignore[reportAttributeAccessIssue]
             return (first, ops.mean(input, k, keep)) if name.endswith("mean") else first
         got = make(input, k, c, keep)
         return got if out is None else out.copy_(got)
@@ -282,7 +282,7 @@ def _truth_ops(name: str, of: Any, doc: str) -> None:
         ("", "Tensor input", whole, [sample(normal(3, 4))]),
         (".dims", "Tensor input, int[1]? dim, bool keepdim=False", along, [sample(normal(3, 4), 1)]),
     ):
-        body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}{overload}({arguments}) -> Tensor", "kernel": staticmethod(kernel), "samples": samples}
+        body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}{overload}({arguments}) -> Tensor", "kernel": staticmethod(kernel), "samples": samples}  # pyright: ignore[reportArgumentType]
         type(name.title() + overload[1:].title(), (Fused,), body)
 
 

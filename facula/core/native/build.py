@@ -53,7 +53,7 @@ class _Member(ctypes.Structure):
 
 def slot_offsets(cls: type, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     """Byte offsets of a class's __slots__, found by writing to an instance."""
-    probe = cls.__new__(cls)
+    probe = cls.__new__(cls)  # pyright: ignore[reportCallIssue]
     words = ctypes.c_uint64 * ((cls.__basicsize__ - F.HEADER) // 8)
     found = []
     for name in names:

@@ -141,7 +141,7 @@ def _parametrized_class(module: Module) -> None:
 
     def copied(self: Any, memo: dict[int, Any]) -> Any:
         if id(self) not in memo:
-            twin = memo[id(self)] = type(self).__new__(type(self))
+            twin = memo[id(self)] = type(self).__new__(type(self))  # pyright: ignore[reportCallIssue]
             twin.__dict__.update(deepcopy(self.__dict__, memo))
         return memo[id(self)]
 
