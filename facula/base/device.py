@@ -8,7 +8,7 @@ from typing import Any
 TYPES = ("cpu", "cuda", "mps", "meta", "xpu", "mkldnn", "ipu", "hpu", "xla", "vulkan", "mtia", "privateuseone", "maia", "fpga", "ort", "ideep", "hip", "ve", "lazy", "opengl", "opencl")
 
 
-class device:  # noqa: N801 - PyTorch's name
+class device:
     """A device type and, where there are several, an index: device("cpu"), device("cuda:1"), device("cuda", 1)."""
 
     __slots__ = ("__weakref__", "index", "type")
@@ -81,13 +81,13 @@ class _Named:
         return self
 
 
-class memory_format(_Named):  # noqa: N801 - PyTorch's name
+class memory_format(_Named):
     """The order of dims in memory."""
 
     __slots__ = ()
 
 
-class layout(_Named):  # noqa: N801 - PyTorch's name
+class layout(_Named):
     """Dense (strided) or sparse."""
 
     __slots__ = ()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class dtype:  # noqa: N801 - PyTorch's name
+class dtype:
     """An element type. The instances below are the only ones; compare with `is` or `==`."""
 
     __slots__ = ("__dict__", "is_complex", "is_floating_point", "is_signed", "itemsize", "llvm", "name", "rank")

@@ -78,7 +78,7 @@ class KernelPlan(Plan):
     def _step(self, operands: Sequence[Any]) -> Any:
         """The Python twin of the emitted run."""
         outs: list[Any] = []
-        for layout, nbytes, how, operand in self.outs:
+        for layout, nbytes, how, operand in self.outs:  # noqa: F402
             if how == F.OUT_ARGUMENT:
                 outs.append(operands[operand])
                 objects.bump(operands[operand])
@@ -116,7 +116,7 @@ class KernelPlan(Plan):
         launches: list[int] = []
         for address, launch in self.launches:
             launches += (address, len(template), launch.total, launch.grain, is_long(launch))
-            for word in launch.words:
+            for word in launch.words:  # noqa: F402
                 patch = self._patch(word, places)
                 if patch:
                     patches += (len(template), *patch)
@@ -124,7 +124,7 @@ class KernelPlan(Plan):
         if len(template) > F.PLAN_WORDS_MAX:
             return 0
         outs: list[int] = []
-        for layout, nbytes, how, operand in self.outs:
+        for layout, nbytes, how, operand in self.outs:  # noqa: F402
             differentiable = self.rule is not None and (layout.dtype.is_floating_point or layout.dtype.is_complex)
             outs += (id(layout), nbytes if how == F.OUT_NEW else places[operand], how, int(differentiable))
         return self._struct(places, F.KIND_KERNEL, outs, len(self.outs), template, patches, launches)

@@ -86,7 +86,7 @@ def text(kernel: Kernel, target: Target | None = None, check: bool = False) -> t
     """(name, LLVM text as emitted). `check` asks emitters for bounds checks: they find it as `module.check`."""
     name = _symbol(kernel)
     module = Module(target or host.target())
-    setattr(module, "check", check)  # noqa: B010  not a declared field of Module
+    setattr(module, "check", check)
     kernel.emit(module, name, *kernel.static)
     return name, module.text()
 

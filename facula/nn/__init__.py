@@ -1,7 +1,7 @@
 """Modules, their parameters, and the functions that they are made of, at PyTorch's paths."""
 
-import facula.nn.utils.parametrizations as _parametrizations
-import facula.nn.utils.parametrize as _parametrize
+import facula.nn.utils.parametrizations as _parametrizations  # noqa: F401
+import facula.nn.utils.parametrize as _parametrize  # noqa: F401
 
 from . import functional, init, utils
 from .modules import *  # noqa: F403 - the list stands in modules/__init__.py

@@ -452,14 +452,14 @@ class Lerp(Pointwise):
     samples = grid(input=[normal(3, 5)], end=[normal(3, 5), normal(5)], weight=[0.25, 0.75, normal(3, 1)])
 
 
-def __rdiv__(self: Tensor, other: Any) -> Any:  # noqa: N807 - the reflected quotient's old name, which PyTorch still has
+def __rdiv__(self: Tensor, other: Any) -> Any:
     return ops.div(other, self)
 
 
 Tensor.__rdiv__ = __rdiv__
 
 
-def __pos__(self: Tensor) -> Any:  # noqa: N807 - Python's unary plus
+def __pos__(self: Tensor) -> Any:
     return ops.positive(self)
 
 

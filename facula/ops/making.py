@@ -435,7 +435,7 @@ class Vander(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803 - PyTorch's name
+    def compose(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
         if x.ndim != 1:
             raise refuse(RuntimeError, "x must be a one-dimensional tensor.", received=f"{x.ndim} dims")
         columns = x.shape[0] if N is None else N

@@ -23,7 +23,7 @@ WRITE, ALLOC = 1, 2  # sh_flags
 ARENA = 64 << 20  # bytes of address space taken at a time
 
 
-class Unlinkable(Exception):  # noqa: N818  a finding, not a fault
+class Unlinkable(Exception):
     """An object file with something this linker does not know; LLVM's own loader may."""
 
 

@@ -114,7 +114,7 @@ class Binder:
         if kind == "bool":
             return isinstance(v, bool) or type(v).__name__ in ("bool_", "bool")
         if kind == "float":
-            return self._is_number(v) and not isinstance(v, (bool, complex)) or isinstance(v, bool)
+            return (self._is_number(v) and not isinstance(v, (bool, complex))) or isinstance(v, bool)
         if kind in ("Scalar", "complex"):
             return self._is_number(v)
         if kind == "str":

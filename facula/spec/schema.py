@@ -78,7 +78,7 @@ class Schema:
 def _split(text: str) -> list[str]:
     parts, depth, start = [], 0, 0
     for i, c in enumerate(text):
-        depth += c in "([" and 1 or (-1 if c in ")]" else 0)
+        depth += (c in "([" and 1) or (-1 if c in ")]" else 0)
         if c == "," and not depth:
             parts.append(text[start:i].strip())
             start = i + 1

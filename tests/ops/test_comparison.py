@@ -21,7 +21,7 @@ def test_a_number_is_rounded_to_the_half_it_is_compared_with() -> None:
 
 def test_comparison_with_strangers_follows_python() -> None:
     x = facula.tensor([1.0])
-    assert (x == None) is False and (x != "a") is True
+    assert (x == None) is False and (x != "a") is True  # noqa: E711
 
 
 def test_ties_share_the_gradient_of_maximum_and_bounds_pass_that_of_clamp() -> None:

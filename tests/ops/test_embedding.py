@@ -44,5 +44,5 @@ def test_renorm_writes_long_rows_only() -> None:
 
 def test_one_hot() -> None:
     assert ops.one_hot(facula.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
-    with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes."):
+    with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes."):  # noqa: RUF043
         ops.one_hot(facula.tensor([3]), 2)

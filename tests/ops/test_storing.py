@@ -46,5 +46,5 @@ def test_views_in_place_keep_the_history() -> None:
 def test_types_by_name() -> None:
     assert facula.ones(1).type() == "torch.FloatTensor"
     assert facula.ones(1).type("torch.LongTensor").dtype is facula.int64
-    with pytest.raises(ValueError, match="invalid type: 'torch.foo'"):
+    with pytest.raises(ValueError, match="invalid type: 'torch.foo'"):  # noqa: RUF043
         facula.ones(1).type("torch.foo")

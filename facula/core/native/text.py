@@ -555,7 +555,7 @@ class Core:
             block = self.get(f, source, T["block"])
             self.retain(f, block)
             f.ret(self.new_tensor(f, lay, f.bytes(self.get(f, source, T["data"]), number(f, delta)), block, kind))
-        with m.function("adopt", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (class, layout, block address): takes the block
+        with m.function("adopt", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (class, layout, block address): takes the block  # noqa: RUF059
             kind, lay, at = arguments(f, args, 3)
             block = f.cast("inttoptr", number(f, at), "ptr")
             f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block, kind))

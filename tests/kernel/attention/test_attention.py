@@ -80,7 +80,7 @@ def test_forward(target: None, d: str, shape: tuple[int, ...], masked: str, caus
     given = [x for x in (q, k, v, mask) if x is not None]
     schedule = sdpa.attention(operand(q), operand(k), operand(v), operand(out), operand(mask) if mask is not None else None, causal)
     compiler.run(schedule, [out, lse], given, (scale,))
-    repeat = lambda x: np.repeat(x.astype(np.float64), H // Hk, 1)
+    repeat = lambda x: np.repeat(x.astype(np.float64), H // Hk, 1)  # noqa: E731
     want, want_lse, _ = definition(
         q.astype(np.float64), repeat(k), repeat(v), mask if mask is None or mask.dtype == bool else mask.astype(np.float64), causal, scale
     )
@@ -106,7 +106,7 @@ def test_backward(target: None, d: str, shape: tuple[int, ...], masked: str, cau
     _, _, p = definition(q6, k6, v6, mask if mask is None or mask.dtype == bool else mask.astype(np.float64), causal, scale)
     dp = np.einsum("bhlv,bhsv->bhls", g6, v6)
     ds = p * (dp - (dp * p).sum(-1, keepdims=True)) * scale
-    fold = lambda x: x.reshape(B, Hk, H // Hk, *x.shape[2:]).sum(2)
+    fold = lambda x: x.reshape(B, Hk, H // Hk, *x.shape[2:]).sum(2)  # noqa: E731
     wants = np.einsum("bhls,bhse->bhle", ds, k6), fold(np.einsum("bhls,bhle->bhse", ds, q6)), fold(np.einsum("bhls,bhlv->bhsv", p, g6))
     for got, want in zip((gq, gk, gv), wants):
         assert np.abs(got.astype(np.float64) - want).max() <= 4 * TOLERANCE[d] * max(1, np.abs(want).max())

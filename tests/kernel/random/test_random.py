@@ -32,7 +32,7 @@ def draw(state: random.State, step: tuple) -> np.ndarray:
     name, d, n, *p = step
     kind = dtypes.DTYPES[d].numpy
     out, x = operand(d, n), np.empty(n, kind)
-    go = lambda schedule, *numbers, outs=(x,), ins=(): compiler.run(schedule, outs, ins, (state.address, *numbers))
+    go = lambda schedule, *numbers, outs=(x,), ins=(): compiler.run(schedule, outs, ins, (state.address, *numbers))  # noqa: E731
     if name in ("normal", "normal_strided"):
         blocks = None if name == "normal" else False
         go(random.normal(out, blocks), *p)

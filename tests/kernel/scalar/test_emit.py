@@ -131,7 +131,7 @@ def test_casts(source: dtype) -> None:
 
 def test_float_casts_out_of_range_are_the_same_on_every_width() -> None:
     x = np.resize(np.array([np.nan, np.inf, -np.inf, 1e20, -1e20, 300.7, -1.5, 3e9], np.float32), 64)
-    body = lambda v: tuple(scalar.cast(v, DTYPES[n]) for n in ("int8", "uint8", "int16", "int32", "int64", "uint32"))
+    body = lambda v: tuple(scalar.cast(v, DTYPES[n]) for n in ("int8", "uint8", "int16", "int32", "int64", "uint32"))  # noqa: E731
     first = run(body, [x], 8)
     for other in (run(body, [x], 0), run(body, [x], 4, target=X86_64_V3)):
         for a, b in zip(first, other):
@@ -226,7 +226,7 @@ def test_numbers_index_and_constants() -> None:
 
 def test_a_rare_block_changes_nothing_but_its_lanes() -> None:
     x = np.arange(-32, 32, dtype=np.float32)
-    body = lambda v: scalar.rare(v > 20, scalar.exp(v * 0.5), v) + v
+    body = lambda v: scalar.rare(v > 20, scalar.exp(v * 0.5), v) + v  # noqa: E731
     agree(body, [x], rtol=1e-6)
 
 

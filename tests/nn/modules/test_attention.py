@@ -112,8 +112,8 @@ def test_encoder_layer_before_and_after_norm() -> None:
     x = facula.randn(4, 2, 8)
     for norm_first in (False, True):
         layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, norm_first=norm_first)
-        attend = lambda y, layer=layer: layer.self_attn(y, y, y)[0]
-        feed = lambda y, layer=layer: layer.linear2(layer.linear1(y).relu())
+        attend = lambda y, layer=layer: layer.self_attn(y, y, y)[0]  # noqa: E731
+        feed = lambda y, layer=layer: layer.linear2(layer.linear1(y).relu())  # noqa: E731
         if norm_first:
             y = x + attend(layer.norm1(x))
             expected = y + feed(layer.norm2(y))

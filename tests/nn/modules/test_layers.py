@@ -105,7 +105,7 @@ def test_lazy_modules_become_ordinary() -> None:
     layer = nn.LazyLinear(3)
     assert layer.has_uninitialized_params()
     with pytest.raises(RuntimeError, match="Can't access the shape of an uninitialized parameter"):
-        layer.weight.shape
+        layer.weight.shape  # noqa: B018
     assert layer(facula.ones(2, 5)).shape == (2, 3)
     assert type(layer) is nn.Linear and layer.weight.shape == (3, 5) and layer.in_features == 5
     assert nn.LazyConv2d(3, 2, bias=False)(facula.ones(1, 4, 3, 3)).shape == (1, 3, 2, 2)

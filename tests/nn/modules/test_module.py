@@ -77,7 +77,7 @@ def test_attributes_before_init_are_refused() -> None:
 
 def test_missing_attribute_names_the_class() -> None:
     with pytest.raises(AttributeError, match="'Net' object has no attribute 'absent'"):
-        Net().absent
+        Net().absent  # noqa: B018
 
 
 def test_module_without_forward() -> None:

@@ -13,7 +13,7 @@ from facula import nn
 
 HERE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE))
-from record import arguments
+from record import arguments  # noqa: E402
 
 RECORDED = json.loads((HERE / "recorded.json").read_text())
 
