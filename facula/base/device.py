@@ -5,7 +5,29 @@ from __future__ import annotations
 import re
 from typing import Any
 
-TYPES = ("cpu", "cuda", "mps", "meta", "xpu", "mkldnn", "ipu", "hpu", "xla", "vulkan", "mtia", "privateuseone", "maia", "fpga", "ort", "ideep", "hip", "ve", "lazy", "opengl", "opencl")
+TYPES = (
+    "cpu",
+    "cuda",
+    "mps",
+    "meta",
+    "xpu",
+    "mkldnn",
+    "ipu",
+    "hpu",
+    "xla",
+    "vulkan",
+    "mtia",
+    "privateuseone",
+    "maia",
+    "fpga",
+    "ort",
+    "ideep",
+    "hip",
+    "ve",
+    "lazy",
+    "opengl",
+    "opencl",
+)
 
 
 class device:

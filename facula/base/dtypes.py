@@ -89,8 +89,38 @@ complex32 = dtype("complex32", 4, "complex", "half", 13)
 complex64 = dtype("complex64", 8, "complex", "float", 14)
 complex128 = dtype("complex128", 16, "complex", "double", 15)
 
-DTYPES = {d.name: d for d in (bool_, uint8, int8, uint16, int16, uint32, int32, uint64, int64, float16, bfloat16, float32, float64, complex32, complex64, complex128)}
-ALIASES = {"half": float16, "float": float32, "double": float64, "short": int16, "int": int32, "long": int64, "chalf": complex32, "cfloat": complex64, "cdouble": complex128}
+DTYPES = {
+    d.name: d
+    for d in (
+        bool_,
+        uint8,
+        int8,
+        uint16,
+        int16,
+        uint32,
+        int32,
+        uint64,
+        int64,
+        float16,
+        bfloat16,
+        float32,
+        float64,
+        complex32,
+        complex64,
+        complex128,
+    )
+}
+ALIASES = {
+    "half": float16,
+    "float": float32,
+    "double": float64,
+    "short": int16,
+    "int": int32,
+    "long": int64,
+    "chalf": complex32,
+    "cfloat": complex64,
+    "cdouble": complex128,
+}
 
 
 def from_numpy(d: Any) -> dtype | None:

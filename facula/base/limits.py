@@ -7,7 +7,12 @@ from typing import Any
 from .dtypes import dtype, float32
 from .errors import refuse
 
-DIGITS = {"float16": (10, 5), "bfloat16": (7, 8), "float32": (23, 8), "float64": (52, 11)}  # bits of mantissa and exponent, IEEE 754 table 3.5
+DIGITS = {
+    "float16": (10, 5),
+    "bfloat16": (7, 8),
+    "float32": (23, 8),
+    "float64": (52, 11),
+}  # bits of mantissa and exponent, IEEE 754 table 3.5
 DECIMALS = {"float16": 1e-3, "bfloat16": 1e-2, "float32": 1e-6, "float64": 1e-15}
 
 
@@ -16,7 +21,9 @@ class finfo:
 
     def __init__(self, type: dtype = float32) -> None:
         if not (isinstance(type, dtype) and (type.is_floating_point or type.is_complex)):
-            raise refuse(TypeError, f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type!r}'", received=repr(type))
+            raise refuse(
+                TypeError, f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type!r}'", received=repr(type)
+            )
         real = type.real
         digits, exponent = DIGITS[real.name]
         bias = (1 << (exponent - 1)) - 1
@@ -44,7 +51,9 @@ class iinfo:
 
     def __init__(self, type: dtype) -> None:
         if not (isinstance(type, dtype) and type.is_integral):
-            raise refuse(TypeError, f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type!r}'", received=repr(type))
+            raise refuse(
+                TypeError, f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type!r}'", received=repr(type)
+            )
         self.dtype = type.name
         self.bits = type.itemsize * 8
         self.min = -(1 << (self.bits - 1)) if type.is_signed else 0

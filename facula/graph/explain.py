@@ -52,7 +52,9 @@ def _plan(plan: Plan, stage: str) -> str:
         if stage in ("llvm", "asm"):
             lines.append((compiler.llvm_text if stage == "llvm" else compiler.assembly)(launch.kernel))
             continue
-        lines.append(f"kernel    {launch.kernel.emit.__module__.removeprefix('facula.')}.{launch.kernel.emit.__qualname__}  {launch.total} items in runs of {launch.grain}")
+        lines.append(
+            f"kernel    {launch.kernel.emit.__module__.removeprefix('facula.')}.{launch.kernel.emit.__qualname__}  {launch.total} items in runs of {launch.grain}"
+        )
         lines.append(f"cost      {launch.bytes / 1e3:.1f} kB moved, {launch.flops / 1e6:.3f} MFLOP")
     lines += [f"note      {n}" for n in (plan.schedule.notes if plan.schedule else ())]
     lines.append(f"cache     {compiler.counts}")

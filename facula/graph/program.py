@@ -25,7 +25,9 @@ class Step:
 
     __slots__ = ("addresses", "calls", "inputs", "keep", "launches", "numbers", "outputs", "schedule", "what")
 
-    def __init__(self, what: str, schedule: Any, outputs: list[int], inputs: list[int], numbers: list[tuple[int, int]], calls: list[int]) -> None:
+    def __init__(
+        self, what: str, schedule: Any, outputs: list[int], inputs: list[int], numbers: list[tuple[int, int]], calls: list[int]
+    ) -> None:
         self.what, self.schedule, self.outputs, self.inputs, self.numbers, self.calls = what, schedule, outputs, inputs, numbers, calls
         self.launches: list[Launch] = [x for x in schedule.launches if x.total > 0]
         self.addresses = [compiler.address(x.kernel) for x in self.launches]
@@ -53,7 +55,9 @@ class Program:
             outs, ins = [tensors[s] for s in step.outputs], [tensors[s] for s in step.inputs]
             numbers = [numbers_of(entries[c])[i] for c, i in step.numbers]
             for address, launch in zip(step.addresses, step.launches):
-                words = (ctypes.c_int64 * max(1, len(launch.words)))(*[word(w, outs, ins, numbers, base) if not isinstance(w, int) else w for w in launch.words])
+                words = (ctypes.c_int64 * max(1, len(launch.words)))(
+                    *[word(w, outs, ins, numbers, base) if not isinstance(w, int) else w for w in launch.words]
+                )
                 keep.append(words)
                 table[row : row + 5] = address, ctypes.addressof(words), launch.total, launch.grain, is_long(launch)
                 row += 5
@@ -65,7 +69,9 @@ class Program:
         for step in self.steps:
             moved = sum(x.bytes for x in step.launches)
             work = sum(x.flops for x in step.launches)
-            lines.append(f"{step.what:60.60s} {len(step.calls):3d} call{'s' if len(step.calls) != 1 else ' '} {moved / 1e6:9.3f} MB {work / 1e6:10.3f} MFLOP")
+            lines.append(
+                f"{step.what:60.60s} {len(step.calls):3d} call{'s' if len(step.calls) != 1 else ' '} {moved / 1e6:9.3f} MB {work / 1e6:10.3f} MFLOP"
+            )
         return "\n".join(lines)
 
 
@@ -168,7 +174,16 @@ def build(entries: Sequence[Entry], tensors: Sequence[Any], slots: Sequence[tupl
         if not fits(e, ins, outs, layouts, group, tensors):
             close()
             if not fusable(e, outs, layouts):
-                steps.append(Step(getattr(e.plan.op, "name", str(e.plan.op)), e.plan.schedule, outs, ins, [(i, k) for k in range(len(numbers_of(e)))], [i]))
+                steps.append(
+                    Step(
+                        getattr(e.plan.op, "name", str(e.plan.op)),
+                        e.plan.schedule,
+                        outs,
+                        ins,
+                        [(i, k) for k in range(len(numbers_of(e)))],
+                        [i],
+                    )
+                )
                 continue
             group = Group(tuple(layouts[outs[0]].shape))
         assert group is not None
@@ -180,7 +195,11 @@ def build(entries: Sequence[Entry], tensors: Sequence[Any], slots: Sequence[tupl
 def fusable(e: Entry, outs: Sequence[int], layouts: dict[int, Any]) -> bool:
     """Pointwise, into new memory, without complex numbers."""
     op = e.plan.op
-    return isinstance(op, Expression) and all(spec[2] == F.OUT_NEW for spec in e.plan.outs) and not any(t.is_complex for t in (*op.outputs, *op.numbers))
+    return (
+        isinstance(op, Expression)
+        and all(spec[2] == F.OUT_NEW for spec in e.plan.outs)
+        and not any(t.is_complex for t in (*op.outputs, *op.numbers))
+    )
 
 
 def fits(e: Entry, ins: Sequence[int], outs: Sequence[int], layouts: dict[int, Any], group: Group | None, tensors: Sequence[Any]) -> bool:
@@ -204,4 +223,7 @@ def fits(e: Entry, ins: Sequence[int], outs: Sequence[int], layouts: dict[int, A
     read = {tensors[s]._block for s in group.inputs} | {tensors[s]._block for s in ins if s not in group.bodies}
     if any(tensors[s]._block in read or tensors[s]._block in written for s in outs):
         return False
-    return len(set(group.inputs) | {s for s in ins if s not in group.bodies}) <= MOST_INPUTS and len(group.bodies) + len(outs) <= 4 * MOST_OUTPUTS
+    return (
+        len(set(group.inputs) | {s for s in ins if s not in group.bodies}) <= MOST_INPUTS
+        and len(group.bodies) + len(outs) <= 4 * MOST_OUTPUTS
+    )

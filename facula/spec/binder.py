@@ -11,7 +11,17 @@ from ..base.errors import refuse
 from .schema import REQUIRED, Param, Schema
 
 # names that NumPy's users write, accepted beside the schema's
-ALIASES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "a": "input", "x1": "input", "x2": "other", "self": "input", "axes": "dims", "dims": "dim"}
+ALIASES = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "x": "input",
+    "a": "input",
+    "x1": "input",
+    "x2": "other",
+    "self": "input",
+    "axes": "dims",
+    "dims": "dim",
+}
 Accept = Callable[[Any], bool]
 
 
@@ -30,7 +40,9 @@ class Binder:
         given: list[Any] = [REQUIRED] * len(params)
         args = self._gather(schema, args)
         if len(args) > schema.positional:
-            raise TypeError(f"{title}() takes {_count(schema.positional - method)} but {len(args) - method} {'was' if len(args) - method == 1 else 'were'} given")
+            raise TypeError(
+                f"{title}() takes {_count(schema.positional - method)} but {len(args) - method} {'was' if len(args) - method == 1 else 'were'} given"
+            )
         for i, value in enumerate(args):
             given[i] = self.convert(params[i], value, title, i + 1 - method)
         for name, value in kwargs.items():
@@ -80,7 +92,9 @@ class Binder:
             want = {"Tensor": "Tensors", "int": "ints", "float": "floats"}.get(p.type, p.type)
             if p.type == "Tensor":
                 raise TypeError(f"expected Tensor as element {i} in argument {max(position - 1, 0)}, but got {_type_name(value)}")
-            raise TypeError(f"{title}(): argument '{p.name}'{where} must be tuple of {want}, but found element of type {_type_name(value)} at pos {i}")
+            raise TypeError(
+                f"{title}(): argument '{p.name}'{where} must be tuple of {want}, but found element of type {_type_name(value)} at pos {i}"
+            )
         return self._value(p.type, value)
 
     def _one(self, p: Param, value: Any, title: str, position: int) -> Any:
@@ -146,7 +160,11 @@ class Binder:
             from ..base import dtypes as d
             from ..base.settings import SETTINGS
 
-            return v if isinstance(v, dtype) else {bool: d.bool_, int: d.int64, float: d.float64, complex: SETTINGS.default_dtype.to_complex()}[v]
+            return (
+                v
+                if isinstance(v, dtype)
+                else {bool: d.bool_, int: d.int64, float: d.float64, complex: SETTINGS.default_dtype.to_complex()}[v]
+            )
         if kind == "Device":
             return device(v)
         return v
@@ -160,7 +178,9 @@ class Binder:
         return refuse(TypeError, sentence, received=f"{p.name}={_short(value)}", expected=want)
 
     # -- several schemas under one name
-    def choose(self, schemas: Sequence[Schema], args: Sequence[Any], kwargs: dict[str, Any], title: str, method: bool = False) -> tuple[int, list[Any]]:
+    def choose(
+        self, schemas: Sequence[Schema], args: Sequence[Any], kwargs: dict[str, Any], title: str, method: bool = False
+    ) -> tuple[int, list[Any]]:
         """The first schema that fits, and its values."""
         if len(schemas) == 1:
             return 0, self.bind(schemas[0], args, kwargs, title, method)
@@ -196,9 +216,11 @@ def _count(n: int) -> str:
 
 def _type_name(v: Any) -> str:
     if isinstance(v, (list, tuple)) and v:
-        return f"{type(v).__name__} of {'(' if isinstance(v, tuple) else '['}{', '.join(_type_name(x) for x in v[:3])}{', ...' if len(v) > 3 else ''}{')' if isinstance(v, tuple) else ']'}" if len(
-            {type(x) for x in v}
-        ) > 1 else type(v).__name__
+        return (
+            f"{type(v).__name__} of {'(' if isinstance(v, tuple) else '['}{', '.join(_type_name(x) for x in v[:3])}{', ...' if len(v) > 3 else ''}{')' if isinstance(v, tuple) else ']'}"
+            if len({type(x) for x in v}) > 1
+            else type(v).__name__
+        )
     return type(v).__name__ if not isinstance(v, dtype) else "torch.dtype"
 
 

@@ -31,7 +31,9 @@ class Block:
     body: ClassVar[str] = ""
     schema: ClassVar[str] = ""
     dims: ClassVar[str] = ""  # the shapes of tensors and result, in words of one letter: "*b m k, *b k n -> *b m n"
-    paths: ClassVar[str] = "torch Tensor"  # where the public function appears: torch, Tensor, nn.functional, special, ...; "" for internal ops
+    paths: ClassVar[str] = (
+        "torch Tensor"  # where the public function appears: torch, Tensor, nn.functional, special, ...; "" for internal ops
+    )
     public: ClassVar[str] = ""  # name when it is not the schema's
     aliases: ClassVar[str] = ""  # other names of the same function
     in_place: ClassVar[bool] = False  # has a variant with a trailing underscore

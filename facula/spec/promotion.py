@@ -20,7 +20,9 @@ def join(a: dtype, b: dtype) -> dtype:
     if a is b:
         return a
     if a.is_integral and b.is_integral and not WIDE.isdisjoint((a.name, b.name)):
-        raise RuntimeError(f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {scalar_type_name(a)} and {scalar_type_name(b)}")
+        raise RuntimeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {scalar_type_name(a)} and {scalar_type_name(b)}"
+        )
     if a.rank > b.rank:
         a, b = b, a
     if b.is_complex:
@@ -71,6 +73,8 @@ def result_type(with_dims: Iterable[dtype], without: Iterable[dtype] = (), numbe
             result = best
         elif best.category > result.category:
             # a complex number beside float tensors keeps their precision
-            result = join(result, best) if rank is without else (result.to_complex() if best.is_complex and result.is_floating_point else best)
+            result = (
+                join(result, best) if rank is without else (result.to_complex() if best.is_complex and result.is_floating_point else best)
+            )
     assert result is not None
     return result

@@ -17,7 +17,22 @@ from functools import cached_property
 from typing import Any
 
 REQUIRED = inspect.Parameter.empty
-TYPES = {"Tensor", "Scalar", "Tensor|Scalar", "int", "float", "bool", "str", "complex", "ScalarType", "Device", "Layout", "MemoryFormat", "Generator", "any"}
+TYPES = {
+    "Tensor",
+    "Scalar",
+    "Tensor|Scalar",
+    "int",
+    "float",
+    "bool",
+    "str",
+    "complex",
+    "ScalarType",
+    "Device",
+    "Layout",
+    "MemoryFormat",
+    "Generator",
+    "any",
+}
 PARAM = re.compile(r"(?P<type>[A-Za-z|]+)(?P<list>\[(?P<size>\d*)\])?(?P<optional>\?)?\s+(?P<name>\w+)(?:\s*=\s*(?P<default>.+))?")
 
 
@@ -115,7 +130,9 @@ def parse(text: str) -> Schema:
         m = PARAM.fullmatch(part)
         if not m or m["type"] not in TYPES:
             raise ValueError(f"schema {text!r}: cannot read argument {part!r}; types are {sorted(TYPES)}")
-        params.append(Param(m["name"], m["type"], bool(m["list"]), int(m["size"] or 0), bool(m["optional"]), _default(m["default"]), keyword_only))
+        params.append(
+            Param(m["name"], m["type"], bool(m["list"]), int(m["size"] or 0), bool(m["optional"]), _default(m["default"]), keyword_only)
+        )
     results = _split(result.strip()[1:-1]) if result.strip().startswith("(") else [result.strip()]
     returns = tuple((r.split() + [""])[1] for r in results)
     return Schema(text.strip(), name, overload or "", tuple(params), returns)

@@ -18,7 +18,24 @@ FLOORS = [
     ["core"],
     ["ops"],
     ["autograd", "func", "graph", "testing"],
-    ["nn", "optim", "amp", "linalg", "fft", "special", "overrides", "distributions", "utils", "summary", "data", "random", "backends", "cpu", "cuda", "version"],
+    [
+        "nn",
+        "optim",
+        "amp",
+        "linalg",
+        "fft",
+        "special",
+        "overrides",
+        "distributions",
+        "utils",
+        "summary",
+        "data",
+        "random",
+        "backends",
+        "cpu",
+        "cuda",
+        "version",
+    ],
     ["io", "export", "onnx", "quantization", "distributed", "serve", "vision", "text", "serialization", "train"],
     ["cli", "front", "__init__", "__main__", "as_torch"],
 ]
@@ -42,7 +59,13 @@ def targets(path: Path) -> list[tuple[int, tuple[str, ...]]]:
 def imported(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(line, imported module of this package); `from .package import name` imports the package too."""
     tree = ast.parse(path.read_text())
-    free = {id(n) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) for b in node.body for n in ast.walk(b)}
+    free = {
+        id(n)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for b in node.body
+        for n in ast.walk(b)
+    }
     here = module_of(path) if path.name == "__init__.py" else module_of(path)[:-1]
     for node in ast.walk(tree):
         if id(node) in free:

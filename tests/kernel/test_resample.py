@@ -33,7 +33,9 @@ def layout(x: np.ndarray) -> Array:
     return Array(d, x.shape, tuple(s // x.itemsize for s in x.strides))
 
 
-@pytest.mark.parametrize("dtype", (np.float32, np.float64, np.float16, ml_dtypes.bfloat16), ids=("float32", "float64", "float16", "bfloat16"))
+@pytest.mark.parametrize(
+    "dtype", (np.float32, np.float64, np.float16, ml_dtypes.bfloat16), ids=("float32", "float64", "float16", "bfloat16")
+)
 @pytest.mark.parametrize(("mode", "align"), MODES)
 def test_interpolation_and_gradient(target: Target, dtype: type, mode: str, align: bool) -> None:
     rng = np.random.default_rng(0)

@@ -36,5 +36,7 @@ def test_ranks() -> None:
 
 
 def test_large_unsigned_types_are_refused() -> None:
-    with pytest.raises(RuntimeError, match="Promotion for uint16, uint32, uint64 types is not supported, attempted to promote UInt16 and Int"):
+    with pytest.raises(
+        RuntimeError, match="Promotion for uint16, uint32, uint64 types is not supported, attempted to promote UInt16 and Int"
+    ):
         join(d.uint16, d.int32)

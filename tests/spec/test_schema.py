@@ -17,10 +17,16 @@ def test_a_line_in_parts() -> None:
 
 
 def test_the_signature_is_pythons() -> None:
-    assert str(parse("sum.dim(Tensor input, int[]? dim=None, *, bool keepdim=False) -> Tensor").signature) == "(input, dim=None, *, keepdim=False)"
+    assert (
+        str(parse("sum.dim(Tensor input, int[]? dim=None, *, bool keepdim=False) -> Tensor").signature)
+        == "(input, dim=None, *, keepdim=False)"
+    )
 
 
-@pytest.mark.parametrize(("text", "sentence"), [("add Tensor -> Tensor", r"expected name\(arguments\) -> results"), ("add(Matrix x) -> Tensor", "cannot read argument 'Matrix x'")])
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("add Tensor -> Tensor", r"expected name\(arguments\) -> results"), ("add(Matrix x) -> Tensor", "cannot read argument 'Matrix x'")],
+)
 def test_what_does_not_fit(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         parse(text)

@@ -232,7 +232,9 @@ class RNNBase(Module):
                 place = layer * directions + direction
                 named = dict(zip((n.split("_l")[0] for n in self._all_weights[place]), self.all_weights[place], strict=True))
                 start = tuple(s[place] for s in states)
-                fused = sizes is None and x.dtype in (float32, float64) and "weight_hr" not in named and 0 not in (*x.shape, self.hidden_size)
+                fused = (
+                    sizes is None and x.dtype in (float32, float64) and "weight_hr" not in named and 0 not in (*x.shape, self.hidden_size)
+                )
                 if fused:
                     output, end = run_fused(self.mode, x, start, dict(named), bool(direction))
                     outputs.append(output)

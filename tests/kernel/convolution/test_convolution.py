@@ -55,7 +55,17 @@ def general(seed: int) -> Geometry:
             return tuple(r.randint(low, high) for _ in range(n))
 
         size = each(1, {1: 70, 2: 20, 3: 8}[n])
-        g = Geometry(r.randint(1, 4), r.choice([1, 1, 2, 3]), r.randint(1, 20), r.randint(1, 40), size, each(1, 4), each(1, 3), each(0, 3), each(1, 2))
+        g = Geometry(
+            r.randint(1, 4),
+            r.choice([1, 1, 2, 3]),
+            r.randint(1, 20),
+            r.randint(1, 40),
+            size,
+            each(1, 4),
+            each(1, 3),
+            each(0, 3),
+            each(1, 2),
+        )
         if min(g.result) > 0:
             return g
 
@@ -240,7 +250,11 @@ def test_other_types_are_refused(d: object) -> None:
 
 
 def test_planes_with_gaps_are_refused() -> None:
-    x, w, y = Array(float32, (1, 2, 4, 4), (32, 1, 8, 2)), Array(float32, (3, 2, 1, 1), (2, 1, 1, 1)), Array(float32, (1, 3, 4, 4), (48, 16, 4, 1))
+    x, w, y = (
+        Array(float32, (1, 2, 4, 4), (32, 1, 8, 2)),
+        Array(float32, (3, 2, 1, 1), (2, 1, 1, 1)),
+        Array(float32, (1, 3, 4, 4), (48, 16, 4, 1)),
+    )
     with pytest.raises(NotImplementedError, match="contiguous planes"):
         convolution.forward(y, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1))
 
@@ -264,7 +278,9 @@ def test_empty_operands(target: Target) -> None:
     """No image: nothing to write but zeros for the weight. No channel: the bias."""
     sizes = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1)}
     gw, none = np.full((3, 2, 3, 3), np.nan, np.float32), np.zeros((0, 2, 4, 4), np.float32)
-    compiler.run(convolution.backward_weight(layout(gw), layout(np.zeros((0, 3, 4, 4), np.float32)), layout(none), **sizes), [gw], [none, none])
+    compiler.run(
+        convolution.backward_weight(layout(gw), layout(np.zeros((0, 3, 4, 4), np.float32)), layout(none), **sizes), [gw], [none, none]
+    )
     assert not gw.any()
     bias, y, x = np.arange(3, dtype=np.float32), np.full((2, 3, 4, 4), np.nan, np.float32), np.zeros((2, 0, 4, 4), np.float32)
     w = np.zeros((3, 0, 3, 3), np.float32)

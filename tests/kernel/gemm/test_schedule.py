@@ -26,7 +26,17 @@ SHAPES = [
     (1, 1, 1), (1, 7, 5), (7, 1, 5), (5, 3, 1), (4, 16, 16), (3, 33, 17), (14, 32, 4), (16, 48, 8), (15, 47, 9), (13, 31, 40), (64, 64, 64),
     (70, 100, 33), (130, 65, 129), (2, 0, 3), (0, 2, 3), (3, 5, 0), (40, 200, 0),
 ]  # fmt: skip
-LARGE = [(200, 230, 90), (150, 150, 1100), (30, 600, 1300), (600, 30, 300), (10, 40, 9000), (8, 700, 600), (1, 900, 800), (900, 3, 800), (2, 2, 70000)]
+LARGE = [
+    (200, 230, 90),
+    (150, 150, 1100),
+    (30, 600, 1300),
+    (600, 30, 300),
+    (10, 40, 9000),
+    (8, 700, 600),
+    (1, 900, 800),
+    (900, 3, 800),
+    (2, 2, 70000),
+]
 
 
 @pytest.fixture
@@ -82,7 +92,9 @@ def check(got: np.ndarray, want: np.ndarray, d: dtype, size: np.ndarray, K: int)
     assert (np.abs(wide(got) - want) <= bound).all(), np.abs(wide(got) - want).max()
 
 
-def run(a: np.ndarray, b: np.ndarray, d: dtype, target: Target, how: str = "rows", lead: tuple[int, ...] | None = None) -> tuple[np.ndarray, Schedule]:
+def run(
+    a: np.ndarray, b: np.ndarray, d: dtype, target: Target, how: str = "rows", lead: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, Schedule]:
     shape = (*(a.shape[:-2] if lead is None else lead), a.shape[-2], b.shape[-1])
     out = laid(np.zeros(shape, d.numpy), how, fill=False)
     out[...] = 99
@@ -145,7 +157,16 @@ def test_rows_and_columns_of_stride_zero() -> None:
 @pytest.mark.parametrize("name", ("float32", "complex64", "int64"))
 @pytest.mark.parametrize(
     ("left", "right"),
-    [((3,), (3,)), ((2, 3), (2, 3)), ((), (4,)), ((4,), ()), ((2, 1), (1, 3)), ((2, 1, 2), (1, 3, 1)), ((0,), (0,)), ((2, 2, 2, 2), (2, 2, 2, 2))],
+    [
+        ((3,), (3,)),
+        ((2, 3), (2, 3)),
+        ((), (4,)),
+        ((4,), ()),
+        ((2, 1), (1, 3)),
+        ((2, 1, 2), (1, 3, 1)),
+        ((0,), (0,)),
+        ((2, 2, 2, 2), (2, 2, 2, 2)),
+    ],
 )
 def test_batches(name: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
     d, rng = DTYPES[name], np.random.default_rng(4)
@@ -249,7 +270,18 @@ class Guarded:
 def test_nothing_outside_the_operands_is_touched(name: str, target: Target) -> None:
     """A wrong access ends the process here."""
     d, rng, guarded = DTYPES[name], np.random.default_rng(7), Guarded()
-    for M, N, K in ((1, 1, 1), (3, 5, 7), (15, 33, 17), (14, 16, 16), (16, 16, 16), (50, 70, 37), (150, 131, 141), (3, 500, 301), (20, 700, 90), (6, 9, 9001)):
+    for M, N, K in (
+        (1, 1, 1),
+        (3, 5, 7),
+        (15, 33, 17),
+        (14, 16, 16),
+        (16, 16, 16),
+        (50, 70, 37),
+        (150, 131, 141),
+        (3, 500, 301),
+        (20, 700, 90),
+        (6, 9, 9001),
+    ):
         a, b = random(rng, d, (M, K)), random(rng, d, (K, N))
         want, size = product(a, b), np.abs(wide(a)) @ np.abs(wide(b)) if not d.is_integral else None
         for at_end in (False, True):

@@ -160,7 +160,16 @@ def test_average(target: Target, name: str, include: bool, override: int | None,
     close(gx, interpret_average_backward(grad, g.boxes, divisors, g.size))
 
 
-SHAPES = [((7, 7), (1, 1)), ((8, 6), (4, 3)), ((13, 13), (6, 6)), ((5, 9), (7, 4)), ((33,), (5,)), ((64,), (1,)), ((4, 5, 6), (3, 2, 6)), ((3, 4), (1, 4))]
+SHAPES = [
+    ((7, 7), (1, 1)),
+    ((8, 6), (4, 3)),
+    ((13, 13), (6, 6)),
+    ((5, 9), (7, 4)),
+    ((33,), (5,)),
+    ((64,), (1,)),
+    ((4, 5, 6), (3, 2, 6)),
+    ((3, 4), (1, 4)),
+]
 
 
 @pytest.mark.parametrize("name", FLOATS)
@@ -213,7 +222,12 @@ def test_same_bits_for_any_number_of_threads(threads: None) -> None:
     seen = set()
     for n in (1, 2, 8):
         pool.set_num_threads(n)
-        y, taps, gx, mean = np.zeros((4, 5, 15, 16), np.float32), np.zeros((4, 5, 15, 16), np.uint8), np.zeros_like(x), np.zeros((4, 5, 4, 3), np.float32)
+        y, taps, gx, mean = (
+            np.zeros((4, 5, 15, 16), np.float32),
+            np.zeros((4, 5, 15, 16), np.uint8),
+            np.zeros_like(x),
+            np.zeros((4, 5, 4, 3), np.float32),
+        )
         compiler.run(pooling.max_pool(layout(y), layout(x), **window, dilation=(1, 1), note="tap"), [y, taps], [x])
         compiler.run(pooling.max_pool_backward(layout(gx), layout(y), **window, dilation=(1, 1), note="tap"), [gx], [y, taps])
         compiler.run(pooling.adaptive_avg_pool(layout(mean), layout(x), spatial=2), [mean], [x])
