@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 __version__ = "2.13.0"  # of the API
-LATER = {"save": "io", "load": "io"}  # functions of rooms that load when they are first used
+LATER = {"save": "io", "load": "io", "vmap": "func"}  # functions of rooms that load when they are first used
 
 
 def _open() -> None:
