@@ -25,3 +25,12 @@ def test_examples(path: Path) -> None:
 def test_links(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_predict_loads_what_train_writes(path: Path) -> None:
+    """The README's second command must find what its first one left."""
+    from facula.cli.training import Settings
+
+    for checkpoint in re.findall(r"facula predict (\S+)", path.read_text()):
+        assert checkpoint == f"{Settings.out}/checkpoint.pt", f"{path.name} loads {checkpoint}"
