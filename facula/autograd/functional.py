@@ -190,10 +190,12 @@ def hessian(
     return jacobian(first, inputs, create_graph=create_graph)
 
 
-def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
-    """(func(inputs), v times its Hessian)."""
+def _hessian_product(
+    func: Callable[..., Any], inputs: Any, v: Any, create_graph: bool, strict: bool, where: str, product: Callable[..., Any]
+) -> tuple[Any, Any]:
+    """(func(inputs), what `product` makes of its gradient and v)."""
     with enable_grad():
-        several, xs = _prepared(inputs, create_graph, "vhp")
+        several, xs = _prepared(inputs, create_graph, where)
         if v is None:
             if len(xs) != 1 or xs[0].numel() != 1:
                 raise RuntimeError(
@@ -201,29 +203,21 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
                 )
             vs: tuple[Any, ...] = (ops.ones_like(xs[0]).detach(),)
         else:
-            vs = _vectors(v, xs, "vhp", "inputs", several)
-        out = _scalar(func, "vhp")(*xs)
-        first = _filled(_along([out], xs, None, True), xs, strict, "vhp")
-        got = _filled(_along(first, xs, vs, create_graph), xs, strict, "vhp")
+            vs = _vectors(v, xs, where, "inputs", several)
+        out = _scalar(func, where)(*xs)
+        first = _filled(_along([out], xs, None, True), xs, strict, where)
+        got = _filled(product(first, xs, vs, create_graph), xs, strict, where)
     return _shown([out], create_graph, False), _shown(got, create_graph, several)
+
+
+def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
+    """(func(inputs), v times its Hessian)."""
+    return _hessian_product(func, inputs, v, create_graph, strict, "vhp", _along)
 
 
 def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple[Any, Any]:
     """(func(inputs), its Hessian times v)."""
-    with enable_grad():
-        several, xs = _prepared(inputs, create_graph, "hvp")
-        if v is None:
-            if len(xs) != 1 or xs[0].numel() != 1:
-                raise RuntimeError(
-                    "The vector v can only be None if the input to the user-provided function is a single Tensor with a single element."
-                )
-            vs: tuple[Any, ...] = (ops.ones_like(xs[0]).detach(),)
-        else:
-            vs = _vectors(v, xs, "hvp", "inputs", several)
-        out = _scalar(func, "hvp")(*xs)
-        first = _filled(_along([out], xs, None, True), xs, strict, "hvp")
-        got = _filled(_forward(first, xs, vs, create_graph), xs, strict, "hvp")
-    return _shown([out], create_graph, False), _shown(got, create_graph, several)
+    return _hessian_product(func, inputs, v, create_graph, strict, "hvp", _forward)
 
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]

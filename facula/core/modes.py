@@ -117,30 +117,27 @@ class _GradMode:
         return inside
 
 
-class no_grad(_GradMode):
+class _BareGradMode(_GradMode):
+    """A mode that decorates with or without parentheses."""
+
+    def __new__(cls, function: Any = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        _GradMode.__init__(self)
+        return self(function)
+
+
+class no_grad(_BareGradMode):
     """Nothing is recorded inside."""
 
     grad = False
 
-    def __new__(cls, function: Any = None) -> Any:
-        self = super().__new__(cls)
-        if function is None:
-            return self
-        _GradMode.__init__(self)
-        return self(function)
 
-
-class enable_grad(_GradMode):
+class enable_grad(_BareGradMode):
     """Recording is on inside, also within `no_grad`."""
 
     grad = True
-
-    def __new__(cls, function: Any = None) -> Any:
-        self = super().__new__(cls)
-        if function is None:
-            return self
-        _GradMode.__init__(self)
-        return self(function)
 
 
 class set_grad_enabled(_GradMode):

@@ -93,11 +93,6 @@ def store_one(f: Function, d: dtype, value: Value, pointer: Value, index: object
     f.store(narrow(f, d, value), pointer, index)
 
 
-def larger(f: Function, a: Value, b: Value) -> Value:
-    """The larger lane; a NaN in either gives NaN."""
-    return f.select(a > b, a, f.select(a.isnan(), a, b))
-
-
 def total(f: Function, x: Value) -> Value:
     """Sum of the lanes, in a tree."""
     return f.fold(x, lambda a, b: a + b)

@@ -286,6 +286,15 @@ class DropoutForward(Procedure):
         return g0 * out1.detach() * (1.0 / (1.0 - p))
 
 
+def without_draw(input: Tensor, p: float, train: bool) -> Tensor | None:
+    """What dropout gives where chance has no part in it, else None."""
+    if not 0 <= p <= 1:
+        raise refuse(RuntimeError, f"dropout probability has to be between 0 and 1, but got {p}")
+    if not train or p == 0 or not input._layout.numel:
+        return input
+    return input * ops.zeros_like(input) if p == 1 else None
+
+
 class Dropout(Composite):
     """Each element is zero with probability p, else scaled by 1 / (1 - p). Srivastava et al. 2014."""
 
@@ -294,12 +303,8 @@ class Dropout(Composite):
 
     @staticmethod
     def compose(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor:
-        if not 0 <= p <= 1:
-            raise refuse(RuntimeError, f"dropout probability has to be between 0 and 1, but got {p}")
-        if not train or p == 0 or not input._layout.numel:
-            return input
-        if p == 1:
-            return input * ops.zeros_like(input)
+        if (settled := without_draw(input, p, train)) is not None:
+            return settled
         return ops.dropout_forward(input, float(p))[0]
 
     samples = [sample(normal_sample(3, 4), 0.5, False)]

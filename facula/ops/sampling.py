@@ -20,7 +20,7 @@ from ..spec.registry import ops
 from ..spec.samples import normal as normal_sample
 from ..spec.samples import refused, sample, uniform
 from .creation import new, size_of
-from .random import Generator, draw_into, state_of
+from .random import Generator, draw_into, state_of, without_draw
 
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -344,12 +344,8 @@ def _noise(x: Tensor, p: float, feature: bool) -> Tensor:
 
 def _drop(name: str, feature: bool, alpha: bool) -> None:
     def compose(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor:
-        if not 0 <= p <= 1:
-            raise refuse(RuntimeError, f"dropout probability has to be between 0 and 1, but got {p}")
-        if not train or p == 0 or not input._layout.numel:
-            return input
-        if p == 1:
-            return input * ops.zeros_like(input)
+        if (settled := without_draw(input, p, train)) is not None:
+            return settled
         noise = _noise(input, p, feature)
         if not alpha:
             return input * noise.div_(1 - p)

@@ -466,6 +466,17 @@ class Function:
         return self.extract(x, 0)
 
 
+class Names:
+    """A kernel's words by name, each read as the type that `types` gives it."""
+
+    def __init__(self, f: Function, words: Value, types: dict[str, str]) -> None:
+        for name, value in zip(types, f.words(words, *types.values())):
+            setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Value:
+        raise AttributeError(name)
+
+
 class Module:
     """Functions, constants and declarations for one target."""
 

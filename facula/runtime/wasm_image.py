@@ -84,23 +84,22 @@ class _Reader:
         self.at += n
         return bytes(self.data[self.at - n : self.at])
 
-    def u(self) -> int:
-        out = shift = 0
+    def _leb128(self) -> tuple[int, int]:
+        """(the bits of a LEB128 number, how many there are)."""
+        out = bits = 0
         while True:
             b = self.byte()
-            out |= (b & 0x7F) << shift
-            shift += 7
+            out |= (b & 0x7F) << bits
+            bits += 7
             if not b & 0x80:
-                return out
+                return out, bits
+
+    def u(self) -> int:
+        return self._leb128()[0]
 
     def s(self) -> int:
-        out = shift = 0
-        while True:
-            b = self.byte()
-            out |= (b & 0x7F) << shift
-            shift += 7
-            if not b & 0x80:
-                return out - (1 << shift) if b & 0x40 else out
+        out, bits = self._leb128()
+        return out - (1 << bits) if out >> (bits - 1) else out
 
     def name(self) -> str:
         return self.take(self.u()).decode()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...runtime.ir import Function, Module, Value
+from ...runtime.ir import Function, Module, Names, Value
 from ...runtime.pool_code import scratch
 from .geometry import entry_words
 from .reader import Pieces, emit_shift_masks, window, write_rows
@@ -43,17 +43,6 @@ class Form:
     write: int
     deep: bool
     bias: bool
-
-
-class Names:
-    """The words of a kernel by name."""
-
-    def __init__(self, f: Function, words: Value, types: dict[str, str]) -> None:
-        for name, value in zip(types, f.words(words, *types.values())):
-            setattr(self, name, value)
-
-    def __getattr__(self, name: str) -> Value:
-        raise AttributeError(name)
 
 
 def emit_product(m: Module, name: str, form: Form) -> None:

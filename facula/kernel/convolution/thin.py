@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ...runtime.ir import Function, Module, Value
-from .product import Names
+from ...runtime.ir import Function, Module, Names, Value
 from .tile import Shape, shape_for
 
 FEW = 4  # channels of the thin side at most

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...runtime.ir import Module
+from ...runtime.ir import Module, Names
 from ...runtime.pool_code import scratch
-from .product import Names, View
+from .product import View
 from .reader import pixels
 from .tile import Shape, emit_tile, shape_for
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...runtime.ir import Function, Module, Value
+from ...runtime.ir import Function, Module, Names, Value
 from ...runtime.pool_code import scratch
 from .geometry import PIECES, H, W, written_pieces
-from .product import MASKS, Names, View
+from .product import MASKS, View
 from .reader import bits_mask, double, mask_bits
 from .tile import Shape, emit_tile, shape_for
 

@@ -10,9 +10,9 @@ outputs: the four elements of a tile are transposed before they are transformed.
 
 from __future__ import annotations
 
-from ...runtime.ir import Module
+from ...runtime.ir import Module, Names
 from ...runtime.pool_code import scratch
-from .product import MASKS, Names, View
+from .product import MASKS, View
 from .tile import Shape, emit_tile, shape_for
 from .winograd import APART, BT, CHANNELS, sandwich
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import facula.kernel.pooling.lanes as ln
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value, vector
+from ...runtime.ir import Function, Module, Names, Value, vector
 from ...runtime.pool_code import scratch
-from .windows import Names
 
 WORDS = {
     "g": "ptr", "to": "ptr", "divisor_w": "ptr", "divisor_h": "ptr", "divisor_d": "ptr",

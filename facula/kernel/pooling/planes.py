@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import facula.kernel.pooling.lanes as ln
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value, is_float, vector
+from ...runtime.ir import Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
-from .windows import Names
 
 SCATTER_WORDS = {
     "g": "ptr", "codes": "ptr", "to": "ptr", "offsets": "ptr", "size": "i64", "out_depth": "i64", "out_height": "i64", "out_width": "i64",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import facula.kernel.pooling.lanes as ln
 
-from ...runtime.ir import Function, Module, Value, is_float, vector
+from ...runtime.ir import Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
 
 WORDS = {
@@ -32,17 +32,6 @@ class Form:
     kw: int
     pace: int
     note: str
-
-
-class Names:
-    """A kernel's words by name."""
-
-    def __init__(self, f: Function, words: Value, types: dict[str, str]) -> None:
-        for name, value in zip(types, f.words(words, *types.values())):
-            setattr(self, name, value)
-
-    def __getattr__(self, name: str) -> Value:
-        raise AttributeError(name)
 
 
 def emit_windows(m: Module, name: str, form: Form) -> None:
