@@ -56,7 +56,9 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 
 def _absent(device: Any = None) -> Any:
-    raise refuse(AssertionError, "Torch not compiled with CUDA enabled", received="a call that needs a CUDA device", expected="is_available() first")
+    raise refuse(
+        AssertionError, "Torch not compiled with CUDA enabled", received="a call that needs a CUDA device", expected="is_available() first"
+    )
 
 
 synchronize = current_device = get_device_name = get_device_capability = get_device_properties = set_device = init = _absent

@@ -66,7 +66,15 @@ class Job:
         base = -(-work.ctypes.data // 64) * 64
 
         def word(w: object) -> int:
-            place = base if isinstance(w, Work) else outs[w.index].ctypes.data if isinstance(w, Out) else ins[w.index].ctypes.data if isinstance(w, In) else None
+            place = (
+                base
+                if isinstance(w, Work)
+                else outs[w.index].ctypes.data
+                if isinstance(w, Out)
+                else ins[w.index].ctypes.data
+                if isinstance(w, In)
+                else None
+            )
             return int(w) if place is None else place + w.offset  # type: ignore[call-overload, attr-defined]
 
         self.words = [np.array([word(w) for w in launch.words], np.uint64) for launch in schedule.launches]
@@ -164,7 +172,10 @@ def show(title: str, shapes: Sequence[tuple], threads: int, target: Target, pyth
         work = 2 * count * M * N * K / 1e9 if unit == "GFLOP/s" else 4 * count * K * N / 1e9
         share = f"({work / t / top:4.0%} of peak) " if unit == "GFLOP/s" else ""
         name = f"{count} x " * (count > 1) + f"{M} x {K} @ {K} x {N}{' (b^T)' if turned else ''}"
-        print(f"  {name:36} {t * 1e6:10.2f} us {work / t:7.1f} {unit} {share} torch {work / torch_s:6.1f}  numpy {work / numpy_s:6.1f}", flush=True)
+        print(
+            f"  {name:36} {t * 1e6:10.2f} us {work / t:7.1f} {unit} {share} torch {work / torch_s:6.1f}  numpy {work / numpy_s:6.1f}",
+            flush=True,
+        )
 
 
 def half(threads: int, target: Target, python: str) -> None:
@@ -176,7 +187,9 @@ def half(threads: int, target: Target, python: str) -> None:
     for (_, n, *_), (torch_s, _) in zip(shapes, reference(python, threads, shapes, True)):
         a = normal(n, n).astype(ml_dtypes.bfloat16)
         t = best(job(a, a, target, bfloat16))
-        print(f"  {n:<6} {2e-9 * n**3 / t:7.0f} Gop/s ({2e-9 * n**3 / t / top:4.0%} of peak)  torch {2e-9 * n**3 / torch_s:.0f}", flush=True)
+        print(
+            f"  {n:<6} {2e-9 * n**3 / t:7.0f} Gop/s ({2e-9 * n**3 / t / top:4.0%} of peak)  torch {2e-9 * n**3 / torch_s:.0f}", flush=True
+        )
 
 
 def cold(target: Target) -> None:
@@ -191,7 +204,9 @@ def cold(target: Target) -> None:
             text = compiler.text(Kernel(emit, (d,)), target)[1]
             middle = time.perf_counter()
             code = compiler.object_code(Kernel(emit, (d,)), target)
-            print(f"  {d:10} {emit.__name__:14} emit {middle - start:.3f} s ({len(text) >> 10} KiB), with LLVM {time.perf_counter() - middle:.3f} s, {len(code) >> 10} KiB")
+            print(
+                f"  {d:10} {emit.__name__:14} emit {middle - start:.3f} s ({len(text) >> 10} KiB), with LLVM {time.perf_counter() - middle:.3f} s, {len(code) >> 10} KiB"
+            )
 
 
 def main() -> None:
@@ -213,7 +228,9 @@ def main() -> None:
         if "tiny" in only:
             show("tiny", [(1, *shape, False) for shape in TINY], threads, target, python)
         if "skinny" in only:
-            show("few rows", [(1, m, 4096, 4096, turned) for m in (1, 2, 4, 8) for turned in (False, True)], threads, target, python, "GB/s")
+            show(
+                "few rows", [(1, m, 4096, 4096, turned) for m in (1, 2, 4, 8) for turned in (False, True)], threads, target, python, "GB/s"
+            )
         if "half" in only:
             half(threads, target, python)
     if "compile" in only:

@@ -1,6 +1,6 @@
 """Pooling, forward and gradient: time and GB/s of operands moved, next to a copy of as many bytes and to PyTorch in the same run.
 
-    python -m benchmarks.kernel.bench_pooling [--reference PYTHON] [--threads 1 2] [--only max3x3_s2 ...]
+python -m benchmarks.kernel.bench_pooling [--reference PYTHON] [--threads 1 2] [--only max3x3_s2 ...]
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def reference(python: str, threads: int, cases: list[Case]) -> list[list[float]]
 
 
 def show(names: list[str], threads: int, target: Target, python: str) -> None:
-    print(f"{target.name}, {threads} threads; copy: NumPy's copy (one thread) of half as many bytes, so it moves as many; ratio: PyTorch's time / ours")
+    print(
+        f"{target.name}, {threads} threads; copy: NumPy's copy (one thread) of half as many bytes, so it moves as many; ratio: PyTorch's time / ours"
+    )
     ratios = []
     for name, theirs in zip(names, reference(python, threads, [CASES[n] for n in names])):
         forward, backward, size, _alive = jobs(CASES[name], target)

@@ -20,7 +20,11 @@ Key = tuple[Any, int]  # a node and the number of its result, or (leaf, -1)
 
 
 def run(
-    roots: Sequence[tuple[Any, int, Any]], retain_graph: bool, create_graph: bool, inputs: Sequence[Key] | None = None, accumulate: bool = True
+    roots: Sequence[tuple[Any, int, Any]],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: Sequence[Key] | None = None,
+    accumulate: bool = True,
 ) -> dict[Key, Any]:
     """Backward from `roots` (node or leaf, result number, gradient). With `inputs`, only what leads to them runs, and what arrives there is
     returned (and, if `accumulate`, added to `.grad` of leaves among them)."""
@@ -155,12 +159,20 @@ class _Walk:
             if not any(wanted):
                 return [None] * n
         if node.saved is None:
-            raise refuse(RuntimeError, FREED, received=f"{node.name()}, whose saved tensors were freed", expected="retain_graph=True in the first backward")
+            raise refuse(
+                RuntimeError,
+                FREED,
+                received=f"{node.name()}, whose saved tensors were freed",
+                expected="retain_graph=True in the first backward",
+            )
         values = tape.unpack(node) if rule.save else ()
         if isinstance(rule.op, type):  # a Function of the user's fills in zeros itself, or wants to see None
             pass
         elif len(grads) > 1:
-            grads = [zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g for g, lay in zip(grads, rule.outputs)]
+            grads = [
+                zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g
+                for g, lay in zip(grads, rule.outputs)
+            ]
         elif grads[0] is None:
             return [None] * n
         try:

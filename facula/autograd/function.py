@@ -113,7 +113,9 @@ class Function(metaclass=FunctionMeta):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD."
+        )
 
     vjp = backward
 
@@ -142,14 +144,24 @@ class Function(metaclass=FunctionMeta):
         return tuple(outs) if several else outs[0]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError("Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)")
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
 
 
 def _record(cls: Any, ctx: FunctionCtx, args: Sequence[Any], outs: list[Any]) -> list[Any]:
     """One node for the call; results become its outputs."""
     tensors = [a for a in args if isinstance(a, Tensor)]
     layouts = tuple(o._layout if isinstance(o, Tensor) else None for o in outs)
-    rule = tape.Rule(cls.__name__ + "Backward", cls, _backward(cls, ctx, args, layouts), (), tuple(range(len(tensors))), tuple(t._layout for t in tensors), layouts)  # type: ignore[arg-type]
+    rule = tape.Rule(
+        cls.__name__ + "Backward",
+        cls,
+        _backward(cls, ctx, args, layouts),
+        (),
+        tuple(range(len(tensors))),
+        tuple(t._layout for t in tensors),
+        layouts,
+    )  # type: ignore[arg-type]
     node = tape.record(rule, tensors, [])
     dirty = [id(t) for t in ctx._dirty]
     plain = {id(t) for t in ctx._plain}
@@ -182,7 +194,11 @@ def _save(ctx: FunctionCtx, node: Any, outs: Sequence[Any], made: Sequence[Any])
     for t in ctx._to_save:
         if t is not None and not isinstance(t, Tensor):
             raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}")
-        place = next((i for i, (o, m) in enumerate(zip(outs, made)) if t is not None and (o is t or m is t) and m._node is node), None) if t is not None else None
+        place = (
+            next((i for i, (o, m) in enumerate(zip(outs, made)) if t is not None and (o is t or m is t) and m._node is node), None)
+            if t is not None
+            else None
+        )
         if place is not None:
             t = tape.objects_.alias(Tensor, t, t._layout, 0)  # pyright: ignore[reportOptionalMemberAccess]
             outputs[id(t)] = place
@@ -213,9 +229,13 @@ def _backward(cls: Any, ctx: FunctionCtx, args: Sequence[Any], layouts: Sequence
             raise RuntimeError(f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {n}, got {len(row)})")
         for i, g in enumerate(row):
             if g is not None and not isinstance(g, Tensor):
-                raise RuntimeError(f"function {cls.__name__}Backward returned a gradient that is not a tensor (at index {i}: {type(g).__name__})")
+                raise RuntimeError(
+                    f"function {cls.__name__}Backward returned a gradient that is not a tensor (at index {i}: {type(g).__name__})"
+                )
             if g is not None and i not in tensors:
-                raise RuntimeError(f"function {cls.__name__}Backward returned a gradient different than None at position {i + 1}, but the corresponding forward input was not a Variable")
+                raise RuntimeError(
+                    f"function {cls.__name__}Backward returned a gradient different than None at position {i + 1}, but the corresponding forward input was not a Variable"
+                )
         return [row[i] for i in tensors]
 
     return run

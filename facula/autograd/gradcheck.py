@@ -17,7 +17,11 @@ class GradcheckError(RuntimeError):
 
 def _outputs(fn: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
     got = fn(*inputs)
-    return [o for o in (got if isinstance(got, (tuple, list)) else [got]) if isinstance(o, Tensor) and (o.dtype.is_floating_point or o.dtype.is_complex)]
+    return [
+        o
+        for o in (got if isinstance(got, (tuple, list)) else [got])
+        if isinstance(o, Tensor) and (o.dtype.is_floating_point or o.dtype.is_complex)
+    ]
 
 
 def _numerical(fn: Callable[..., Any], inputs: list[Any], which: int, eps: float) -> list[Any]:
@@ -124,7 +128,12 @@ def gradgradcheck(
         return tuple(g for g in got if g is not None and g.requires_grad)
 
     def again(*both: Any) -> tuple[Any, ...]:
-        live = [b if not isinstance(b, Tensor) or b.requires_grad or not (b.dtype.is_floating_point or b.dtype.is_complex) or k not in moving else b.requires_grad_() for k, b in enumerate(both)]
+        live = [
+            b
+            if not isinstance(b, Tensor) or b.requires_grad or not (b.dtype.is_floating_point or b.dtype.is_complex) or k not in moving
+            else b.requires_grad_()
+            for k, b in enumerate(both)
+        ]
         from ..core.modes import enable_grad
 
         with enable_grad():

@@ -32,7 +32,13 @@ def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> 
             )
         if g is None:
             if t._layout.numel != 1:
-                raise refuse(RuntimeError, "grad can be implicitly created only for scalar outputs", received=f"shape {tuple(t.shape)}", expected="one element, or a gradient argument", hint="loss.sum().backward()")
+                raise refuse(
+                    RuntimeError,
+                    "grad can be implicitly created only for scalar outputs",
+                    received=f"shape {tuple(t.shape)}",
+                    expected="one element, or a gradient argument",
+                    hint="loss.sum().backward()",
+                )
             if not t.dtype.is_floating_point:
                 raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {t.dtype}")
             g = ops.ones_like(t)
@@ -44,7 +50,9 @@ def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> 
                     f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
                 )
             if g.dtype.is_complex and not t.dtype.is_complex:
-                raise RuntimeError(f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}.")
+                raise RuntimeError(
+                    f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
+                )
         seeds.append((*_root(t), g if g.dtype is t.dtype else g.to(t.dtype)))
     return seeds
 
@@ -53,7 +61,14 @@ def _list(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (tuple, list)) else [x]
 
 
-def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None) -> None:
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
     """Adds the gradient of `tensors` (weighted by `grad_tensors`) to `.grad` of the leaves, or of `inputs` only."""
     ts = _list(tensors)
     gs = [None] * len(ts) if grad_tensors is None else _list(grad_tensors)
@@ -91,7 +106,12 @@ def grad(
         if not isinstance(t, Tensor):
             raise TypeError(f"inputs argument must be a Tensor or sequence of Tensors, but got {type(t).__name__}")
         if not t.requires_grad:
-            raise refuse(RuntimeError, "One of the differentiated Tensors does not require grad", received=f"inputs[{i}] of shape {tuple(t.shape)}", hint="x.requires_grad_()")
+            raise refuse(
+                RuntimeError,
+                "One of the differentiated Tensors does not require grad",
+                received=f"inputs[{i}] of shape {tuple(t.shape)}",
+                hint="x.requires_grad_()",
+            )
     keys = [_root(t) for t in wanted]
     found = engine.run(_seeds(ts, gs, create_graph), retain, create_graph, keys, accumulate=False)
     result = []
@@ -110,7 +130,9 @@ def grad(
     return tuple(result)
 
 
-def _tensor_backward(self: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+def _tensor_backward(
+    self: Any, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
     """The gradient of this tensor is added to `.grad` of the leaves it came from."""
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 

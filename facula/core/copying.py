@@ -35,7 +35,9 @@ def copy_into(target: Any, source: Any) -> None:
     if source._block == target._block and _overlap(source, target):
         source = fresh_copy(source)
     if source._layout.device is not target._layout.device and source._layout.device is META:
-        raise refuse(NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values")
+        raise refuse(
+            NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values"
+        )
     if target._layout.device is META:
         return
     key = (copy_into, target._layout, source._layout)

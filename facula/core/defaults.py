@@ -23,7 +23,11 @@ def set_default_dtype(d: dtype) -> None:
     if not isinstance(d, dtype):
         raise TypeError("invalid dtype object")
     if d not in (float16, bfloat16, float32, float64):
-        raise refuse(TypeError, f"only floating-point types are supported as the default type (got {d!r})", expected="float16, bfloat16, float32 or float64")
+        raise refuse(
+            TypeError,
+            f"only floating-point types are supported as the default type (got {d!r})",
+            expected="float16, bfloat16, float32 or float64",
+        )
     SETTINGS.default_dtype = d
 
 
@@ -90,7 +94,7 @@ def get_deterministic_debug_mode() -> int:
 
 
 def get_float32_matmul_precision() -> str:
-    """"highest", "high" or "medium"; products are computed in float32 whichever it is."""
+    """ "highest", "high" or "medium"; products are computed in float32 whichever it is."""
     return SETTINGS.matmul_precision
 
 

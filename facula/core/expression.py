@@ -111,12 +111,16 @@ class Expression:
 
     # -- plans
     def schedule(self, outs: Sequence[Layout], layouts: Sequence[Layout], shape: tuple[int, ...]) -> Schedule:
-        return pointwise([Array(o.dtype, o.shape, o.strides) for o in outs], [expanded(x, shape) for x in layouts], self.body, self.number_types())
+        return pointwise(
+            [Array(o.dtype, o.shape, o.strides) for o in outs], [expanded(x, shape) for x in layouts], self.body, self.number_types()
+        )
 
     def number_types(self) -> list[str]:
         return ["i64" if t.is_integral else "double" if t.name in ("float64", "complex128") else "float" for t in self.numbers]
 
-    def plan(self, layouts: Sequence[Layout], needs: tuple[bool, ...], shape: tuple[int, ...] | None = None, into: Layout | None = None) -> KernelPlan:
+    def plan(
+        self, layouts: Sequence[Layout], needs: tuple[bool, ...], shape: tuple[int, ...] | None = None, into: Layout | None = None
+    ) -> KernelPlan:
         """`into`: the first operand is overwritten with result 0 instead of making a new tensor."""
         shape = broadcast([x.shape for x in layouts]) if shape is None else shape
         if any(x.device is META for x in layouts):
@@ -161,7 +165,9 @@ class Expression:
 
         return Rule(title(self.name), self, run, save, edges, tuple(layouts[i] for i in edges), tuple(outs))
 
-    def _derived(self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]) -> tuple[Any, tuple[tuple[bool, int], ...]]:
+    def _derived(
+        self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]
+    ) -> tuple[Any, tuple[tuple[bool, int], ...]]:
         """The backward Expression for these inputs, and what it wants saved."""
         key = (edges, types, memory)
         found = self.gradients.get(key)
@@ -169,7 +175,9 @@ class Expression:
             found = self.gradients[key] = self._derive(edges, types, memory)
         return found
 
-    def _derive(self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]) -> tuple[Any, tuple[tuple[bool, int], ...]]:
+    def _derive(
+        self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]
+    ) -> tuple[Any, tuple[tuple[bool, int], ...]]:
         found = derive_saving(self.body, edges)
         live = [k for k, e in enumerate(found.exprs) if e is not None]
         bodies = [_fit(found.exprs[k], types[k]) for k in live]  # type: ignore[arg-type]
@@ -198,7 +206,9 @@ class Expression:
         return run, tuple(save)
 
 
-def _unchanged(bodies: Sequence[Scalar], names: Sequence[tuple[str, int]], types: Sequence[DType], live: Sequence[int], outputs: Sequence[DType]) -> list[int] | None:
+def _unchanged(
+    bodies: Sequence[Scalar], names: Sequence[tuple[str, int]], types: Sequence[DType], live: Sequence[int], outputs: Sequence[DType]
+) -> list[int] | None:
     """Which incoming gradient each derivative is, when every one of them is just that: nothing has to be computed."""
     found = []
     for k, body in zip(live, bodies):
@@ -224,5 +234,3 @@ def title(name: str) -> str:
 
 def wants(t: Any) -> bool:
     return t._node is not None or bool(t._flags & F.REQUIRES_GRAD)
-
-

@@ -31,7 +31,9 @@ class Function:
         self.title = name
         self.schemas = [op.schema for op in self.ops]
         self.doc = signature_text(self.ops[0], name, variant) + (self.ops[0].block.__doc__ or "")
-        self.values = any(getattr(op.block, "static", ()) or any(map(callable, getattr(op.block, "special", {}).values())) for op in self.ops)
+        self.values = any(
+            getattr(op.block, "static", ()) or any(map(callable, getattr(op.block, "special", {}).values())) for op in self.ops
+        )
         self.entry = objects.Entry(self.handle, self._mask() | self.values << F.MASK_FLOATS, self)
 
     def _mask(self) -> int:
@@ -40,7 +42,12 @@ class Function:
         width = max((s.positional for s in self.schemas), default=0)
         for i in range(min(width, 62)):
             here = [(op, op.schema.params[i]) for op in self.ops if i < op.schema.positional]
-            if all((p.is_operand or p.is_tensor) and p.name not in getattr(op.block, "static", ()) and p.name not in getattr(op.block, "special", ()) for op, p in here):
+            if all(
+                (p.is_operand or p.is_tensor)
+                and p.name not in getattr(op.block, "static", ())
+                and p.name not in getattr(op.block, "special", ())
+                for op, p in here
+            ):
                 mask |= 1 << i
         return mask
 
@@ -182,7 +189,9 @@ def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeE
     if trace is None or not str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE):
         return None
     kinds = ", ".join(type(a).__name__ for a in arguments)
-    refusal = refuse(TypeError, f"{name}() received an invalid combination of arguments - got ({kinds})", received=f"{type(error).__name__}: {error}")
+    refusal = refuse(
+        TypeError, f"{name}() received an invalid combination of arguments - got ({kinds})", received=f"{type(error).__name__}: {error}"
+    )
     refusal.__cause__ = error
     return refusal
 
@@ -260,4 +269,3 @@ def operator(slot: str, name: str, in_place: bool = False) -> None:
     made = Function(name, FAMILIES[name], "in_place_operator" if in_place else "operator")
     made.public = objects.public(made.entry, name, made.doc)
     objects.set_slot(slot, made.entry)
-

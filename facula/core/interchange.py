@@ -42,7 +42,11 @@ def as_array(t: Any) -> Any:
     settle()
     lay = t._layout
     if lay.device is META:
-        raise refuse(TypeError, "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.", received="a meta tensor")
+        raise refuse(
+            TypeError,
+            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
+            received="a meta tensor",
+        )
     if not lay.numel:
         return np.empty(tuple(lay.shape), lay.dtype.numpy)
     if lay.dtype is d.bfloat16:
@@ -131,7 +135,11 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
     settle()
     lay = t._layout
     if lay.device is META:
-        raise refuse(TypeError, "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.", received="a meta tensor")
+        raise refuse(
+            TypeError,
+            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
+            received="a meta tensor",
+        )
     shape, strides = (ctypes.c_int64 * max(1, lay.ndim))(*lay.shape), (ctypes.c_int64 * max(1, lay.ndim))(*lay.strides)
     kind = _DLDataType(_code(lay.dtype), lay.dtype.itemsize * 8, 1)
     managed = _DLManaged(_DLTensor(t._address, 1, 0, lay.ndim, kind, shape, strides, 0), None, ctypes.cast(_forget, ctypes.c_void_p))
@@ -219,7 +227,15 @@ def __copy__(self: Any) -> Any:
     return out
 
 
-def rebuild(cls: type, data: bytes, shape: tuple[int, ...], strides: tuple[int, ...], kind: DType, requires_grad: bool, extra: dict[str, Any] | None = None) -> Any:
+def rebuild(
+    cls: type,
+    data: bytes,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    kind: DType,
+    requires_grad: bool,
+    extra: dict[str, Any] | None = None,
+) -> Any:
     """A tensor from the bytes between its first and last element."""
     from .plan import allocate
 

@@ -81,13 +81,23 @@ def _make(key: tuple[Any, ...]) -> Layout:
     shape, dtype, given, device = key
     for n in shape:
         if n < 0:
-            raise refuse(RuntimeError, f"Trying to create tensor with negative dimension {n}: {list(shape)}", received=f"shape {shape}", expected="extents >= 0")
+            raise refuse(
+                RuntimeError,
+                f"Trying to create tensor with negative dimension {n}: {list(shape)}",
+                received=f"shape {shape}",
+                expected="extents >= 0",
+            )
     contiguous = row_major(shape)
     numel = math.prod(shape)
     strides = contiguous if given is None else given
     reach = extent(shape, strides)
     if numel > MAX_ELEMENTS or reach * dtype.itemsize >= 1 << 63:
-        raise refuse(RuntimeError, f"Storage size calculation overflowed with sizes={list(shape)}", received=f"shape {shape}", expected="fewer than 2**63 bytes")
+        raise refuse(
+            RuntimeError,
+            f"Storage size calculation overflowed with sizes={list(shape)}",
+            received=f"shape {shape}",
+            expected="fewer than 2**63 bytes",
+        )
     if given is None or _same_order(shape, strides, contiguous):
         full = LAYOUTS.get((shape, dtype, strides, device))
         if full is not None:

@@ -16,4 +16,14 @@ def named_tuple(name: str, fields: tuple[str, ...]) -> Any:
     def make(cls: Any, *items: Any) -> Any:
         return tuple.__new__(cls, items[0] if len(items) == 1 and isinstance(items[0], (tuple, list)) else items)
 
-    return type(name, (base,), {"__slots__": (), "__repr__": show, "__new__": make, "__module__": "torch.return_types", "__reduce__": lambda self: (tuple, (tuple(self),))})
+    return type(
+        name,
+        (base,),
+        {
+            "__slots__": (),
+            "__repr__": show,
+            "__new__": make,
+            "__module__": "torch.return_types",
+            "__reduce__": lambda self: (tuple, (tuple(self),)),
+        },
+    )

@@ -1,14 +1,14 @@
 """The Tensor object and what is done to its memory: emitted natively, or the Python twin (FACULA_NATIVE=0), behind the same names.
 
-    Tensor                           the class; Python adds its methods
-    make(layout, nbytes)             a new tensor on a fresh block, None when there is no memory
-    alias(cls, source, layout, delta)  another tensor on the same storage, `delta` bytes further
-    adopt(cls, layout, block)        a tensor that owns a block of the allocator
-    rebind(tensor, source, layout, delta)  the tensor takes the source's storage
-    version(t), bump(t)              how often the storage was written to
-    run(plan, operands...)           a plan's allocation, launches and recording
-    call(entry, arguments...)        the road: plan table, then `entry.handler`
-    insert(entry, names, n, arguments, plan)  a row of the plan table
+Tensor                           the class; Python adds its methods
+make(layout, nbytes)             a new tensor on a fresh block, None when there is no memory
+alias(cls, source, layout, delta)  another tensor on the same storage, `delta` bytes further
+adopt(cls, layout, block)        a tensor that owns a block of the allocator
+rebind(tensor, source, layout, delta)  the tensor takes the source's storage
+version(t), bump(t)              how often the storage was written to
+run(plan, operands...)           a plan's allocation, launches and recording
+call(entry, arguments...)        the road: plan table, then `entry.handler`
+insert(entry, names, n, arguments, plan)  a row of the plan table
 """
 
 from __future__ import annotations

@@ -65,7 +65,10 @@ def dispatch_override(found: Sequence[Any], function: Any, args: Sequence[Any], 
         if got is not NotImplemented:
             return got
     name = getattr(function, "__name__", str(function))
-    raise TypeError(f"Multiple dispatch failed for 'torch.{name}'; all __torch_function__ handlers returned NotImplemented:\n" + "\n".join(f"  - {t}" for t in types))
+    raise TypeError(
+        f"Multiple dispatch failed for 'torch.{name}'; all __torch_function__ handlers returned NotImplemented:\n"
+        + "\n".join(f"  - {t}" for t in types)
+    )
 
 
 def default(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -52,7 +52,15 @@ class KernelPlan(Plan):
 
     __slots__ = ("launches", "outs", "tensors")
 
-    def __init__(self, op: Any, outs: Sequence[tuple[Layout, int, int, int]], schedule: Schedule, tensors: int, rule: Rule | None = None, wrap: Any = None) -> None:
+    def __init__(
+        self,
+        op: Any,
+        outs: Sequence[tuple[Layout, int, int, int]],
+        schedule: Schedule,
+        tensors: int,
+        rule: Rule | None = None,
+        wrap: Any = None,
+    ) -> None:
         super().__init__(op, rule, schedule, wrap)
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
@@ -141,7 +149,18 @@ class KernelPlan(Plan):
             return kind | places[self.tensors + word.index] << 8, 0
         return None
 
-    def _struct(self, places: tuple[int, ...], kind: int, outs: list[int], n: int, template: list[int], patches: list[int], launches: list[int], source: int = 0, delta: int = 0) -> int:
+    def _struct(
+        self,
+        places: tuple[int, ...],
+        kind: int,
+        outs: list[int],
+        n: int,
+        template: list[int],
+        patches: list[int],
+        launches: list[int],
+        source: int = 0,
+        delta: int = 0,
+    ) -> int:
         rule = self.rule
         saved = [(places[i] << 1) if not is_result else (i << 1 | 1) for is_result, i in rule.save] if rule else []
         edges = [places[i] for i in rule.edges] if rule else [places[i] for i in range(self.tensors)] if self.mutates else []
@@ -186,7 +205,14 @@ class ViewPlan(Plan):
         lists = [(ctypes.c_int64 * max(1, len(x)))(*x) for x in (saved, edges)]
         self.keep += [spec, *lists]
         values = dict.fromkeys(F.PLAN, 0)
-        values |= {"kind": F.KIND_VIEW, "outs_n": 1, "outs": ctypes.addressof(spec), "rule": id(rule) if rule else 0, "source": places[0], "delta": self.delta}
+        values |= {
+            "kind": F.KIND_VIEW,
+            "outs_n": 1,
+            "outs": ctypes.addressof(spec),
+            "rule": id(rule) if rule else 0,
+            "source": places[0],
+            "delta": self.delta,
+        }
         values |= {"saved_n": len(saved), "saved": ctypes.addressof(lists[0]), "edges_n": len(edges), "edges": ctypes.addressof(lists[1])}
         block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
         self.keep.append(block)
@@ -198,7 +224,9 @@ class PythonPlan(Plan):
 
     __slots__ = ("body",)
 
-    def __init__(self, op: Any, body: Callable[..., Any], rule: Callable[[Sequence[Any]], Rule | None] | None = None, wrap: Any = None) -> None:
+    def __init__(
+        self, op: Any, body: Callable[..., Any], rule: Callable[[Sequence[Any]], Rule | None] | None = None, wrap: Any = None
+    ) -> None:
         super().__init__(op, None, None, wrap)
         self.body = body
         self.keep.append(rule)

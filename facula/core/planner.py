@@ -126,7 +126,9 @@ def rule_for(call: Call, outs: Sequence[Layout | None]) -> Rule | None:
         return [flat[i] if i < len(flat) else None for i in edges]
 
     layouts = call.layouts
-    return Rule(title(op.block.public or op.name), op, run, save, edges, tuple(layouts[i] for i in edges), tuple(o for o in outs if o is not None))
+    return Rule(
+        title(op.block.public or op.name), op, run, save, edges, tuple(layouts[i] for i in edges), tuple(o for o in outs if o is not None)
+    )
 
 
 def _floats(t: DType) -> bool:
@@ -156,7 +158,9 @@ def _by_operand(rows: list[Any], counts: list[int]) -> list[Any]:
     return flat
 
 
-def _wanted(call: Call, outs: Sequence[Layout | None], edges: tuple[int, ...]) -> tuple[tuple[tuple[bool, int], ...], Callable[..., dict[str, Any]]]:
+def _wanted(
+    call: Call, outs: Sequence[Layout | None], edges: tuple[int, ...]
+) -> tuple[tuple[tuple[bool, int], ...], Callable[..., dict[str, Any]]]:
     """What the gradient function's parameters stand for: (what to save, values -> keyword arguments)."""
     save: list[tuple[bool, int]] = []
     makers: dict[str, Callable[[Sequence[Any], Sequence[Any], Sequence[bool]], Any]] = {}
@@ -222,7 +226,13 @@ def _maker(call: Call, name: str, parameter: inspect.Parameter, places: dict[str
     value = call.bound[index]
     place = places.get(name)
     if "Layout" in str(parameter.annotation):
-        fixed = [call.tensors[k]._layout for k in place] if isinstance(place, list) else call.tensors[place]._layout if isinstance(value, objects.Tensor) else value  # pyright: ignore[reportCallIssue, reportArgumentType]
+        fixed = (
+            [call.tensors[k]._layout for k in place]
+            if isinstance(place, list)
+            else call.tensors[place]._layout
+            if isinstance(value, objects.Tensor)
+            else value
+        )  # pyright: ignore[reportCallIssue, reportArgumentType]
         return lambda grads, values, wanted: fixed
     if isinstance(place, list):
         makers = [saved(False, k) for k in place]
@@ -246,7 +256,10 @@ def common_dtype(call: Call) -> DType:
     """The type that the operands are promoted to."""
     words = promotion_words(call)
     if not call.tensors:
-        raise refuse(TypeError, f"{call.op.name}(): argument '{call.op.schema.params[0].name}' (position 1) must be Tensor, not {type(call.bound[0]).__name__}")
+        raise refuse(
+            TypeError,
+            f"{call.op.name}(): argument '{call.op.schema.params[0].name}' (position 1) must be Tensor, not {type(call.bound[0]).__name__}",
+        )
     kept = words.get("keep", "").split(",")
     named = [(p, v) for p, v in zip(call.op.schema.params, call.bound) if p.name not in kept and v is not None]
     tensors = [v for p, v in named if isinstance(v, objects.Tensor)]
@@ -254,19 +267,31 @@ def common_dtype(call: Call) -> DType:
     if "first" in words:
         common = tensors[0].dtype
     else:
-        numbers = [of_number(v) for p, v in named if p.type in ("Tensor|Scalar", "Scalar") and not isinstance(v, objects.Tensor)] if "promote_numbers" in words else [
-            of_number(v) for p, v in named if p.type == "Tensor|Scalar" and not isinstance(v, objects.Tensor)
-        ]
+        numbers = (
+            [of_number(v) for p, v in named if p.type in ("Tensor|Scalar", "Scalar") and not isinstance(v, objects.Tensor)]
+            if "promote_numbers" in words
+            else [of_number(v) for p, v in named if p.type == "Tensor|Scalar" and not isinstance(v, objects.Tensor)]
+        )
         common = result_type([t.dtype for t in tensors if t._layout.ndim], [t.dtype for t in tensors if not t._layout.ndim], numbers)
     if "float" in words and not _floats(common):
         from ..base.settings import SETTINGS
 
         common = SETTINGS.default_dtype
-    bad = {"no_complex": common.is_complex, "no_bool": common is d.bool_, "no_integral": common.is_integral, "no_floating": common.is_floating_point}
+    bad = {
+        "no_complex": common.is_complex,
+        "no_bool": common is d.bool_,
+        "no_integral": common.is_integral,
+        "no_floating": common.is_floating_point,
+    }
     for word, hit in bad.items():
         if word in words and hit:
             name = words.get("kernel") or call.op.name
-            raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(common)}'", received=f"dtype {common.name}", expected=f"{word.replace('_', ' ')} dtype")
+            raise refuse(
+                NotImplementedError,
+                f"\"{name}\" not implemented for '{scalar_type_name(common)}'",
+                received=f"dtype {common.name}",
+                expected=f"{word.replace('_', ' ')} dtype",
+            )
     return common
 
 
@@ -352,7 +377,9 @@ def plan_pointwise(call: Call) -> Plan:
         plan.rule = rule and shrunk(rule)
     if guard := guard_of(call):
         place = call.op.block.guard[0]
-        place = [p.name for p in call.op.schema.params if p.is_tensor and isinstance(call.bound[call.op.schema.index[p.name]], objects.Tensor)].index(place)
+        place = [
+            p.name for p in call.op.schema.params if p.is_tensor and isinstance(call.bound[call.op.schema.index[p.name]], objects.Tensor)
+        ].index(place)
         return PythonPlan(call.op, lambda operands: (guard(operands[place]), plan.run(operands))[1])
     return plan
 
@@ -370,7 +397,9 @@ def guard_of(call: Call) -> Callable[..., None] | None:
 def shrunk(rule: Rule) -> Rule:
     """A written gradient speaks of broadcast shapes: what reaches a smaller operand is summed."""
     run, wants = rule.backward, [x.shape for x in rule.inputs]
-    rule.backward = lambda grads, values, wanted: [g if g is None or g.shape == s else ops.sum_to_size(g, s) for g, s in zip(run(grads, values, wanted), wants)]
+    rule.backward = lambda grads, values, wanted: [
+        g if g is None or g.shape == s else ops.sum_to_size(g, s) for g, s in zip(run(grads, values, wanted), wants)
+    ]
     return rule
 
 
@@ -454,10 +483,16 @@ def _with_copies(schedule: Schedule, moved: dict[int, tuple[Layout, Layout]]) ->
     used = -(-schedule.workspace // 64) * 64
     for i, (source, flat) in moved.items():
         base[i] = used
-        copy = pointwise([Array(flat.dtype, flat.shape, flat.strides)], [Array(source.dtype, source.shape, source.strides)], (input(0, source.dtype.compute),))
+        copy = pointwise(
+            [Array(flat.dtype, flat.shape, flat.strides)],
+            [Array(source.dtype, source.shape, source.strides)],
+            (input(0, source.dtype.compute),),
+        )
         used += -(-(copy.workspace + flat.nbytes + 64) // 64) * 64
         for launch in copy.launches:
-            words = tuple(Work(base[i] + w.offset) if isinstance(w, Out) else In(i, w.offset) if isinstance(w, In) else w for w in launch.words)
+            words = tuple(
+                Work(base[i] + w.offset) if isinstance(w, Out) else In(i, w.offset) if isinstance(w, In) else w for w in launch.words
+            )
             launches.append(Launch(launch.kernel, words, launch.total, launch.grain, launch.bytes, launch.flops))
     for launch in schedule.launches:
         words = tuple(Work(base[w.index] + w.offset) if isinstance(w, In) and w.index in base else w for w in launch.words)
@@ -558,4 +593,15 @@ PLANNERS: dict[str, Callable[[Call], Plan]] = {
     "procedure": plan_procedure,
 }
 
-__all__ = ["PLANNERS", "Call", "broadcast", "common_dtype", "expression_for", "gather", "key_of", "named_result", "result_strides", "rule_for"]
+__all__ = [
+    "PLANNERS",
+    "Call",
+    "broadcast",
+    "common_dtype",
+    "expression_for",
+    "gather",
+    "key_of",
+    "named_result",
+    "result_strides",
+    "rule_for",
+]

@@ -153,7 +153,9 @@ def text(t: Any) -> str:
     lay = t._layout
     if lay.device.type != "cpu":
         suffixes.append(f"device='{lay.device}'")
-    plain = lay.dtype in (SETTINGS.default_dtype, d.int64, d.bool_) or (lay.dtype.is_complex and lay.dtype is SETTINGS.default_dtype.to_complex())
+    plain = lay.dtype in (SETTINGS.default_dtype, d.int64, d.bool_) or (
+        lay.dtype.is_complex and lay.dtype is SETTINGS.default_dtype.to_complex()
+    )
     if lay.device.type == "meta":
         suffixes.append(f"size={tuple(lay.shape)}")
         if lay.dtype is not SETTINGS.default_dtype:
@@ -194,7 +196,11 @@ def __repr__(self: Any, *, tensor_contents: Any = None) -> str:
 
 
 def __format__(self: Any, spec: str) -> str:
-    return self.item().__format__(spec) if not self._layout.ndim and self._layout.device.type == "cpu" and type(self) is Tensor else object.__format__(self, spec)
+    return (
+        self.item().__format__(spec)
+        if not self._layout.ndim and self._layout.device.type == "cpu" and type(self) is Tensor
+        else object.__format__(self, spec)
+    )
 
 
 Tensor.__repr__ = __repr__

@@ -203,7 +203,11 @@ def unpack(node: Node) -> list[Any]:
 def _modified(node: Node, value: Any, version: int, output: int) -> RuntimeError:
     made = node if value._node is None and not value._flags & 1 else value._node
     what = f"torch.{scalar_type_name(value.dtype)}Tensor {list(value.shape)}"
-    by = f", which is output {value._output_nr if made is not node else output} of {made.name().removesuffix('Backward0')}," if made is not None else ""
+    by = (
+        f", which is output {value._output_nr if made is not node else output} of {made.name().removesuffix('Backward0')},"
+        if made is not None
+        else ""
+    )
     now = objects_.version(value)
     return refuse(
         RuntimeError,

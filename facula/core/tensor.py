@@ -109,7 +109,9 @@ class Methods:
     layout = property(lambda self: STRIDED)
     itemsize = property(lambda self: self._layout.dtype.itemsize, doc="Bytes of one element.")
     nbytes = property(lambda self: self._layout.numel * self._layout.dtype.itemsize, doc="Bytes of all elements.")
-    is_cuda = is_sparse = is_quantized = is_mkldnn = is_nested = is_mps = is_xpu = is_xla = is_vulkan = is_ipu = is_mtia = is_maia = is_sparse_csr = property(lambda self: False)
+    is_cuda = is_sparse = is_quantized = is_mkldnn = is_nested = is_mps = is_xpu = is_xla = is_vulkan = is_ipu = is_mtia = is_maia = (
+        is_sparse_csr
+    ) = property(lambda self: False)
     is_cpu = property(lambda self: self._layout.device.type == "cpu")
     is_meta = property(lambda self: self._layout.device.type == "meta")
     names = property(lambda self: (None,) * self._layout.ndim)
@@ -296,7 +298,12 @@ class Methods:
     @property
     def data(self) -> Any:
         """The same storage without history; writes to it are not counted as versions."""
-        out = objects.alias(type(self) if type(self) is not Tensor and not overridden_type(self) and type(self).__init__ is object.__init__ else Tensor, self, self._layout, 0)
+        out = objects.alias(
+            type(self) if type(self) is not Tensor and not overridden_type(self) and type(self).__init__ is object.__init__ else Tensor,
+            self,
+            self._layout,
+            0,
+        )
         out._flags |= F.UNTRACKED
         return out
 
@@ -347,13 +354,20 @@ class Methods:
     def item(self) -> Any:
         """The value of the one element."""
         if self._layout.numel != 1:
-            raise refuse(RuntimeError, f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar", received=f"shape {tuple(self.shape)}", expected="one element")
+            raise refuse(
+                RuntimeError,
+                f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar",
+                received=f"shape {tuple(self.shape)}",
+                expected="one element",
+            )
         return value_of(self)
 
     def __bool__(self) -> bool:
         if self._layout.numel != 1:
             raise RuntimeError(
-                "Boolean value of Tensor with no values is ambiguous" if not self._layout.numel else "Boolean value of Tensor with more than one value is ambiguous"
+                "Boolean value of Tensor with no values is ambiguous"
+                if not self._layout.numel
+                else "Boolean value of Tensor with more than one value is ambiguous"
             )
         return bool(value_of(self))
 
@@ -407,7 +421,14 @@ class Methods:
         pass
 
     @staticmethod
-    def _make_subclass(cls: type, data: Any, require_grad: bool = False, dispatch_sizes_strides_policy: Any = None, dispatch_device: bool = False, device_for_backend_keys: Any = None) -> Any:
+    def _make_subclass(
+        cls: type,
+        data: Any,
+        require_grad: bool = False,
+        dispatch_sizes_strides_policy: Any = None,
+        dispatch_device: bool = False,
+        device_for_backend_keys: Any = None,
+    ) -> Any:
         """A tensor of a subclass on the storage of `data`, without history."""
         if not isinstance(data, Tensor):
             raise TypeError(f"_make_subclass(): argument 'data' (position 2) must be Tensor, not {type(data).__name__}")
@@ -433,7 +454,12 @@ def subclass(cls: Any) -> type:
 def one_value(t: Any) -> Any:
     """What Python's own number types are made from."""
     if t._layout.numel != 1:
-        raise refuse(ValueError, "only one element tensors can be converted to Python scalars", received=f"shape {tuple(t.shape)}", expected="one element")
+        raise refuse(
+            ValueError,
+            "only one element tensors can be converted to Python scalars",
+            received=f"shape {tuple(t.shape)}",
+            expected="one element",
+        )
     return read(t._layout.dtype, t._address)
 
 
@@ -468,7 +494,9 @@ def value_of(t: Any) -> Any:
     """The Python number that a tensor of one element holds."""
     lay = t._layout
     if lay.device is META:
-        raise refuse(RuntimeError, "Tensor.item() cannot be called on meta tensors", received="a meta tensor, which has a shape and no values")
+        raise refuse(
+            RuntimeError, "Tensor.item() cannot be called on meta tensors", received="a meta tensor, which has a shape and no values"
+        )
     return read(lay.dtype, t._address)
 
 
@@ -476,12 +504,25 @@ def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
     """A dim counted from the front. IndexError with PyTorch's sentence when out of range."""
     n = max(ndim, 1)
     if not -n <= dim < n:
-        raise refuse(IndexError, f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})", received=f"dim={dim} for {ndim} dims")
+        raise refuse(
+            IndexError,
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})",
+            received=f"dim={dim} for {ndim} dims",
+        )
     return dim % n
 
 
 for _name, _value in list(vars(Methods).items()):
-    if _name not in ("__module__", "__dict__", "__weakref__", "__doc__", "__qualname__", "__static_attributes__", "__firstlineno__", "__annotations__"):
+    if _name not in (
+        "__module__",
+        "__dict__",
+        "__weakref__",
+        "__doc__",
+        "__qualname__",
+        "__static_attributes__",
+        "__firstlineno__",
+        "__annotations__",
+    ):
         setattr(Tensor, _name, _value)
 Tensor.__module__ = "facula"
 Tensor.__doc__ = "A multi-dimensional array of one element type, with history for differentiation."

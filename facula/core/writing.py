@@ -64,7 +64,13 @@ def check_target(target: Any, title: str) -> None:
     if not isinstance(target, objects.Tensor):
         raise TypeError(f"{title}(): argument 'self' must be Tensor, not {type(target).__name__}")
     if overlaps_itself(target._layout):
-        raise refuse(RuntimeError, OVERLAP, received=f"{title} on strides {target._layout.strides}", expected="one address per element", hint="x.clone()")
+        raise refuse(
+            RuntimeError,
+            OVERLAP,
+            received=f"{title} on strides {target._layout.strides}",
+            expected="one address per element",
+            hint="x.clone()",
+        )
     if target._flags & F.INFERENCE and not MODE.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
@@ -195,7 +201,9 @@ def _direct_plan(op: Op, call: Any, target: Any, title: str) -> Any:
         expression = expression_for(call)
         shape = broadcast([x.shape for x in call.layouts])
         if tuple(shape) != tuple(target.shape):
-            raise refuse(RuntimeError, f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}", received=f"{title}")
+            raise refuse(
+                RuntimeError, f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}", received=f"{title}"
+            )
         if len(expression.outputs) != 1:
             return None
         if expression.outputs[0] is not target.dtype:
@@ -263,7 +271,15 @@ def overwriting(target: Any, result: Any) -> Any:
     twin._node, twin._flags = target._node, target._flags
     out = objects.alias(objects.Tensor, result, result._layout, 0)
     shape, kind = tuple(target.shape), target.dtype
-    rule = tape.Rule("CopyBackwards", None, lambda g, v, n: [ops.zeros(shape, dtype=kind), g[0]], (), (0, 1), (target._layout, result._layout), (result._layout,))
+    rule = tape.Rule(
+        "CopyBackwards",
+        None,
+        lambda g, v, n: [ops.zeros(shape, dtype=kind), g[0]],
+        (),
+        (0, 1),
+        (target._layout, result._layout),
+        (result._layout,),
+    )
     tape.attach(tape.record(rule, [twin, result], [out]), [out])
     return out
 
@@ -284,7 +300,10 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
             raise TypeError(f"{title}(): argument 'out' must be Tensor, not {type(o).__name__}")
     tensors = gather(op, bound).tensors
     if MODE.grad and (any(wants(t) for t in tensors) or any(o._flags & F.REQUIRES_GRAD or o._node is not None for o in outs)):
-        raise refuse(RuntimeError, f"{title}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+        raise refuse(
+            RuntimeError,
+            f"{title}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.",
+        )
     for o in outs:
         check_target(o, title)
         if op.block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
@@ -315,5 +334,3 @@ def fit(out: Any, result: Any, title: str) -> None:
             stacklevel=4,
         )
     ops.resize_(out, tuple(result.shape))
-
-

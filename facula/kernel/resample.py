@@ -70,7 +70,9 @@ def taps(size: int, result: int, mode: str, align_corners: bool, scale: float | 
         return np.stack([first, np.minimum(first + 1, size - 1)], 1), np.stack([1 - t, t], 1)
     first = np.floor(at).astype(np.int64)
     t = (at - first.astype(real)).astype(real)
-    return np.clip(first[:, None] + np.arange(-1, 3), 0, size - 1), np.stack([_far(t + 1), _near(t), _near(1 - t), _far(2 - t)], 1).astype(real)
+    return np.clip(first[:, None] + np.arange(-1, 3), 0, size - 1), np.stack([_far(t + 1), _near(t), _near(1 - t), _far(2 - t)], 1).astype(
+        real
+    )
 
 
 def _near(t: np.ndarray) -> np.ndarray:
@@ -117,7 +119,9 @@ def _schedule(
 ) -> Schedule:
     d = x.dtype
     if mode not in MODES or not 1 <= spatial <= 3 or not d.is_floating_point:
-        raise NotImplementedError(f"resampling of {d} over {spatial} dims by {mode!r}; it takes floating types, 1 to 3 dims, {', '.join(MODES)}")
+        raise NotImplementedError(
+            f"resampling of {d} over {spatial} dims by {mode!r}; it takes floating types, 1 to 3 dims, {', '.join(MODES)}"
+        )
     target = target or host.target()
     kind = ln.compute(d)
     lanes = ln.lanes_of(kind, target)
@@ -128,9 +132,7 @@ def _schedule(
         return Schedule(())
     if (size[2] + 2 * lanes) * SIZE[kind] > SCRATCH:
         raise NotImplementedError(f"rows of {size[2]} elements do not fit {SCRATCH} bytes of scratch memory")
-    made = [
-        _tables(n, r, mode, align, f, kind == "double", back, lanes, i == 2) for i, (n, r, f) in enumerate(zip(source, to, factors))
-    ]
+    made = [_tables(n, r, mode, align, f, kind == "double", back, lanes, i == 2) for i, (n, r, f) in enumerate(zip(source, to, factors))]
     bands = -(-result[1] // BAND)
     words: dict[str, Word] = {
         "x": In(0), "y": Out(0), "depth": size[0], "height": size[1], "width": size[2],

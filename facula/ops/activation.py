@@ -400,7 +400,10 @@ class Rrelu(Composite):
         noise = ops.ones(tuple(input.shape), dtype=input.dtype)
         places = ops.nonzero(input.detach() <= 0, as_tuple=True)  # PyTorch draws for these alone, in double precision
         drawn = ops.empty((places[0].shape[0],), dtype=d.float64).uniform_(float(lower), float(upper), generator=generator)
-        return ops._prelu_kernel(input, noise.index_put_(places, drawn.to(input.dtype)) if input.ndim else drawn.to(input.dtype).sum() + noise * (input.detach() > 0))
+        return ops._prelu_kernel(
+            input,
+            noise.index_put_(places, drawn.to(input.dtype)) if input.ndim else drawn.to(input.dtype).sum() + noise * (input.detach() > 0),
+        )
 
     samples = grid(input=[normal(3, 5)])
 

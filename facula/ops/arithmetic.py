@@ -145,7 +145,12 @@ class Mul(Pointwise):
 
 
 def no_quotient() -> RuntimeError:
-    return refuse(RuntimeError, "ZeroDivisionError", received="a divisor of 0 and integers", hint="divide floating tensors, or replace the zeros first")
+    return refuse(
+        RuntimeError,
+        "ZeroDivisionError",
+        received="a divisor of 0 and integers",
+        hint="divide floating tensors, or replace the zeros first",
+    )
 
 
 def refuse_zero(y: Tensor) -> None:

@@ -92,7 +92,11 @@ class Repeat(Composite):
     def compose(input: Tensor, repeats: Any, *more: int) -> Tensor:
         times = tuple(int(n) for n in (*_list(repeats), *more))
         if len(times) < input.ndim:
-            raise refuse(RuntimeError, "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor", received=f"repeats {times} for {input.ndim} dims")
+            raise refuse(
+                RuntimeError,
+                "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor",
+                received=f"repeats {times} for {input.ndim} dims",
+            )
         if any(n < 0 for n in times):
             raise refuse(RuntimeError, f"Trying to create tensor with negative dimension {min(times)}: {list(times)}")
         lead = len(times) - input.ndim
@@ -132,13 +136,20 @@ class RepeatInterleave(Composite):
         if not isinstance(repeats, Tensor):
             if repeats < 0:
                 raise refuse(RuntimeError, "Repeats must be non-negative")
-            return x.unsqueeze(k + 1).expand((*x.shape[: k + 1], int(repeats), *x.shape[k + 1 :])).reshape((*x.shape[:k], n * int(repeats), *x.shape[k + 1 :]))
+            return (
+                x.unsqueeze(k + 1)
+                .expand((*x.shape[: k + 1], int(repeats), *x.shape[k + 1 :]))
+                .reshape((*x.shape[:k], n * int(repeats), *x.shape[k + 1 :]))
+            )
         if repeats.ndim > 1:
             raise refuse(RuntimeError, "repeats must be 0-dim or 1-dim tensor")
         if repeats.numel() == 1:
             return ops.repeat_interleave(x, int(repeats.item()), k)
         if repeats.numel() != n:
-            raise refuse(RuntimeError, f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and input.size({k}) = {n}")
+            raise refuse(
+                RuntimeError,
+                f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and input.size({k}) = {n}",
+            )
         counts = repeats.tolist()
         if any(c < 0 for c in counts):
             raise refuse(RuntimeError, "repeats can not be negative")
@@ -170,7 +181,9 @@ class Triangle(Fused):
         value = input(0, x.dtype.compute)
         schedule = pointwise([out], [x], (where(keep, value, _zero(value)),), ["i64", "i64", "i64"])
         fixed = (x.shape[-1], x.shape[-2], diagonal)
-        launches = tuple(replace(y, words=tuple(fixed[w.index] if isinstance(w, Number) else w for w in y.words)) for y in schedule.launches)
+        launches = tuple(
+            replace(y, words=tuple(fixed[w.index] if isinstance(w, Number) else w for w in y.words)) for y in schedule.launches
+        )
         return Result((out,), replace(schedule, launches=launches))
 
     @staticmethod
@@ -219,7 +232,10 @@ class ConstantPadNd(Composite):
         if len(pads) % 2:
             raise refuse(RuntimeError, f"Length of pad must be even but instead it equals {len(pads)}")
         if len(pads) // 2 > input.ndim:
-            raise refuse(RuntimeError, f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pads)} while the input has {input.ndim} dimensions.")
+            raise refuse(
+                RuntimeError,
+                f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pads)} while the input has {input.ndim} dimensions.",
+            )
         return ops.padded(input, pads, value if isinstance(value, (int, float, complex)) else value.item())
 
     samples = [sample(normal(2, 3), (1, 2)), sample(normal(2, 3), (1, -1, 0, 2), 0.5)]
@@ -242,7 +258,10 @@ class Padded(Fused):
             dim = x.ndim - 1 - k
             shape[dim] += pad[2 * k] + pad[2 * k + 1]
             if shape[dim] < 0:
-                raise refuse(RuntimeError, f"The input size {x.shape[dim]}, plus negative padding {pad[2 * k]} and {pad[2 * k + 1]} resulted in a negative output size, which is invalid. Check dimension {dim} of your input.")
+                raise refuse(
+                    RuntimeError,
+                    f"The input size {x.shape[dim]}, plus negative padding {pad[2 * k]} and {pad[2 * k + 1]} resulted in a negative output size, which is invalid. Check dimension {dim} of your input.",
+                )
         out = layout(tuple(shape), x.dtype)
         for k in range(len(pad) // 2):
             dim = x.ndim - 1 - k
@@ -252,7 +271,9 @@ class Padded(Fused):
             kept[dim] = max(0, x.shape[dim] + min(before, 0) + min(after, 0))
         inner_out = layout(tuple(kept), x.dtype, out.strides)
         inner_in = layout(tuple(kept), x.dtype, strides)
-        copy = offset(pointwise([inner_out], [inner_in], (converted(x.dtype, x.dtype),)), first * x.dtype.itemsize, start * x.dtype.itemsize)
+        copy = offset(
+            pointwise([inner_out], [inner_in], (converted(x.dtype, x.dtype),)), first * x.dtype.itemsize, start * x.dtype.itemsize
+        )
         return Result((out,), chain(constant(fill_schedule(out, value), value), moved(copy, (0,))))
 
     @staticmethod
@@ -312,11 +333,14 @@ class Pad(Composite):
         if len(pads) % 2:
             raise refuse(RuntimeError, "Padding length must be divisible by 2")
         if len(pads) // 2 > input.ndim:
-            raise refuse(RuntimeError, f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pads)} and input of dimension {input.ndim}")
+            raise refuse(
+                RuntimeError,
+                f"Padding length should be less than or equal to two times the input dimension but got padding length {len(pads)} and input of dimension {input.ndim}",
+            )
         if mode == "constant":
             return ops.constant_pad_nd(input, pads, 0 if value is None else value)
         if value not in (None, 0):
-            raise refuse(RuntimeError, f"Padding mode \"{mode}\" doesn't take in value argument")
+            raise refuse(RuntimeError, f'Padding mode "{mode}" doesn\'t take in value argument')
         if mode not in ("reflect", "replicate", "circular"):
             raise refuse(NotImplementedError, f"Unrecognised padding mode {mode}")
         n = len(pads) // 2
@@ -326,9 +350,14 @@ class Pad(Composite):
                          "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)")  # fmt: skip
         first = input.ndim - n - 1
         if mode != "circular" and any(v == 0 for v in input.shape[max(first, 0) :]):
-            raise refuse(RuntimeError, f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input.shape)}",
+            )
         if mode != "circular" and input.dtype is d.bool_:
-            raise refuse(NotImplementedError, f"\"{'reflection' if mode == 'reflect' else 'replication'}_pad{n}d\" not implemented for 'Bool'")
+            raise refuse(
+                NotImplementedError, f"\"{'reflection' if mode == 'reflect' else 'replication'}_pad{n}d\" not implemented for 'Bool'"
+            )
         x = input
         for k in range(n):
             dim = input.ndim - 1 - k
@@ -341,7 +370,10 @@ class Pad(Composite):
 def _border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> Tensor:
     n = x.shape[dim]
     if mode == "reflect" and (before >= n or after >= n):
-        raise refuse(RuntimeError, f"Argument #{4 + 2 * k}: Padding size should be less than the corresponding input dimension, but got: padding ({before}, {after}) at dimension {dim} of input {list(x.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"Argument #{4 + 2 * k}: Padding size should be less than the corresponding input dimension, but got: padding ({before}, {after}) at dimension {dim} of input {list(x.shape)}",
+        )
     if mode == "circular" and (before > n or after > n):
         raise refuse(RuntimeError, "Padding value causes wrapping around more than once.")
     if mode == "circular" and (n + before + after < 0):
@@ -437,14 +469,25 @@ class Eye(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    def compose(
+        n: int,
+        m: int | None = None,
+        *,
+        out: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+    ) -> Tensor:
         columns = n if m is None else m
         if n < 0 or columns < 0:
-            raise refuse(RuntimeError, f"n must be greater or equal to 0, got {n}" if n < 0 else f"m must be greater or equal to 0, got {columns}")
+            raise refuse(
+                RuntimeError, f"n must be greater or equal to 0, got {n}" if n < 0 else f"m must be greater or equal to 0, got {columns}"
+            )
         t = ops.zeros(n, columns, dtype=dtype)
         if min(n, columns):
             t.diagonal().fill_(1)
         return ops.resize_(out, tuple(t.shape)).copy_(t) if out is not None else t.requires_grad_(requires_grad)
 
     samples = [sample(3), sample(2, 3)]
-

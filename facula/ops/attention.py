@@ -37,7 +37,18 @@ class Attention(Fused):
         return Result((out, lse), attention(q, k, v, out, masked(mask, q, k), causal))
 
     @staticmethod
-    def gradient(g0: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, out0: Tensor, out1: Tensor, causal: bool, scale: float, needs: Any) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        out0: Tensor,
+        out1: Tensor,
+        causal: bool,
+        scale: float,
+        needs: Any,
+    ) -> tuple[Any, ...]:
         g = g0 if g0.stride(-1) == 1 else g0.contiguous()
         got = ops.attention_gradients(g, query, key, value, out0.detach(), out1.detach(), mask, causal, scale)
         return (*got, None)
@@ -51,12 +62,25 @@ class AttentionGradients(Fused):
     contiguous = ("lse",)
 
     @staticmethod
-    def kernel(g: Layout, q: Layout, k: Layout, v: Layout, out: Layout, lse: Layout, mask: Layout | None, causal: bool, scale: float) -> Result:
+    def kernel(
+        g: Layout, q: Layout, k: Layout, v: Layout, out: Layout, lse: Layout, mask: Layout | None, causal: bool, scale: float
+    ) -> Result:
         outs = tuple(layout(x.shape, x.dtype, x.strides if x.dense else None) for x in (q, k, v))
         return Result(outs, attention_backward(q, k, v, out, masked(mask, q, k), causal, g, *outs))
 
     @staticmethod
-    def gradient(g0: Tensor, g1: Tensor, g2: Tensor, grad: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        g1: Tensor,
+        g2: Tensor,
+        grad: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        mask: Tensor | None,
+        causal: bool,
+        scale: float,
+    ) -> tuple[Any, ...]:
         # p = softmax(s), s = scale q k^T: gv = p^T g, gp = g v^T, gs = p (gp - sum(gp p)), gq = scale gs k, gk = scale gs^T q
         groups = query.shape[1] // key.shape[1]
         k, v = (_repeated(t, groups) for t in (key, value))
@@ -121,13 +145,28 @@ class ScaledDotProductAttention(Composite):
     paths = "nn.functional"
 
     @staticmethod
-    def compose(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+    def compose(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        *,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
         check(query, key, value, attn_mask, is_causal, enable_gqa)
         factor = 1 / math.sqrt(query.shape[-1]) if scale is None and query.shape[-1] else float(scale or 1.0)
         kind = query.dtype
         if attn_mask is not None and attn_mask.dtype is not d.bool_ and attn_mask.dtype is not kind:
             attn_mask = attn_mask.to(kind)
-        plain = kind.is_floating_point and all(t._layout.numel for t in (query, key, value)) and not dropout_p and not (attn_mask is not None and attn_mask.requires_grad)
+        plain = (
+            kind.is_floating_point
+            and all(t._layout.numel for t in (query, key, value))
+            and not dropout_p
+            and not (attn_mask is not None and attn_mask.requires_grad)
+        )
         if not plain or min(query.ndim, key.ndim) < 2:
             return composed(query, key, value, attn_mask, dropout_p, is_causal, factor)
         batch = broadcast([t.shape[:-3] for t in (query, key, value)])
@@ -148,7 +187,10 @@ class ScaledDotProductAttention(Composite):
             return out
         return out.reshape((*batch, heads, *out.shape[2:]) if max(t.ndim for t in (query, key, value)) > 2 else out.shape[2:])
 
-    samples = [sample(normal(2, 3, 4, 5), normal(2, 3, 6, 5), normal(2, 3, 6, 5)), sample(normal(2, 3, 4, 5), normal(2, 3, 4, 5), normal(2, 3, 4, 5), None, 0.0, True)]
+    samples = [
+        sample(normal(2, 3, 4, 5), normal(2, 3, 6, 5), normal(2, 3, 6, 5)),
+        sample(normal(2, 3, 4, 5), normal(2, 3, 4, 5), normal(2, 3, 4, 5), None, 0.0, True),
+    ]
 
 
 def _four(t: Tensor, batch: tuple[int, ...], lead: int) -> Tensor:
@@ -164,18 +206,33 @@ def _four(t: Tensor, batch: tuple[int, ...], lead: int) -> Tensor:
 
 def check(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, gqa: bool) -> None:
     if min(q.ndim, k.ndim, v.ndim) < 2:
-        raise refuse(RuntimeError, f"scaled_dot_product_attention: Expected query, key, and value to all be  at least 2 dimensional, but got query.dim(): {q.ndim}, key.dim(): {k.ndim} and value.dim(): {v.ndim} instead.")
+        raise refuse(
+            RuntimeError,
+            f"scaled_dot_product_attention: Expected query, key, and value to all be  at least 2 dimensional, but got query.dim(): {q.ndim}, key.dim(): {k.ndim} and value.dim(): {v.ndim} instead.",
+        )
     if not q.dtype is k.dtype is v.dtype:
-        raise refuse(RuntimeError, f"Expected query, key, and value to have the same dtype, but got query.dtype: {_type(q)} key.dtype: {_type(k)} and value.dtype: {_type(v)} instead.")
+        raise refuse(
+            RuntimeError,
+            f"Expected query, key, and value to have the same dtype, but got query.dtype: {_type(q)} key.dtype: {_type(k)} and value.dtype: {_type(v)} instead.",
+        )
     if mask is not None and causal:
         raise refuse(RuntimeError, "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if mask is not None and mask.dtype is not d.bool_ and not mask.dtype.is_floating_point:
-        raise refuse(RuntimeError, f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_type(mask)} and  query.dtype: {_type(q)} instead.")
+        raise refuse(
+            RuntimeError,
+            f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_type(mask)} and  query.dtype: {_type(q)} instead.",
+        )
     if q.shape[-1] != k.shape[-1]:
-        raise refuse(RuntimeError, f"mat1 and mat2 shapes cannot be multiplied: query and key have head sizes {q.shape[-1]} and {k.shape[-1]}", received=f"query {tuple(q.shape)}, key {tuple(k.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"mat1 and mat2 shapes cannot be multiplied: query and key have head sizes {q.shape[-1]} and {k.shape[-1]}",
+            received=f"query {tuple(q.shape)}, key {tuple(k.shape)}",
+        )
     if k.shape[-2] != v.shape[-2]:
         raise refuse(RuntimeError, f"Expected key and value to have the same sequence length, but got {k.shape[-2]} and {v.shape[-2]}")
 
 
 def _type(t: Tensor) -> str:
-    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(t.dtype.name, str(t.dtype.name))
+    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(
+        t.dtype.name, str(t.dtype.name)
+    )

@@ -69,7 +69,9 @@ class Mm(Fused):
         return (g.mm(_h(mat2)) if needs[0] else None, _h(input).mm(g) if needs[1] else None)
 
     samples = [sample(normal(3, 4), normal(4, 5)), sample(normal(1, 4), normal(4, 1)), sample(normal(2, 0), normal(0, 3))]
-    refusals = each(refused(normal(2, 3), normal(4, 5), raises=RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)"))
+    refusals = each(
+        refused(normal(2, 3), normal(4, 5), raises=RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 4x5\)")
+    )
 
 
 def _h(x: Tensor) -> Tensor:
@@ -112,7 +114,9 @@ class Bmm(Fused):
         return (g.bmm(_h(mat2)) if needs[0] else None, _h(input).bmm(g) if needs[1] else None)
 
     samples = [sample(normal(2, 3, 4), normal(2, 4, 5)), sample(normal(0, 3, 4), normal(0, 4, 5))]
-    refusals = each(refused(normal(2, 3, 4), normal(3, 4, 5), raises=RuntimeError, match="Expected size for first two dimensions of batch2 tensor"))
+    refusals = each(
+        refused(normal(2, 3, 4), normal(3, 4, 5), raises=RuntimeError, match="Expected size for first two dimensions of batch2 tensor")
+    )
 
 
 def check_batches(a: Layout, b: Layout) -> None:
@@ -134,11 +138,23 @@ class Linear(Fused):
     @staticmethod
     def kernel(x: Layout, w: Layout, bias: Layout | None) -> Result:
         if w.ndim != 2:
-            raise refuse(RuntimeError, f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D", received=f"weight {tuple(w.shape)}", expected="(out_features, in_features)")
+            raise refuse(
+                RuntimeError,
+                f"t() expects a tensor with <= 2 dimensions, but self is {w.ndim}D",
+                received=f"weight {tuple(w.shape)}",
+                expected="(out_features, in_features)",
+            )
         if not x.ndim:
-            raise refuse(RuntimeError, f"both arguments to linear need to be at least 1D, but they are 0D and {w.ndim}D", received=f"input {tuple(x.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"both arguments to linear need to be at least 1D, but they are 0D and {w.ndim}D",
+                received=f"input {tuple(x.shape)}",
+            )
         if bias is not None and bias.dtype is not w.dtype:
-            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(bias.dtype)} and {scalar_type_name(w.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"self and mat2 must have the same dtype, but got {scalar_type_name(bias.dtype)} and {scalar_type_name(w.dtype)}",
+            )
         k = x.shape[-1] if x.ndim else 1
         rows = x.numel // k if k else _count(x.shape[:-1])
         if k != w.shape[1] or not x.ndim:
@@ -151,9 +167,14 @@ class Linear(Fused):
         if x.dtype is not w.dtype and bias is None:
             same_dtype(x, w)
         if x.dtype is not w.dtype:
-            raise refuse(RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(w.dtype)}")
+            raise refuse(
+                RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(w.dtype)}"
+            )
         if bias is not None and bias.dtype is not x.dtype:
-            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(bias.dtype)} and {scalar_type_name(x.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"self and mat2 must have the same dtype, but got {scalar_type_name(bias.dtype)} and {scalar_type_name(x.dtype)}",
+            )
         out = layout((*x.shape[:-1], w.shape[0]), x.dtype)
         flat = Array(out.dtype, (rows, w.shape[0]), (w.shape[0], 1))
         turned = Array(w.dtype, (w.shape[1], w.shape[0]), (w.strides[1], w.strides[0]))
@@ -169,8 +190,14 @@ class Linear(Fused):
         gw = flat.t().mm(rows.conj() if rows.dtype.is_complex else rows) if needs[1] else None
         return gx, gw, (flat.sum(0) if len(needs) > 2 and needs[2] else None)
 
-    samples = [sample(normal(3, 4), normal(5, 4), normal(5)), sample(normal(2, 3, 4), normal(5, 4)), sample(normal(4), normal(5, 4), normal(5))]
-    refusals = each(refused(normal(2, 3), normal(4, 5), raises=RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 5x4\)"))
+    samples = [
+        sample(normal(3, 4), normal(5, 4), normal(5)),
+        sample(normal(2, 3, 4), normal(5, 4)),
+        sample(normal(4), normal(5, 4), normal(5)),
+    ]
+    refusals = each(
+        refused(normal(2, 3), normal(4, 5), raises=RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied \(2x3 and 5x4\)")
+    )
 
 
 def _count(shape: Sequence[int]) -> int:
@@ -178,7 +205,6 @@ def _count(shape: Sequence[int]) -> int:
     for x in shape:
         n *= x
     return n
-
 
 
 class Matmul(Fused):
@@ -196,7 +222,11 @@ class Matmul(Fused):
         if x.shape[-1] != y.shape[-2]:
             raise _mismatch(a, b)
         if a.dtype is not b.dtype:
-            raise refuse(RuntimeError, f"expected m1 and m2 to have the same dtype, but got: {dtype_name(a)} != {dtype_name(b)}", received=f"{a.dtype.name} and {b.dtype.name}")
+            raise refuse(
+                RuntimeError,
+                f"expected m1 and m2 to have the same dtype, but got: {dtype_name(a)} != {dtype_name(b)}",
+                received=f"{a.dtype.name} and {b.dtype.name}",
+            )
         no_bool(a, "addmm_impl_cpu_")
         batch = broadcast([x.shape[:-2], y.shape[:-2]])
         shape = (*batch, *(x.shape[-2:-1] if a.ndim > 1 else ()), *(y.shape[-1:] if b.ndim > 1 else ()))
@@ -226,7 +256,14 @@ class Matmul(Fused):
                 gb = ops.sum_to_size(ops.matmul(_h(x), grad), y.shape).reshape(b.shape)
         return ga, gb
 
-    samples = [sample(normal(3, 4), normal(4, 5)), sample(normal(4), normal(4)), sample(normal(2, 3, 4), normal(4, 5)), sample(normal(2, 1, 3, 4), normal(5, 4, 2)), sample(normal(3, 4), normal(4)), sample(normal(4), normal(2, 4, 3))]
+    samples = [
+        sample(normal(3, 4), normal(4, 5)),
+        sample(normal(4), normal(4)),
+        sample(normal(2, 3, 4), normal(4, 5)),
+        sample(normal(2, 1, 3, 4), normal(5, 4, 2)),
+        sample(normal(3, 4), normal(4)),
+        sample(normal(4), normal(2, 4, 3)),
+    ]
 
 
 def _c(x: Tensor) -> Tensor:
@@ -235,7 +272,11 @@ def _c(x: Tensor) -> Tensor:
 
 def _batched(x: Any, batch: Sequence[int]) -> Array:
     lead = len(batch) + 2 - len(x.shape)
-    strides = (*(0,) * lead, *(0 if n == 1 and batch[lead + i] != 1 else s for i, (n, s) in enumerate(zip(x.shape[:-2], x.strides[:-2]))), *x.strides[-2:])
+    strides = (
+        *(0,) * lead,
+        *(0 if n == 1 and batch[lead + i] != 1 else s for i, (n, s) in enumerate(zip(x.shape[:-2], x.strides[:-2]))),
+        *x.strides[-2:],
+    )
     return Array(x.dtype, (*batch, *x.shape[-2:]), strides)
 
 
@@ -243,15 +284,27 @@ def _mismatch(a: Layout, b: Layout) -> RuntimeError:
     """PyTorch says it in the words of the product it would have called."""
     details = {"received": f"{tuple(a.shape)} {a.dtype.name}; {tuple(b.shape)} {b.dtype.name}", "expected": "(*, n, k) and (*, k, m)"}
     if a.ndim == 1 and b.ndim == 1:
-        return refuse(RuntimeError, f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, but got {a.shape[0]} and {b.shape[0]} elements respectively", **details)
+        return refuse(
+            RuntimeError,
+            f"inconsistent tensor size, expected tensor [{a.shape[0]}] and src [{b.shape[0]}] to have the same number of elements, but got {a.shape[0]} and {b.shape[0]} elements respectively",
+            **details,
+        )
     if a.ndim == 2 and b.ndim == 1:
-        return refuse(RuntimeError, f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})", **details)
+        return refuse(
+            RuntimeError, f"size mismatch, got input ({a.shape[0]}), mat ({a.shape[0]}x{a.shape[1]}), vec ({b.shape[0]})", **details
+        )
     if b.ndim == 2:
         rows = a.numel // a.shape[-1] if a.shape[-1] else 1
-        return refuse(RuntimeError, f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1]} and {b.shape[0]}x{b.shape[1]})", **details)
+        return refuse(
+            RuntimeError, f"mat1 and mat2 shapes cannot be multiplied ({rows}x{a.shape[-1]} and {b.shape[0]}x{b.shape[1]})", **details
+        )
     size = b.shape[-1] if b.ndim > 1 else 1
     n = b.numel // max(1, size * b.shape[-2]) if b.ndim > 1 else 1
-    return refuse(RuntimeError, f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: [{n}, {b.shape[-2] if b.ndim > 1 else b.shape[0]}].", **details)
+    return refuse(
+        RuntimeError,
+        f"Expected size for first two dimensions of batch2 tensor to be: [{n}, {a.shape[-1]}] but got: [{n}, {b.shape[-2] if b.ndim > 1 else b.shape[0]}].",
+        **details,
+    )
 
 
 class Mv(Composite):
@@ -266,7 +319,9 @@ class Mv(Composite):
                 raise refuse(IndexError, "Dimension specified as 0 but tensor has no dimensions")
             raise refuse(RuntimeError, f"vector + matrix @ vector expected, got {1}, {input.ndim}, {vec.ndim}")
         if input.shape[1] != vec.shape[0]:
-            raise refuse(RuntimeError, f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})")
+            raise refuse(
+                RuntimeError, f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})"
+            )
         if input.dtype is not vec.dtype:
             names = [scalar_type_name(t.dtype) for t in (input, vec)]
             raise refuse(RuntimeError, f"addmv input tensors must have the same dtype, but got {names[1]}, {names[0]}, and {names[1]}")
@@ -286,7 +341,10 @@ class Dot(Composite):
         if input.ndim != 1 or tensor.ndim != 1:
             raise refuse(RuntimeError, f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
         if input.dtype is not tensor.dtype:
-            raise refuse(RuntimeError, f"dot : expected both vectors to have same dtype, but found {scalar_type_name(input.dtype)} and {scalar_type_name(tensor.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"dot : expected both vectors to have same dtype, but found {scalar_type_name(input.dtype)} and {scalar_type_name(tensor.dtype)}",
+            )
         got = ops.matmul(input, tensor)
         return got if out is None else out.copy_(got)
 
@@ -309,10 +367,14 @@ class Addmm(Fused):
         out = layout((a.shape[0], b.shape[1]), a.dtype)
         bias = _bias(x, out)
         if a.dtype is not b.dtype:
-            raise refuse(RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(a.dtype)} and {scalar_type_name(b.dtype)}")
+            raise refuse(
+                RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(a.dtype)} and {scalar_type_name(b.dtype)}"
+            )
         check_product(a, b)
         if x.dtype is not a.dtype:
-            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(b.dtype)}")
+            raise refuse(
+                RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(x.dtype)} and {scalar_type_name(b.dtype)}"
+            )
         return Result((out,), shifted(product(out, a, b, bias=bias, alpha=alpha, beta=beta)))
 
     @staticmethod
@@ -359,7 +421,9 @@ def shifted(schedule: Any) -> Any:
     from ..kernel.launch import In
 
     places = (1, 2, 0)
-    launches = tuple(replace(x, words=tuple(In(places[w.index], w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    launches = tuple(
+        replace(x, words=tuple(In(places[w.index], w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches
+    )
     return replace(schedule, launches=launches)
 
 
@@ -379,7 +443,9 @@ class Baddbmm(Fused):
             if t.ndim != 3:
                 raise refuse(RuntimeError, f"{name} must be a 3D tensor")
         if not x.dtype is a.dtype is b.dtype:
-            raise refuse(RuntimeError, f"Input dtypes must be the same, got: input {dtype_name(x)}, batch1: {dtype_name(a)}, batch2: {dtype_name(b)}")
+            raise refuse(
+                RuntimeError, f"Input dtypes must be the same, got: input {dtype_name(x)}, batch1: {dtype_name(a)}, batch2: {dtype_name(b)}"
+            )
         check_batches(a, b)
         no_bool(a, "baddbmm")
         out = layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype)

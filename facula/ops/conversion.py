@@ -126,7 +126,9 @@ class To(Composite):
             )
         kind = kind or input.dtype
         if input.device is META and where is not META:
-            raise refuse(NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values")
+            raise refuse(
+                NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values"
+            )
         if where is META:
             return ops.empty(tuple(input.shape), dtype=kind, device=where)
         same = kind is input.dtype and (fmt is None or fmt is preserve_format or input.is_contiguous(memory_format=fmt))

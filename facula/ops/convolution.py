@@ -19,31 +19,60 @@ GEOMETRY = "int[] stride, int[] padding, int[] dilation, bool transposed, int[] 
 
 
 def result_shape(
-    x: Sequence[int], w: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
 ) -> tuple[int, ...]:
     """(N, O, *R) of a convolution, or of a transposed one (w: (C, O / groups, *K))."""
     space = []
     for i, n in enumerate(x[2:]):
         k = dilation[i] * (w[2 + i] - 1) + 1
-        space.append((n - 1) * stride[i] - 2 * padding[i] + k + output_padding[i] if transposed else (n + 2 * padding[i] - k) // stride[i] + 1)
+        space.append(
+            (n - 1) * stride[i] - 2 * padding[i] + k + output_padding[i] if transposed else (n + 2 * padding[i] - k) // stride[i] + 1
+        )
     return (x[0], w[1] * groups if transposed else w[0], *space)
 
 
-def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> None:
+def check(
+    x: Layout,
+    w: Layout,
+    bias: Layout | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> None:
     """PyTorch's refusals, in its order."""
     n = w.ndim - 2
     for name, values, least in (("padding", padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)):
         if any(v < least for v in values):
-            sentence = {"padding": "negative padding is not supported", "stride": "non-positive stride is not supported", "dilation": "dilation should be greater than zero"}[name]
+            sentence = {
+                "padding": "negative padding is not supported",
+                "stride": "non-positive stride is not supported",
+                "dilation": "dilation should be greater than zero",
+            }[name]
             raise refuse(RuntimeError, sentence, received=f"{name}={tuple(values)}")
     if groups <= 0:
         raise refuse(RuntimeError, f"expected groups to be greater than 0, but got groups={groups}")
     if n < 1:
         raise refuse(RuntimeError, "weight should have at least three dimensions", received=f"weight {tuple(w.shape)}")
     if len(stride) not in (1, n):
-        raise refuse(RuntimeError, f"expected stride to be a single integer value or a list of {n} values to match the convolution dimensions, but got stride={list(stride)}")
+        raise refuse(
+            RuntimeError,
+            f"expected stride to be a single integer value or a list of {n} values to match the convolution dimensions, but got stride={list(stride)}",
+        )
     if x.ndim != n + 2:
-        raise refuse(RuntimeError, f"Expected {n + 2}-dimensional input for {n + 2}-dimensional weight {list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead")
+        raise refuse(
+            RuntimeError,
+            f"Expected {n + 2}-dimensional input for {n + 2}-dimensional weight {list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead",
+        )
     if x.dtype is not w.dtype:
         if w.ndim == 3 and bias is not None and bias.dtype is w.dtype and x.dtype.name not in ("float32", "bool"):
             raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
@@ -62,9 +91,15 @@ def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padd
         outputs = w.shape[1] * groups
     else:
         if w.shape[0] < groups:
-            raise refuse(RuntimeError, f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {list(w.shape)} instead")
+            raise refuse(
+                RuntimeError,
+                f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {list(w.shape)} instead",
+            )
         if w.shape[0] % groups:
-            raise refuse(RuntimeError, f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {list(w.shape)} instead")
+            raise refuse(
+                RuntimeError,
+                f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {list(w.shape)} instead",
+            )
         if x.shape[1] != channels:
             raise refuse(
                 RuntimeError,
@@ -74,7 +109,10 @@ def check(x: Layout, w: Layout, bias: Layout | None, stride: Sequence[int], padd
         outputs = w.shape[0]
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != outputs):
         given = f"transposed=1, weight of size {list(w.shape)}" if transposed else f"weight of size {list(w.shape)}"
-        raise refuse(RuntimeError, f"Given {given}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias.shape)} instead")
+        raise refuse(
+            RuntimeError,
+            f"Given {given}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias.shape)} instead",
+        )
     if not transposed:
         padded = [s + 2 * p for s, p in zip(x.shape[2:], padding)]
         reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:])]
@@ -89,15 +127,32 @@ def _mixed(x: Layout, w: Layout, stride: Sequence[int], transposed: bool, output
     """PyTorch words it by the library that it would have called."""
     first, second = scalar_type_name(x.dtype), scalar_type_name(w.dtype)
     if x.dtype.name == "bool":
-        return refuse(NotImplementedError, f"\"slow_conv{'_transpose' if transposed else ''}{max(w.ndim - 2, 2)}d_{'out_' if transposed else ''}cpu\" not implemented for 'Bool'")
+        return refuse(
+            NotImplementedError,
+            f"\"slow_conv{'_transpose' if transposed else ''}{max(w.ndim - 2, 2)}d_{'out_' if transposed else ''}cpu\" not implemented for 'Bool'",
+        )
     large = transposed and any(e >= s for e, s in zip(output_padding, stride))
     if x.dtype.name == "float32" and not large and (groups > 1 or x.shape[0] > 1 or min(w.shape[-2:]) > 3 or x.numel > 20480):
-        return refuse(RuntimeError, f"Input type (torch.{first}Tensor) and weight type (torch.{second}Tensor) should be the same or input should be a MKLDNN tensor and weight is a dense tensor")
-    return refuse(RuntimeError, f"expected scalar type {first} but found {second}", received=f"input {x.dtype}, weight {w.dtype}", expected="one dtype")
+        return refuse(
+            RuntimeError,
+            f"Input type (torch.{first}Tensor) and weight type (torch.{second}Tensor) should be the same or input should be a MKLDNN tensor and weight is a dense tensor",
+        )
+    return refuse(
+        RuntimeError,
+        f"expected scalar type {first} but found {second}",
+        received=f"input {x.dtype}, weight {w.dtype}",
+        expected="one dtype",
+    )
 
 
 def _cpp(x: Layout) -> str:
-    return f"CPU{scalar_type_name(x.dtype)}Type" if x.dtype.name == "bfloat16" else {"float32": "float", "float64": "double", "float16": "c10::Half", "int64": "long int"}.get(x.dtype.name, f"{scalar_type_name(x.dtype)}Tensor")
+    return (
+        f"CPU{scalar_type_name(x.dtype)}Type"
+        if x.dtype.name == "bfloat16"
+        else {"float32": "float", "float64": "double", "float16": "c10::Half", "int64": "long int"}.get(
+            x.dtype.name, f"{scalar_type_name(x.dtype)}Tensor"
+        )
+    )
 
 
 class Convolution(Fused):
@@ -108,7 +163,17 @@ class Convolution(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(x: Layout, w: Layout, bias: Layout | None, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Result:
+    def kernel(
+        x: Layout,
+        w: Layout,
+        bias: Layout | None,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+    ) -> Result:
         check(x, w, bias, stride, padding, dilation, transposed, output_padding, groups)
         if x.dtype.is_complex or not x.dtype.is_floating_point:
             raise refuse(NotImplementedError, f"\"slow_conv2d_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
@@ -118,7 +183,17 @@ class Convolution(Fused):
 
     @staticmethod
     def gradient(
-        g: Tensor, input: Tensor, weight: Tensor, bias: Layout | None, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, needs: Sequence[bool]
+        g: Tensor,
+        input: Tensor,
+        weight: Tensor,
+        bias: Layout | None,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+        needs: Sequence[bool],
     ) -> tuple[Any, ...]:
         geometry = stride, padding, dilation, transposed, output_padding, groups
         gx = ops.convolution_input(g, weight, tuple(input.shape), *geometry) if needs[0] else None
@@ -135,13 +210,27 @@ class ConvolutionInput(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, w: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Result:
+    def kernel(
+        g: Layout, w: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
+    ) -> Result:
         out = layout(size, g.dtype)
         run = kernels.forward if transposed else kernels.backward_input
         return Result((out,), run(out, g, w, stride=stride, padding=padding, dilation=dilation, groups=groups))
 
     @staticmethod
-    def gradient(g: Tensor, grad: Tensor, weight: Tensor, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, needs: Any) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor,
+        grad: Tensor,
+        weight: Tensor,
+        size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+        needs: Any,
+    ) -> tuple[Any, ...]:
         geometry = stride, padding, dilation, transposed, output_padding, groups
         gg = ops.convolution(g, weight, None, *geometry) if needs[0] else None
         gw = ops.convolution_weight(grad, g, tuple(weight.shape), *geometry) if needs[1] else None
@@ -156,14 +245,28 @@ class ConvolutionWeight(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int) -> Result:
+    def kernel(
+        g: Layout, x: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
+    ) -> Result:
         out = layout(size, g.dtype)
         image, result = (g, x) if transposed else (x, g)
         schedule = kernels.backward_weight(out, result, image, stride=stride, padding=padding, dilation=dilation, groups=groups)
         return Result((out,), swapped(schedule) if transposed else schedule)
 
     @staticmethod
-    def gradient(g: Tensor, grad: Tensor, input: Tensor, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int, needs: Any) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor,
+        grad: Tensor,
+        input: Tensor,
+        size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+        needs: Any,
+    ) -> tuple[Any, ...]:
         geometry = stride, padding, dilation, transposed, output_padding, groups
         gg = ops.convolution(input, g, None, *geometry) if needs[0] else None
         gx = ops.convolution_input(grad, g, tuple(input.shape), *geometry) if needs[1] else None
@@ -176,7 +279,9 @@ def swapped(schedule: Any) -> Any:
 
     from ..kernel.launch import In
 
-    launches = tuple(replace(x, words=tuple(In(1 - w.index, w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    launches = tuple(
+        replace(x, words=tuple(In(1 - w.index, w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches
+    )
     return replace(schedule, launches=launches)
 
 
@@ -188,7 +293,10 @@ def spread(value: Any, n: int, name: str) -> tuple[int, ...]:
     if len(items) == 1:
         return items * n
     if len(items) != n:
-        raise refuse(RuntimeError, f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(items)}")
+        raise refuse(
+            RuntimeError,
+            f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(items)}",
+        )
     return items
 
 
@@ -196,12 +304,22 @@ def _batched(x: Tensor, n: int, title: str) -> tuple[Tensor, bool]:
     if x.ndim == n + 1:
         return x.unsqueeze(0), True
     if x.ndim != n + 2:
-        raise refuse(RuntimeError, f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {title}, but got input of size: {list(x.shape)}")
+        raise refuse(
+            RuntimeError, f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {title}, but got input of size: {list(x.shape)}"
+        )
     return x, False
 
 
 def convolved(
-    x: Tensor, w: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
 ) -> Tensor:
     """One convolution for floating types; complex ones are four real ones, integers a product of columns."""
     geometry = stride, padding, dilation, transposed, output_padding, groups
@@ -211,14 +329,24 @@ def convolved(
     if x.dtype.is_complex:
         a, b, u, v = x.real, x.imag, w.real, w.imag
         y = ops.complex(
-            ops.convolution(a, u, None, *geometry) - ops.convolution(b, v, None, *geometry), ops.convolution(a, v, None, *geometry) + ops.convolution(b, u, None, *geometry)
+            ops.convolution(a, u, None, *geometry) - ops.convolution(b, v, None, *geometry),
+            ops.convolution(a, v, None, *geometry) + ops.convolution(b, u, None, *geometry),
         )
     else:
         y = _whole(x, w, *geometry)
     return y if bias is None else y + bias.view((1, -1, *(1,) * (x.ndim - 2)))
 
 
-def _whole(x: Tensor, w: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> Tensor:
+def _whole(
+    x: Tensor,
+    w: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor:
     """Convolution of integers: exact, wrapping like any other sum of products."""
     shape = result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups)
     n, kernel, none = x.shape[0], tuple(w.shape[2:]), (0,) * len(stride)
@@ -247,8 +375,10 @@ def _forward(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padd
     return y.squeeze(0) if single else y
 
 
-def _named_padding(x: Tensor, weight: Tensor, padding: str, stride: tuple[int, ...], dilation: tuple[int, ...], n: int, groups: int) -> tuple[Tensor, tuple[int, ...]]:
-    """"valid" is no padding; "same" pads so that the extents stay, the odd element at the end."""
+def _named_padding(
+    x: Tensor, weight: Tensor, padding: str, stride: tuple[int, ...], dilation: tuple[int, ...], n: int, groups: int
+) -> tuple[Tensor, tuple[int, ...]]:
+    """ "valid" is no padding; "same" pads so that the extents stay, the odd element at the end."""
     if padding == "valid":
         return x, (0,) * n
     if groups <= 0:
@@ -267,12 +397,17 @@ def _named_padding(x: Tensor, weight: Tensor, padding: str, stride: tuple[int, .
     return x, low
 
 
-def _transpose(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any) -> Tensor:
+def _transpose(
+    n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> Tensor:
     x, single = _batched(input, n, f"conv_transpose{n}d")
     strides, dilations, extra = spread(stride, n, "stride"), spread(dilation, n, "dilation"), spread(output_padding, n, "output_padding")
     for s, d, e in zip(strides, dilations, extra):
         if e >= max(s, d):
-            raise refuse(RuntimeError, f"output padding must be smaller than either stride or dilation, but got output_padding_height: {e} stride_height: {s} dilation_height: {d}")
+            raise refuse(
+                RuntimeError,
+                f"output padding must be smaller than either stride or dilation, but got output_padding_height: {e} stride_height: {s} dilation_height: {d}",
+            )
     y = convolved(x, weight, bias, strides, spread(padding, n, "padding"), dilations, True, extra, groups)
     return y.squeeze(0) if single else y
 
@@ -280,11 +415,13 @@ def _transpose(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, pa
 class Conv1d(Composite):
     """input (N, C, L) or (C, L) with weight (O, C / groups, K)."""
 
-    schema = 'conv1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor'
+    schema = "conv1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor"
     paths = "torch nn.functional"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+    def compose(
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    ) -> Tensor:
         return _forward(1, input, weight, bias, stride, padding, dilation, groups)
 
     samples = [sample(normal(2, 3, 7), normal(4, 3, 3), normal(4)), sample(normal(2, 4, 7), normal(4, 2, 3), None, 2, 1, 2, 2)]
@@ -293,25 +430,34 @@ class Conv1d(Composite):
 class Conv2d(Composite):
     """input (N, C, H, W) or (C, H, W) with weight (O, C / groups, KH, KW)."""
 
-    schema = 'conv2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor'
+    schema = "conv2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor"
     paths = "torch nn.functional"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+    def compose(
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    ) -> Tensor:
         return _forward(2, input, weight, bias, stride, padding, dilation, groups)
 
-    samples = [sample(normal(2, 3, 6, 5), normal(4, 3, 3, 3), normal(4), 1, 1), sample(normal(1, 4, 6, 6), normal(4, 1, 3, 3), None, 2, 1, 1, 4)]
-    refusals = each(refused(normal(1, 3, 5, 5), normal(4, 2, 3, 3), raises=RuntimeError, match="to have 2 channels, but got 3 channels instead"))
+    samples = [
+        sample(normal(2, 3, 6, 5), normal(4, 3, 3, 3), normal(4), 1, 1),
+        sample(normal(1, 4, 6, 6), normal(4, 1, 3, 3), None, 2, 1, 1, 4),
+    ]
+    refusals = each(
+        refused(normal(1, 3, 5, 5), normal(4, 2, 3, 3), raises=RuntimeError, match="to have 2 channels, but got 3 channels instead")
+    )
 
 
 class Conv3d(Composite):
     """input (N, C, D, H, W) or (C, D, H, W) with weight (O, C / groups, KD, KH, KW)."""
 
-    schema = 'conv3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor'
+    schema = "conv3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor"
     paths = "torch nn.functional"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1) -> Tensor:
+    def compose(
+        input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    ) -> Tensor:
         return _forward(3, input, weight, bias, stride, padding, dilation, groups)
 
     samples = [sample(normal(1, 2, 4, 4, 4), normal(3, 2, 2, 2, 2), normal(3))]
@@ -320,11 +466,20 @@ class Conv3d(Composite):
 class ConvTranspose1d(Composite):
     """The transpose of conv1d; weight (C, O / groups, K)."""
 
-    schema = 'conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor'
+    schema = "conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor"
     paths = "torch nn.functional"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
+    def compose(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
         return _transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
     samples = [sample(normal(2, 3, 5), normal(3, 4, 3), normal(4), 2, 1, 1)]
@@ -333,11 +488,20 @@ class ConvTranspose1d(Composite):
 class ConvTranspose2d(Composite):
     """The transpose of conv2d; weight (C, O / groups, KH, KW)."""
 
-    schema = 'conv_transpose2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor'
+    schema = "conv_transpose2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor"
     paths = "torch nn.functional"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
+    def compose(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
         return _transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
     samples = [sample(normal(1, 3, 4, 4), normal(3, 2, 2, 2), normal(2), 2)]
@@ -346,11 +510,20 @@ class ConvTranspose2d(Composite):
 class ConvTranspose3d(Composite):
     """The transpose of conv3d; weight (C, O / groups, KD, KH, KW)."""
 
-    schema = 'conv_transpose3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor'
+    schema = "conv_transpose3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor"
     paths = "torch nn.functional"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Tensor:
+    def compose(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
         return _transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
     samples = [sample(normal(1, 2, 3, 3, 3), normal(2, 2, 2, 2, 2))]

@@ -24,7 +24,9 @@ def _weights(name: str, t: Tensor | None, n: int, whole: bool) -> None:
     if not whole and not t.dtype.is_floating_point:
         raise refuse(RuntimeError, f"cov(): expected {name} to have floating point dtype but got {name} with {t.dtype.name} dtype")
     if t.numel() != n:
-        raise refuse(RuntimeError, f"cov(): expected {name} to have the same numel as there are observations in the input but got {t.numel()} != {n}")
+        raise refuse(
+            RuntimeError, f"cov(): expected {name} to have the same numel as there are observations in the input but got {t.numel()} != {n}"
+        )
     if t.numel() and bool((t < 0).any()):
         raise refuse(RuntimeError, f"cov(): {name} cannot be negative")
 
@@ -37,7 +39,9 @@ class Cov(Composite):
     @staticmethod
     def compose(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
         if input.ndim > 2:
-            raise refuse(RuntimeError, f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+            raise refuse(
+                RuntimeError, f"cov(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+            )
         if input.dtype is d.bool_:
             raise refuse(RuntimeError, "cov(): bool dtype is not supported for input")
         x = input if input.ndim == 2 else input.reshape(1, -1)
@@ -53,7 +57,9 @@ class Cov(Composite):
         mean = (x if w is None else x * w).sum(1) / total
         left = total - correction * ((w * aweights).sum() / total if aweights is not None and w is not None else 1)
         if bool(left <= 0):
-            warnings.warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=2)
+            warnings.warn(
+                "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=2
+            )
             left = 0.0
         x = x - mean.unsqueeze(1)
         other = x.t().conj() if x.dtype.is_complex else x.t()
@@ -70,7 +76,9 @@ class Corrcoef(Composite):
     @staticmethod
     def compose(input: Tensor) -> Tensor:
         if input.ndim > 2:
-            raise refuse(RuntimeError, f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+            raise refuse(
+                RuntimeError, f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions"
+            )
         c = ops.cov(input)
         if not c.ndim:
             return c / c

@@ -43,7 +43,16 @@ def strides_like(x: Layout, fmt: Any) -> tuple[int, ...] | None:
     return channels_last_strides(x.shape) if "last" in fmt.name else None
 
 
-CPP = {"int64": "int64_t", "int32": "int", "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t", "uint64": "uint64_t"}
+CPP = {
+    "int64": "int64_t",
+    "int32": "int",
+    "int16": "int16_t",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "uint16": "uint16_t",
+    "uint32": "uint32_t",
+    "uint64": "uint64_t",
+}
 
 
 def overflows(value: Any, kind: DType) -> bool:
@@ -66,7 +75,12 @@ def overflows(value: Any, kind: DType) -> bool:
 def fitting(value: Any, kind: DType) -> Any:
     """The value, or RuntimeError when the type cannot hold it."""
     if overflows(value, kind):
-        raise refuse(RuntimeError, f"value cannot be converted to type {CPP.get(kind.name) or cpp_name(kind)} without overflow", received=repr(value), expected=f"a number that {kind.name} holds")
+        raise refuse(
+            RuntimeError,
+            f"value cannot be converted to type {CPP.get(kind.name) or cpp_name(kind)} without overflow",
+            received=repr(value),
+            expected=f"a number that {kind.name} holds",
+        )
     return value
 
 
@@ -137,7 +151,16 @@ class Empty(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(*size: Any, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    def compose(
+        *size: Any,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        out: Any = None,
+    ) -> Tensor:
         shape = size_of(size, "empty")
         strides = channels_last_strides(shape) if memory_format is not None and "last" in memory_format.name else None
         return new(shape, dtype, device, requires_grad, strides)
@@ -155,21 +178,44 @@ def size_of(size: Sequence[Any], title: str) -> tuple[int, ...]:
         try:
             out.append(n.__index__())
         except (AttributeError, TypeError):
-            raise refuse(TypeError, f"{title}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got {type(n).__name__}\"") from None
+            raise refuse(
+                TypeError,
+                f"{title}(): argument 'size' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got {type(n).__name__}\"",
+            ) from None
     return tuple(out)
 
 
 def _constant(name: str, value: Any) -> None:
-    def compose(*size: Any, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, out: Any = None) -> Tensor:
+    def compose(
+        *size: Any,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        out: Any = None,
+    ) -> Tensor:
         if out is not None:
             ops.resize_(out, size_of(size, name))
             return fill(out, value)
         shape = size_of(size, name)
         if any(n < 0 for n in shape):
-            raise refuse(RuntimeError, f"{name}: Dimension size must be non-negative." if name == "zeros" else f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+            raise refuse(
+                RuntimeError,
+                f"{name}: Dimension size must be non-negative."
+                if name == "zeros"
+                else f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}",
+            )
         return fill(new(shape, dtype, device, False), value).requires_grad_(requires_grad)
 
-    body = {"__doc__": f"A tensor of {name}.", "__module__": __name__, "schema": f"{name}(int[] size, {OPTIONS}) -> Tensor", "paths": "torch", "compose": staticmethod(compose), "samples": [sample((2, 3))]}
+    body = {
+        "__doc__": f"A tensor of {name}.",
+        "__module__": __name__,
+        "schema": f"{name}(int[] size, {OPTIONS}) -> Tensor",
+        "paths": "torch",
+        "compose": staticmethod(compose),
+        "samples": [sample((2, 3))],
+    }
     type(name.title(), (Composite,), body)
 
 
@@ -184,7 +230,17 @@ class Full(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(size: Any, fill_value: Any, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    def compose(
+        size: Any,
+        fill_value: Any,
+        *,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+    ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
         if hasattr(size, "__index__"):
             raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
@@ -196,7 +252,16 @@ class Full(Composite):
 
 
 def _like(name: str, value: Any) -> None:
-    def compose(input: Tensor, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    def compose(
+        input: Tensor,
+        *,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         x = input._layout
         if value == 1 and (device is None or device is x.device) and x.device is not META:
             out = ops.filled(x.shape, 1, dtype or x.dtype, strides_like(x, memory_format))
@@ -222,9 +287,21 @@ class FullLike(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, fill_value: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    def compose(
+        input: Tensor,
+        fill_value: Any,
+        *,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        return fill(ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format), fitting(value, dtype or input.dtype)).requires_grad_(requires_grad)
+        return fill(
+            ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format), fitting(value, dtype or input.dtype)
+        ).requires_grad_(requires_grad)
 
     samples = [sample(normal(2, 3), 2)]
 
@@ -253,7 +330,18 @@ class Arange(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    def compose(
+        start: Any = 0,
+        end: Any = None,
+        step: Any = 1,
+        *,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+    ) -> Tensor:
         if end is None:
             start, end = 0, start
         start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
@@ -266,7 +354,9 @@ class Arange(Composite):
         if not (math.isfinite(start) and math.isfinite(end)):
             raise refuse(RuntimeError, f"unsupported range: {float(start):g} -> {float(end):g}")
         if (end - start) * (1 if step > 0 else -1) < 0:
-            raise refuse(RuntimeError, "upper bound and lower bound inconsistent with step sign", received=f"arange({start}, {end}, {step})")
+            raise refuse(
+                RuntimeError, "upper bound and lower bound inconsistent with step sign", received=f"arange({start}, {end}, {step})"
+            )
         whole = all(isinstance(x, int) for x in (start, end, step))
         kind = dtype or (out.dtype if out is not None else d.int64 if whole else SETTINGS.default_dtype)
         if kind is d.bool_:
@@ -307,15 +397,15 @@ class FromNumpy(Composite):
                 "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
             )
         if any(s < 0 for s in ndarray.strides):
-            raise ValueError("At least one of the strides of the ndarray is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) ")
+            raise ValueError(
+                "At least one of the strides of the ndarray is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+            )
         strides = tuple(s // ndarray.itemsize for s in ndarray.strides)
         lay = layout(ndarray.shape, kind, strides)
         block = allocator.external(ndarray.ctypes.data, max(lay.nbytes, ndarray.nbytes if ndarray.size else 0), ndarray)
         return objects.adopt(Tensor, lay, block)
 
     samples = [sample(None)]
-
-
 
 
 def _plain(data: Any) -> Any:
@@ -336,7 +426,9 @@ def infer(array: Any, data: Any) -> DType:
     if type(data).__module__ == "numpy":
         kind = d.from_numpy(array.dtype)
         if kind is None:
-            raise TypeError(f"can't convert np.ndarray of type {array.dtype.type.__module__}.{array.dtype.type.__name__}. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.")
+            raise TypeError(
+                f"can't convert np.ndarray of type {array.dtype.type.__module__}.{array.dtype.type.__name__}. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+            )
         return kind
     if array.dtype.kind == "f":
         return SETTINGS.default_dtype
@@ -379,7 +471,9 @@ class TensorOf(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    ) -> Tensor:
         if isinstance(data, Tensor):
             import warnings
 
@@ -418,14 +512,28 @@ def _from_data(data: Any, dtype: DType | None) -> Tensor:
         _ragged(data)
         if isinstance(_first(data), int):
             raise ValueError("Overflow when unpacking long long")
-        raise TypeError(f"must be real number, not {_odd(data)}") if dtype is not None and dtype.is_floating_point else RuntimeError(f"Could not infer dtype of {_odd(data)}")
+        raise (
+            TypeError(f"must be real number, not {_odd(data)}")
+            if dtype is not None and dtype.is_floating_point
+            else RuntimeError(f"Could not infer dtype of {_odd(data)}")
+        )
     if array.dtype.kind in "USV":
         raise TypeError(f"new(): invalid data type '{_odd(data)}'")
     kind = dtype or infer(array, data)
     if type(data).__module__ != "numpy" and array.size:
         _check_range(array, kind)
-    if kind.is_floating_point and array.dtype.kind in "iufb" and kind.numpy.itemsize >= 4 or array.dtype.kind == kind.numpy.kind or kind is d.bool_:
-        return ops.from_numpy(np.array(array, dtype=kind.numpy, order="C", copy=True).view(np.uint16 if kind is d.bfloat16 else kind.numpy)) if kind is not d.bfloat16 else _via(array, kind)
+    if (
+        kind.is_floating_point
+        and array.dtype.kind in "iufb"
+        and kind.numpy.itemsize >= 4
+        or array.dtype.kind == kind.numpy.kind
+        or kind is d.bool_
+    ):
+        return (
+            ops.from_numpy(np.array(array, dtype=kind.numpy, order="C", copy=True).view(np.uint16 if kind is d.bfloat16 else kind.numpy))
+            if kind is not d.bfloat16
+            else _via(array, kind)
+        )
     return _via(array, kind)
 
 
@@ -440,7 +548,9 @@ def _check_range(array: Any, kind: DType) -> None:
 
 
 def _too_large(kind: DType) -> RuntimeError:
-    return refuse(RuntimeError, f"value cannot be converted to type {kind.name} without overflow", expected=f"numbers that {kind.name} holds")
+    return refuse(
+        RuntimeError, f"value cannot be converted to type {kind.name} without overflow", expected=f"numbers that {kind.name} holds"
+    )
 
 
 def _first(data: Any) -> Any:
@@ -467,7 +577,13 @@ class AsTensor(Composite):
     def compose(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
         if isinstance(data, Tensor):
             return data if dtype is None else data.to(dtype)
-        if type(data).__module__ == "numpy" and hasattr(data, "__array_interface__") and getattr(data, "ndim", 0) and d.from_numpy(data.dtype) and all(s >= 0 for s in data.strides):
+        if (
+            type(data).__module__ == "numpy"
+            and hasattr(data, "__array_interface__")
+            and getattr(data, "ndim", 0)
+            and d.from_numpy(data.dtype)
+            and all(s >= 0 for s in data.strides)
+        ):
             t = ops.from_numpy(data)
             return t if dtype is None else t.to(dtype)
         return ops.tensor(data, dtype=dtype)
@@ -482,7 +598,9 @@ class ScalarTensor(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(s: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    def compose(
+        s: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False
+    ) -> Tensor:
         return _scalar(s, dtype or SETTINGS.default_dtype).requires_grad_(requires_grad)
 
     samples = [sample(1.5)]
@@ -497,7 +615,9 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             raise refuse(RuntimeError, f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
         return self.copy_(value.expand(self.shape))
     if not isinstance(value, (int, float, complex)) and not hasattr(value, "item"):
-        raise TypeError(f"fill_() received an invalid combination of arguments - got ({type(value).__name__}), but expected one of:\n * (Tensor value)\n * (Number value)\n")
+        raise TypeError(
+            f"fill_() received an invalid combination of arguments - got ({type(value).__name__}), but expected one of:\n * (Tensor value)\n * (Number value)\n"
+        )
     fitting(value, self.dtype)
     if MODE.grad and self.requires_grad:
         return writing.assign(self, ops.filled_over(self, value), "fill_")

@@ -119,7 +119,9 @@ class CtcForward(Library):
         return np.where(input_lengths > 0, -total, empty).astype(log_probs.dtype)
 
     @staticmethod
-    def gradient(g: Tensor, out: Tensor, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor, out: Tensor, log_probs: Tensor, targets: Tensor, input_lengths: Tensor, target_lengths: Tensor, blank: int
+    ) -> tuple[Any, ...]:
         return ops.ctc_backward(g, log_probs, targets, input_lengths, target_lengths, out.detach(), blank), None, None, None
 
 
@@ -166,18 +168,36 @@ def _check(x: Tensor, targets: Tensor, times: Tensor, places: Tensor, blank: int
         if lengths.numel() != batch:
             raise refuse(RuntimeError, f"{name} must be of size batch_size", received=f"{lengths.numel()}", expected=f"{batch}")
     if any(v < 0 for v in places.tolist()):
-        raise refuse(RuntimeError, f"Expected target_lengths to have value at least 0, but got value {min(places.tolist())} (while checking arguments for ctc_loss_cpu)")
+        raise refuse(
+            RuntimeError,
+            f"Expected target_lengths to have value at least 0, but got value {min(places.tolist())} (while checking arguments for ctc_loss_cpu)",
+        )
     if any(v < 0 for v in times.tolist()):
-        raise refuse(RuntimeError, f"Expected input_lengths to have value at least 0, but got value {min(times.tolist())} (while checking arguments for ctc_loss_cpu)")
+        raise refuse(
+            RuntimeError,
+            f"Expected input_lengths to have value at least 0, but got value {min(times.tolist())} (while checking arguments for ctc_loss_cpu)",
+        )
     if any(v > steps for v in times.tolist()):
-        raise refuse(RuntimeError, f"Expected input_lengths to have value at most {steps}, but got value {max(times.tolist())} (while checking arguments for ctc_loss_cpu)")
+        raise refuse(
+            RuntimeError,
+            f"Expected input_lengths to have value at most {steps}, but got value {max(times.tolist())} (while checking arguments for ctc_loss_cpu)",
+        )
     longest, total = max(places.tolist(), default=0), sum(places.tolist())
     if targets.ndim == 1 and targets.numel() != total:
-        raise refuse(RuntimeError, f"Expected tensor to have size {total} at dimension 0, but got size {targets.numel()} for argument #2 'targets' (while checking arguments for ctc_loss_cpu)")
+        raise refuse(
+            RuntimeError,
+            f"Expected tensor to have size {total} at dimension 0, but got size {targets.numel()} for argument #2 'targets' (while checking arguments for ctc_loss_cpu)",
+        )
     if targets.ndim == 2 and (targets.shape[0] != batch or targets.shape[1] < longest):
-        raise refuse(RuntimeError, f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.shape[1]} for argument #2 'targets' (while checking arguments for ctc_loss_cpu)")
+        raise refuse(
+            RuntimeError,
+            f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.shape[1]} for argument #2 'targets' (while checking arguments for ctc_loss_cpu)",
+        )
     if targets.ndim not in (1, 2):
-        raise refuse(RuntimeError, f"Expected 1 to 2 dimensions, but got {targets.ndim}-dimensional tensor for argument #2 'targets' (while checking arguments for ctc_loss_cpu)")
+        raise refuse(
+            RuntimeError,
+            f"Expected 1 to 2 dimensions, but got {targets.ndim}-dimensional tensor for argument #2 'targets' (while checking arguments for ctc_loss_cpu)",
+        )
     if targets.numel() and not bool(((targets >= 0) & (targets < classes)).all()):
         raise refuse(RuntimeError, f"Expected targets to have values from 0 to {classes - 1}", received="a label outside the classes")
 
@@ -189,7 +209,15 @@ class CtcLoss(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0, reduction: int = 1, zero_infinity: bool = False) -> Tensor:
+    def compose(
+        log_probs: Tensor,
+        targets: Tensor,
+        input_lengths: Any,
+        target_lengths: Any,
+        blank: int = 0,
+        reduction: int = 1,
+        zero_infinity: bool = False,
+    ) -> Tensor:
         batched = log_probs.ndim == 3
         if log_probs.ndim not in (2, 3):
             raise refuse(RuntimeError, f"log_probs must be of shape (T, N, C) or (T, C), got {log_probs.ndim} dims")

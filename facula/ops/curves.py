@@ -16,7 +16,9 @@ def _steps(y: Tensor, x: Tensor, k: int, title: str) -> Tensor:
     """Differences of the points, of a shape that broadcasts with y's pairs."""
     if x.ndim == 1:
         if x.shape[0] != y.shape[k]:
-            raise refuse(RuntimeError, f"{title}: There must be one `x` value for each sample point", received=f"{x.shape[0]} for {y.shape[k]}")
+            raise refuse(
+                RuntimeError, f"{title}: There must be one `x` value for each sample point", received=f"{x.shape[0]} for {y.shape[k]}"
+            )
         return ops.diff(x).view((-1, *(1,) * (y.ndim - 1 - k)))
     wide = x.view((*(1,) * (y.ndim - x.ndim), *x.shape)) if x.ndim < y.ndim else x
     return ops.diff(wide, dim=k)
@@ -25,7 +27,9 @@ def _steps(y: Tensor, x: Tensor, k: int, title: str) -> Tensor:
 def _strips(y: Tensor, x: Tensor | None, dx: float, dim: int, title: str) -> tuple[Tensor, int]:
     """Twice the area between neighbours, and the dim."""
     if y.dtype.name == "bool" or (x is not None and x.dtype.name == "bool"):
-        raise refuse(RuntimeError, f"{title}: received a bool input for `{'y' if y.dtype.name == 'bool' else 'x'}`, but bool is not supported")
+        raise refuse(
+            RuntimeError, f"{title}: received a bool input for `{'y' if y.dtype.name == 'bool' else 'x'}`, but bool is not supported"
+        )
     k = wrap_dim(dim, y.ndim)
     n = y.shape[k]
     pairs = y.narrow(k, 1, n - 1) + y.narrow(k, 0, n - 1)
@@ -94,7 +98,11 @@ def _slope(y: Tensor, k: int, step: Any, edge_order: int) -> Tensor:
         h = ops.diff(step).view((-1, *(1,) * (y.ndim - 1 - k)))
         left, right = h.narrow(0, 0, n - 2), h.narrow(0, 1, n - 2)
         both = left + right
-        inner = at(0, n - 2) * (-right / (left * both)) + at(1, n - 2) * ((right - left) / (left * right)) + at(2, n - 2) * (left / (right * both))
+        inner = (
+            at(0, n - 2) * (-right / (left * both))
+            + at(1, n - 2) * ((right - left) / (left * right))
+            + at(2, n - 2) * (left / (right * both))
+        )
         a, b, c, e = (h.narrow(0, i, 1) for i in (0, min(1, n - 2), n - 2, max(n - 3, 0)))
     else:
         inner = (at(2, n - 2) - at(0, n - 2)) / (2.0 * step)
@@ -126,10 +134,18 @@ class Gradient(Composite):
             raise refuse(RuntimeError, "torch.gradient only supports edge_order=1 and edge_order=2.")
         if len(steps) != len(dims):
             kind = "tensor list" if steps and isinstance(steps[0], Tensor) else "a list of scalars"
-            raise refuse(RuntimeError, f"torch.gradient expected spacing to be unspecified, a scalar, or {kind} of the same length as the `dim` argument", received=f"{len(steps)} for {len(dims)} dims")
+            raise refuse(
+                RuntimeError,
+                f"torch.gradient expected spacing to be unspecified, a scalar, or {kind} of the same length as the `dim` argument",
+                received=f"{len(steps)} for {len(dims)} dims",
+            )
         for k in dims:
             if input.shape[k] < edge_order + 1:
-                raise refuse(RuntimeError, "torch.gradient expected each dimension size to be at least edge_order+1", received=f"shape {tuple(input.shape)}")
+                raise refuse(
+                    RuntimeError,
+                    "torch.gradient expected each dimension size to be at least edge_order+1",
+                    received=f"shape {tuple(input.shape)}",
+                )
         return tuple(_slope(input, k, step, edge_order) for k, step in zip(dims, steps))
 
     samples = [sample(normal(5)), sample(normal(4, 5), spacing=0.5, edge_order=2)]

@@ -46,7 +46,11 @@ class CosineSimilarity(Composite):
         is_tensor(x2, "x2", 2, "cosine_similarity")
         kind = ops.result_type(x1, x2)
         if not (kind.is_floating_point or kind.is_complex):
-            raise refuse(RuntimeError, f"expected common dtype to be floating point, yet common dtype is {scalar_type_name(kind)}", received=f"{x1.dtype} and {x2.dtype}")
+            raise refuse(
+                RuntimeError,
+                f"expected common dtype to be floating point, yet common dtype is {scalar_type_name(kind)}",
+                received=f"{x1.dtype} and {x2.dtype}",
+            )
         first, second = ops.broadcast_tensors(x1.to(kind), x2.to(kind))
         n1, n2 = (ops.linalg_vector_norm(t, 2.0, dim, True) for t in (first, second))
         # the norms are constants where eps replaces them, so that the slope there is that of a scaled product
@@ -99,7 +103,9 @@ class Cdist(Composite):
             raise refuse(RuntimeError, f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
         if p < 0:
             raise refuse(RuntimeError, "cdist only supports non-negative p values")
-        direct = compute_mode in (2, "donot_use_mm_for_euclid_dist") or (max(x1.shape[-2], x2.shape[-2]) <= 25 and compute_mode not in (1, "use_mm_for_euclid_dist"))
+        direct = compute_mode in (2, "donot_use_mm_for_euclid_dist") or (
+            max(x1.shape[-2], x2.shape[-2]) <= 25 and compute_mode not in (1, "use_mm_for_euclid_dist")
+        )
         if p != 2 or direct:
             return ops.linalg_vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
         # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one product in place of P R D differences
@@ -121,7 +127,10 @@ class Bilinear(Composite):
             is_tensor(t, name, place, "bilinear")
         kinds = {t.dtype for t in (input1, input2, weight, bias) if t is not None}
         if len(kinds) > 1:
-            shown = ", ".join(f"{n}: {c_name(t.dtype) if t is not None else 'N/A'}" for n, t in (("input1", input1), ("input2", input2), ("weight", weight), ("bias", bias)))
+            shown = ", ".join(
+                f"{n}: {c_name(t.dtype) if t is not None else 'N/A'}"
+                for n, t in (("input1", input1), ("input2", input2), ("weight", weight), ("bias", bias))
+            )
             raise refuse(RuntimeError, f"All tensors must have the same dtype, got {shown}")
         _check_bilinear(input1, input2, weight, bias)
         k, i, j = weight.shape

@@ -124,7 +124,9 @@ class EmbeddingBag(Composite):
         rows, columns = weight.shape
         _check_bags(weight, indices, offsets, mode, per_sample_weights, include_last_offset)
         if padding_idx is not None and not -rows <= padding_idx < rows:
-            raise refuse(RuntimeError, f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}")
+            raise refuse(
+                RuntimeError, f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}"
+            )
         bags = offsets.shape[0] - include_last_offset
         kind = d.int32 if indices.dtype is d.int32 and offsets.dtype is d.int32 else d.int64
         if mode < 2 and padding_idx is None and fits_bags(weight, indices, offsets):
@@ -143,7 +145,11 @@ class EmbeddingBag(Composite):
         read = read if weights is None else read * weights.unsqueeze(1)
         if mode == 2:
             out, which = _maxima(read.detach(), kept, own, bags, columns)
-            out = ops.gather_along(weight, 0, which) * (_sizes(own, bags, weight.dtype) > 0).to(weight.dtype).unsqueeze(1) if MODE.grad and weight.requires_grad else out
+            out = (
+                ops.gather_along(weight, 0, which) * (_sizes(own, bags, weight.dtype) > 0).to(weight.dtype).unsqueeze(1)
+                if MODE.grad and weight.requires_grad
+                else out
+            )
             size = _sizes(own, bags, d.int64)
             return out, owner.to(kind), size.to(kind), which.to(kind)
         out = ops.index_add_zeros(read, [own], (bags, columns), (0,), 0)
@@ -161,7 +167,13 @@ class EmbeddingBag(Composite):
         sample(normal(5, 3), values([0, 4, 1, 2], "int64"), values([0, 2, 4], "int64"), False, 2, False, None, True),
     ]
     refusals = each(
-        refused(normal(5, 3), values([0, 5], "int64"), values([0], "int64"), raises=RuntimeError, match="Index 1 of input takes value 5 which is not in the valid range \\[0, 5\\)")
+        refused(
+            normal(5, 3),
+            values([0, 5], "int64"),
+            values([0], "int64"),
+            raises=RuntimeError,
+            match="Index 1 of input takes value 5 which is not in the valid range \\[0, 5\\)",
+        )
     )
 
 
@@ -173,20 +185,33 @@ def fits_bags(weight: Tensor, indices: Tensor, offsets: Tensor) -> bool:
 class BagReduced(Fused):
     """The sum or mean of each bag's rows, in one pass over them."""
 
-    schema = (
-        "bag_reduced(Tensor weight, Tensor indices, Tensor offsets, Tensor? per_sample_weights, bool mean, bool include_last_offset, bool scale_grad_by_freq) -> Tensor"
-    )
+    schema = "bag_reduced(Tensor weight, Tensor indices, Tensor offsets, Tensor? per_sample_weights, bool mean, bool include_last_offset, bool scale_grad_by_freq) -> Tensor"
     paths = ""
     contiguous = ("per_sample_weights",)
 
     @staticmethod
-    def kernel(weight: Layout, indices: Layout, offsets: Layout, per_sample_weights: Layout | None, mean: bool, include_last_offset: bool, scale_grad_by_freq: bool) -> Result:
+    def kernel(
+        weight: Layout,
+        indices: Layout,
+        offsets: Layout,
+        per_sample_weights: Layout | None,
+        mean: bool,
+        include_last_offset: bool,
+        scale_grad_by_freq: bool,
+    ) -> Result:
         out = layout((offsets.shape[0] - include_last_offset, weight.shape[1]), weight.dtype)
         return Result((out,), kernels.bag_rows(out, weight, indices, offsets, mean, per_sample_weights is not None))
 
     @staticmethod
     def gradient(
-        g: Tensor, weight: Tensor, indices: Tensor, offsets: Tensor, per_sample_weights: Tensor | None, mean: bool, scale_grad_by_freq: bool, needs: Any
+        g: Tensor,
+        weight: Tensor,
+        indices: Tensor,
+        offsets: Tensor,
+        per_sample_weights: Tensor | None,
+        mean: bool,
+        scale_grad_by_freq: bool,
+        needs: Any,
     ) -> tuple[Any, ...]:
         owner = _owners(indices, offsets, g.shape[0])
         if mean:
@@ -196,7 +221,14 @@ class BagReduced(Fused):
         if not needs[0]:
             return None, None, None, gp
         given = rows if per_sample_weights is None else rows * per_sample_weights.unsqueeze(1)
-        return ops.embedding_grad(by_frequency(given, indices, weight.shape[0]) if scale_grad_by_freq else given, indices, weight.shape[0], -1), None, None, gp
+        return (
+            ops.embedding_grad(
+                by_frequency(given, indices, weight.shape[0]) if scale_grad_by_freq else given, indices, weight.shape[0], -1
+            ),
+            None,
+            None,
+            gp,
+        )
 
 
 def by_frequency(g: Tensor, indices: Tensor, n: int) -> Tensor:
@@ -223,20 +255,29 @@ def _check_bags(weight: Tensor, indices: Tensor, offsets: Tensor, mode: int, wei
                 f"does not equal torch.{_name(weights)}Tensor (while checking arguments for embedding_bag)",
             )
         if weights.shape != indices.shape:
-            raise refuse(RuntimeError, "Expected per_sample_weights.value().numel() == indices.numel() to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)")
+            raise refuse(
+                RuntimeError,
+                "Expected per_sample_weights.value().numel() == indices.numel() to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
+            )
     n = indices.shape[0]
     if last and not offsets.shape[0]:
         raise refuse(RuntimeError, "include_last_offset: number of offset should be at least 1")
     if offsets.shape[0]:
         first, end = offsets.select(0, 0).item(), offsets.select(0, -1).item()
         if first != 0:
-            raise refuse(RuntimeError, f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {first}")
+            raise refuse(
+                RuntimeError,
+                f"offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {first}",
+            )
         if end > n:
             raise refuse(RuntimeError, f"offsets[-1] can not be greater than input's length {n} but got offsets[-1] of {end}")
         check(offsets, n + 1, f"offsets must lie between 0 and input's length {n}, but got {{value}}", False, RuntimeError)
     at = ops.index_outside(indices, weight.shape[0], False).item() if n else -1
     if at >= 0:
-        raise refuse(RuntimeError, f"Index {at} of input takes value {int(indices[at].item())} which is not in the valid range [0, {weight.shape[0]})")
+        raise refuse(
+            RuntimeError,
+            f"Index {at} of input takes value {int(indices[at].item())} which is not in the valid range [0, {weight.shape[0]})",
+        )
 
 
 def _owners(indices: Tensor, offsets: Tensor, bags: int) -> Tensor:

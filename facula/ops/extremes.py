@@ -26,7 +26,11 @@ def not_empty(x: Layout, dims: tuple[int, ...], title: str, dim: Any) -> None:
     """Extremes of nothing do not exist."""
     if dim is None:
         if not x.numel:
-            raise refuse(RuntimeError, f"{title}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.", received=f"shape {tuple(x.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"{title}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.",
+                received=f"shape {tuple(x.shape)}",
+            )
         return
     for k in dims:
         if x.ndim and x.shape[k] == 0:
@@ -95,7 +99,10 @@ class MaxAll(Fused):
     def kernel(x: Layout) -> Result:
         refuse_complex(x, "max_all")
         if not x.numel:
-            raise refuse(RuntimeError, "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+            raise refuse(
+                RuntimeError,
+                "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.",
+            )
         return reduction(x, tuple(range(x.ndim)), False, max_of(x.dtype.compute), x.dtype)
 
     @staticmethod
@@ -114,7 +121,10 @@ class MinAll(Fused):
     def kernel(x: Layout) -> Result:
         refuse_complex(x, "min_all")
         if not x.numel:
-            raise refuse(RuntimeError, "min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+            raise refuse(
+                RuntimeError,
+                "min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.",
+            )
         return reduction(x, tuple(range(x.ndim)), False, min_of(x.dtype.compute), x.dtype)
 
     @staticmethod
@@ -202,7 +212,10 @@ def arg(x: Layout, dim: int | None, keepdim: bool, title: str, of: Any) -> Resul
         raise refuse(RuntimeError, f"{title}(): does not support bool input")
     if dim is None:
         if not x.numel:
-            raise refuse(IndexError, f"{title}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.")
+            raise refuse(
+                IndexError,
+                f"{title}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.",
+            )
         return reduction(x, tuple(range(x.ndim)), keepdim, of(x.dtype.compute), d.int64)
     k = wrap_dim(dim, x.ndim)
     not_empty(x, (k,), title, dim)

@@ -31,7 +31,9 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type
     at = ops.index_outside(index, size, wrap).item()
     if at >= 0:
         value = int(index.reshape(-1)[at].item())
-        raise refuse(kind, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}")
+        raise refuse(
+            kind, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}"
+        )
 
 
 class IndexOutside(Fused):
@@ -60,7 +62,9 @@ def scheduled(make: Callable[..., Schedule], *key: Any) -> Schedule:
     return found
 
 
-def put_schedule(out: Layout, values: Layout, indices: tuple[Layout, ...], dims: tuple[int, ...], place: int, reduce: str | None) -> Schedule:
+def put_schedule(
+    out: Layout, values: Layout, indices: tuple[Layout, ...], dims: tuple[int, ...], place: int, reduce: str | None
+) -> Schedule:
     """`kernels.index_put` with everything broadcast."""
     common = broadcast([i.shape for i in indices])
     shape = indexed_shape(out.shape, common, dims, place)
@@ -69,14 +73,21 @@ def put_schedule(out: Layout, values: Layout, indices: tuple[Layout, ...], dims:
 
 def moved(schedule: Schedule, places: Sequence[int]) -> Schedule:
     """The schedule with input i at places[i]."""
-    launches = tuple(replace(x, words=tuple(In(places[w.index], w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
+    launches = tuple(
+        replace(x, words=tuple(In(places[w.index], w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches
+    )
     return replace(schedule, launches=launches)
 
 
 def chain(*schedules: Schedule) -> Schedule:
     """One after the other; at most one of them may have a workspace."""
     launches = tuple(x for s in schedules for x in s.launches)
-    return Schedule(launches, max(s.workspace for s in schedules), tuple(n for s in schedules for n in s.notes), tuple(k for s in schedules for k in s.keep))
+    return Schedule(
+        launches,
+        max(s.workspace for s in schedules),
+        tuple(n for s in schedules for n in s.notes),
+        tuple(k for s in schedules for k in s.keep),
+    )
 
 
 def indexed_shape(shape: Sequence[int], index: Sequence[int], dims: Sequence[int], place: int) -> tuple[int, ...]:
@@ -144,11 +155,15 @@ class IndexPutCopy(Fused):
         common = broadcast([i.shape for i in indices])
         shape = indexed_shape(x.shape, common, dims, place)
         copy = pointwise([out], [x], (converted(x.dtype, x.dtype),))
-        put = kernels.index_put(out, expanded(values, shape), [expanded(i, common) for i in indices], dims, place, "sum" if accumulate else None)
+        put = kernels.index_put(
+            out, expanded(values, shape), [expanded(i, common) for i in indices], dims, place, "sum" if accumulate else None
+        )
         return Result((out,), chain(copy, moved(put, range(1, 2 + len(indices)))))
 
     @staticmethod
-    def gradient(g: Tensor, values: Layout, indices: list[Tensor], dims: tuple[int, ...], place: int, accumulate: bool, needs: Any) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor, values: Layout, indices: list[Tensor], dims: tuple[int, ...], place: int, accumulate: bool, needs: Any
+    ) -> tuple[Any, ...]:
         gx = g if accumulate else ops.index_put_copy(g, ops.zeros((), dtype=g.dtype), indices, dims, place, False)
         gv = ops.sum_to_size(ops.index_get(g, indices, dims, place), values.shape) if needs[1] else None
         return (gx if needs[0] else None), gv, [None] * len(indices)
@@ -166,21 +181,29 @@ def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int
             at = len(row)
             if tuple(t.shape) != tuple(x.shape[at : at + t.ndim]):
                 bad = next((k for k in range(t.ndim) if at + k >= x.ndim or t.shape[k] != x.shape[at + k]), 0)
-                raise refuse(IndexError, f"The shape of the mask {list(t.shape)} at index {bad} does not match the shape of the indexed tensor {list(x.shape)} at index {at + bad}")
+                raise refuse(
+                    IndexError,
+                    f"The shape of the mask {list(t.shape)} at index {bad} does not match the shape of the indexed tensor {list(x.shape)} at index {at + bad}",
+                )
             row += list(ops.nonzero(t).unbind(1)) if t.ndim else [ops.nonzero(t.reshape(1)).unbind(1)[0]]
         elif t.dtype in (d.int64, d.int32):
             row.append(t)
         elif t.dtype.is_integral:
             row.append(t.to(d.int64))
         else:
-            raise refuse(IndexError, "tensors used as indices must be long, int, byte or bool tensors", received=f"an index of {t.dtype.name}")
+            raise refuse(
+                IndexError, "tensors used as indices must be long, int, byte or bool tensors", received=f"an index of {t.dtype.name}"
+            )
     _count(x, len(row))
     dims = tuple(k for k, t in enumerate(row) if t is not None)
     used = [row[k] for k in dims]
     try:
         broadcast([t.shape for t in used])
     except RuntimeError:
-        raise refuse(IndexError, f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(t.shape)) for t in used)}") from None
+        raise refuse(
+            IndexError,
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(t.shape)) for t in used)}",
+        ) from None
     for k, t in zip(dims, used):
         check(t, x.shape[k], f"index {{value}} is out of bounds for dimension {k} with size {x.shape[k]}")
     adjacent = all(b - a == 1 for a, b in zip(dims, dims[1:]))
@@ -220,14 +243,20 @@ class IndexPut(Composite):
 
 def _check_values(x: Tensor, used: list[Tensor], dims: tuple[int, ...], place: int, values: Tensor) -> None:
     if values.dtype is not x.dtype:
-        raise refuse(RuntimeError, f"Index put requires the source and destination dtypes match, got {_name(x)} for the destination and {_name(values)} for the source.")
+        raise refuse(
+            RuntimeError,
+            f"Index put requires the source and destination dtypes match, got {_name(x)} for the destination and {_name(values)} for the source.",
+        )
     shape = indexed_shape(x.shape, broadcast([t.shape for t in used]), dims, place)
     try:
         fits = broadcast([shape, values.shape]) == shape
     except RuntimeError:
         fits = False
     if not fits:
-        raise refuse(RuntimeError, f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}")
+        raise refuse(
+            RuntimeError,
+            f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape {list(shape)}",
+        )
 
 
 def _name(t: Tensor) -> str:
@@ -249,7 +278,11 @@ def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     if values._block == self._block:
         values = values.clone()
     layouts = tuple(t._layout for t in used)
-    execute(scheduled(put_schedule, self._layout, values._layout, layouts, tuple(dims), place, "sum" if accumulate else None), [self], [values, *used])
+    execute(
+        scheduled(put_schedule, self._layout, values._layout, layouts, tuple(dims), place, "sum" if accumulate else None),
+        [self],
+        [values, *used],
+    )
     writing.objects.bump(self)
     self._viewed = writing.objects.version(self)
     return self
@@ -330,8 +363,17 @@ class Gather(Composite):
             raise refuse(RuntimeError, "Index tensor must have the same number of dimensions as input tensor")
         for i in range(index.ndim):
             if i != k and index.shape[i] > (input.shape[i] if input.ndim else 1):
-                raise refuse(RuntimeError, f"Size does not match at dimension {i} expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {k}")
-        check(index, input.shape[k] if input.ndim else 1, f"index {{value}} is out of bounds for dimension {k} with size {input.shape[k] if input.ndim else 1}", False, RuntimeError)
+                raise refuse(
+                    RuntimeError,
+                    f"Size does not match at dimension {i} expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension {k}",
+                )
+        check(
+            index,
+            input.shape[k] if input.ndim else 1,
+            f"index {{value}} is out of bounds for dimension {k} with size {input.shape[k] if input.ndim else 1}",
+            False,
+            RuntimeError,
+        )
         if not input.ndim:
             return input.expand(index.shape).clone()
         return ops.gather_along(input, k, index)

@@ -344,20 +344,34 @@ class Histogram(Composite):
 class Histogramdd(Composite):
     """Counts of points (..., D) in boxes of a grid, and the grid's edges in each dim."""
 
-    schema = "histogramdd(Tensor input, any bins, any range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)"
+    schema = (
+        "histogramdd(Tensor input, any bins, any range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)"
+    )
     paths = "torch"
 
     @staticmethod
     def compose(input: Tensor, bins: Any, range: Any = None, weight: Tensor | None = None, density: bool = False) -> Any:
         if input.ndim < 2:
-            raise refuse(RuntimeError, "torch.histogramdd: input tensor should have at least 2 dimensions, but got a tensor with 1 dimensions" if input.ndim else "torch.histogramdd: input tensor should have at least 2 dimensions")
+            raise refuse(
+                RuntimeError,
+                "torch.histogramdd: input tensor should have at least 2 dimensions, but got a tensor with 1 dimensions"
+                if input.ndim
+                else "torch.histogramdd: input tensor should have at least 2 dimensions",
+            )
         n = input.shape[-1]
         counts = [bins] * n if isinstance(bins, int) else list(bins)
         if len(counts) != n:
-            raise refuse(RuntimeError, "histogramdd: The size of bins must be equal to the innermost dimension of the input.", received=f"{len(counts)} for {n}")
+            raise refuse(
+                RuntimeError,
+                "histogramdd: The size of bins must be equal to the innermost dimension of the input.",
+                received=f"{len(counts)} for {n}",
+            )
         for k, b in enumerate(counts):
             if isinstance(b, Tensor) and b.dtype is not input.dtype:
-                raise refuse(RuntimeError, f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {cpp_name(input.dtype)} and bins for dimension {k} with dtype {cpp_name(b.dtype)}")
+                raise refuse(
+                    RuntimeError,
+                    f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {cpp_name(input.dtype)} and bins for dimension {k} with dtype {cpp_name(b.dtype)}",
+                )
         if input.dtype not in (d.float32, d.float64):
             raise refuse(NotImplementedError, f"\"histogramdd\" not implemented for '{scalar_type_name(input.dtype)}'")
         x = input.detach().reshape(-1, n)

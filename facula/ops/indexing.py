@@ -15,11 +15,15 @@ from ..spec.registry import ops
 
 def basic(x: Tensor, items: tuple[Any, ...]) -> tuple[Tensor, list[tuple[int, Any]]]:
     """The view that ints, slices, None and Ellipsis make, and the (dim, index) pairs that are left to gather by."""
-    used = sum(1 for i in items if i is not None and i is not Ellipsis and not isinstance(i, bool) and not _mask(i)) + sum(i.ndim for i in items if _mask(i))
+    used = sum(1 for i in items if i is not None and i is not Ellipsis and not isinstance(i, bool) and not _mask(i)) + sum(
+        i.ndim for i in items if _mask(i)
+    )
     if sum(1 for i in items if i is Ellipsis) > 1:
         raise refuse(IndexError, "an index can only have a single ellipsis ('...')")
     if used > x.ndim:
-        raise refuse(IndexError, f"too many indices for tensor of dimension {x.ndim}", received=f"{used} indices", expected=f"at most {x.ndim}")
+        raise refuse(
+            IndexError, f"too many indices for tensor of dimension {x.ndim}", received=f"{used} indices", expected=f"at most {x.ndim}"
+        )
     dim = 0
     left: list[tuple[int, Any]] = []
     for item in items:
@@ -59,7 +63,12 @@ def _after(items: tuple[Any, ...]) -> int:
 def _select(x: Tensor, dim: int, index: int) -> Tensor:
     n = x.shape[dim]
     if not -n <= index < n:
-        raise refuse(IndexError, f"index {index} is out of bounds for dimension {dim} with size {n}", received=f"index {index}", expected=f"{-n} to {n - 1}")
+        raise refuse(
+            IndexError,
+            f"index {index} is out of bounds for dimension {dim} with size {n}",
+            received=f"index {index}",
+            expected=f"{-n} to {n - 1}",
+        )
     return x.select(dim, index)
 
 
@@ -95,11 +104,17 @@ def get(x: Tensor, index: Any) -> Tensor:
     """x[index]."""
     if type(index) is int:
         if not x._layout.ndim:
-            raise refuse(IndexError, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
+            raise refuse(
+                IndexError,
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number",
+            )
         return _select(x, 0, index)
     items = tidy(index)
     if not x.ndim and any(isinstance(i, int) and not isinstance(i, bool) for i in items):
-        raise refuse(IndexError, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number")
+        raise refuse(
+            IndexError,
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number",
+        )
     view, left = basic(x, items)
     if left:
         return ops.index(view, spread(view.ndim, left))
@@ -119,7 +134,11 @@ def put(x: Tensor, index: Any, value: Any) -> None:
     """x[index] = value."""
     view, left = basic(x, tidy(index)) if type(index) is not int else (get(x, index), [])
     if not isinstance(value, Tensor):
-        value = ops.tensor(value, dtype=x.dtype) if not isinstance(value, (int, float, bool, complex)) else ops.scalar_tensor(value, dtype=x.dtype)
+        value = (
+            ops.tensor(value, dtype=x.dtype)
+            if not isinstance(value, (int, float, bool, complex))
+            else ops.scalar_tensor(value, dtype=x.dtype)
+        )
     if left:
         ops.index_put_(view, spread(view.ndim, left), value)
         return

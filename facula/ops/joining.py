@@ -67,7 +67,9 @@ class Cat(Fused):
             part = pointwise([Array(kind, tuple(t.shape), out.strides)], [t], (converted(t.dtype, kind),))
             offset = at * out.strides[d] * kind.itemsize
             for x in part.launches:
-                words = tuple(Out(0, w.offset + offset) if isinstance(w, Out) else In(i, w.offset) if isinstance(w, In) else w for w in x.words)
+                words = tuple(
+                    Out(0, w.offset + offset) if isinstance(w, Out) else In(i, w.offset) if isinstance(w, In) else w for w in x.words
+                )
                 launches.append(Launch(x.kernel, words, x.total, x.grain, x.bytes, x.flops))
             at += t.shape[d]
         return Result((out,), Schedule(tuple(launches)))
@@ -88,7 +90,13 @@ class Cat(Fused):
         return (parts,)
 
     samples = [sample([normal(2, 3), normal(1, 3)]), sample([normal(2, 3), normal(2, 2)], 1), sample([normal(2, 0), normal(2, 2)], -1)]
-    refusals = each(refused([normal(2, 3), normal(2, 4)], raises=RuntimeError, match="Sizes of tensors must match except in dimension 0. Expected size 3 but got size 4"))
+    refusals = each(
+        refused(
+            [normal(2, 3), normal(2, 4)],
+            raises=RuntimeError,
+            match="Sizes of tensors must match except in dimension 0. Expected size 3 but got size 4",
+        )
+    )
 
 
 class Stack(Composite):
@@ -104,7 +112,10 @@ class Stack(Composite):
         first = tensors[0].shape
         for i, t in enumerate(tensors):
             if t.shape != first:
-                raise refuse(RuntimeError, f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.shape)} at entry {i}")
+                raise refuse(
+                    RuntimeError,
+                    f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.shape)} at entry {i}",
+                )
         d = wrap_dim(dim, len(first) + 1)
         return ops.cat([t.unsqueeze(d) for t in tensors], d) if out is None else ops.cat([t.unsqueeze(d) for t in tensors], d, out=out)
 
@@ -122,9 +133,15 @@ class SplitWithSizes(Movement):
             raise refuse(RuntimeError, "split expects at least a 1-dimensional tensor")
         d = wrap_dim(dim, x.ndim)
         if any(n < 0 for n in split_sizes):
-            raise refuse(RuntimeError, f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(split_sizes)}")
+            raise refuse(
+                RuntimeError,
+                f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={list(split_sizes)}",
+            )
         if sum(split_sizes) != x.shape[d]:
-            raise refuse(RuntimeError, f"split_with_sizes expects split_sizes to sum exactly to {x.shape[d]} (input tensor's size at dimension {d}), but got split_sizes={list(split_sizes)}")
+            raise refuse(
+                RuntimeError,
+                f"split_with_sizes expects split_sizes to sum exactly to {x.shape[d]} (input tensor's size at dimension {d}), but got split_sizes={list(split_sizes)}",
+            )
         views, at = [], 0
         for n in split_sizes:
             views.append(View((*x.shape[:d], n, *x.shape[d + 1 :]), x.strides, at * x.strides[d]))

@@ -45,7 +45,9 @@ class LegacyType(type):
 
 for _name, _kind in LEGACY.items():
     if _name != "ComplexFloatTensor" and _name != "ComplexDoubleTensor":
-        PUBLIC[("torch", _name)] = LegacyType(_name, (), {"legacy_dtype": _kind, "__module__": "torch", "__doc__": f"Tensors of {_kind.name}."})
+        PUBLIC[("torch", _name)] = LegacyType(
+            _name, (), {"legacy_dtype": _kind, "__module__": "torch", "__doc__": f"Tensors of {_kind.name}."}
+        )
 PUBLIC[("torch", "UntypedStorage")], PUBLIC[("torch", "TypedStorage")] = UntypedStorage, TypedStorage
 
 
@@ -188,7 +190,20 @@ def _function(name: str) -> None:
     setattr(ops, name, function)
 
 
-for _name in ("fill_", "zero_", "as_strided_", "detach", "detach_", "index_put_", "resize_as_", "squeeze_", "unsqueeze_", "t_", "is_inference", "get_device"):
+for _name in (
+    "fill_",
+    "zero_",
+    "as_strided_",
+    "detach",
+    "detach_",
+    "index_put_",
+    "resize_as_",
+    "squeeze_",
+    "unsqueeze_",
+    "t_",
+    "is_inference",
+    "get_device",
+):
     if hasattr(Tensor, _name) and ("torch", _name) not in PUBLIC:
         _function(_name)
 for _name in ("alpha_dropout_", "feature_dropout_", "feature_alpha_dropout_", "dropout_", "embedding_renorm_"):

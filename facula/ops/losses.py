@@ -169,9 +169,16 @@ class BinaryCrossEntropy(Composite):
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1) -> Tensor:
         if input.dtype is not target.dtype:
-            raise refuse(RuntimeError, f"Found dtype {scalar_type_name(target.dtype)} but expected {scalar_type_name(input.dtype)}", received=f"target {target.dtype}", expected=f"{input.dtype}")
+            raise refuse(
+                RuntimeError,
+                f"Found dtype {scalar_type_name(target.dtype)} but expected {scalar_type_name(input.dtype)}",
+                received=f"target {target.dtype}",
+                expected=f"{input.dtype}",
+            )
         if input._layout.numel and not bool(((input.detach() >= 0) & (input.detach() <= 1)).all()):
-            raise refuse(RuntimeError, "all elements of input should be between 0 and 1", hint="binary_cross_entropy_with_logits takes any values")
+            raise refuse(
+                RuntimeError, "all elements of input should be between 0 and 1", hint="binary_cross_entropy_with_logits takes any values"
+            )
         loss = ops.binary_error(input, target)
         return reduced(loss if weight is None else loss * weight, reduction)
 
@@ -185,7 +192,9 @@ class BinaryCrossEntropyWithLogits(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = 1) -> Tensor:
+    def compose(
+        input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = 1
+    ) -> Tensor:
         wide = ops.result_type(input, target)
         if not target.dtype.is_floating_point and wide is not target.dtype:
             raise no_cast(wide, target.dtype)
@@ -211,18 +220,34 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
     if given != want and not (input.ndim == 1 and given == (1,)):
         details = {"received": f"input {tuple(input.shape)}, target {given}", "expected": f"target {want}"}
         if input.ndim > 1 and (not given or input.shape[0] != given[0]):
-            raise refuse(ValueError, f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({given[0] if given else 1}).", **details)
+            raise refuse(
+                ValueError,
+                f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({given[0] if given else 1}).",
+                **details,
+            )
         if input.ndim <= 2:
             raise refuse(RuntimeError, "0D or 1D target tensor expected, multi-target not supported", **details)
         if input.ndim == 4:
             if len(given) != 3:
-                raise refuse(RuntimeError, f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {len(given)}", **details)
+                raise refuse(
+                    RuntimeError,
+                    f"only batches of spatial targets supported (3D tensors) but got targets of dimension: {len(given)}",
+                    **details,
+                )
             raise refuse(RuntimeError, f"size mismatch (got input: {list(input.shape)} , target: {list(given)}", **details)
         raise refuse(RuntimeError, f"Expected target size {list(want)}, got {list(given)}", **details)
     if target.dtype not in (d.int64, d.uint8):
-        raise refuse(RuntimeError, f"expected scalar type Long but found {scalar_type_name(target.dtype)}", received=f"target {target.dtype.name}", expected="int64 class indices")
+        raise refuse(
+            RuntimeError,
+            f"expected scalar type Long but found {scalar_type_name(target.dtype)}",
+            received=f"target {target.dtype.name}",
+            expected="int64 class indices",
+        )
     if weight is not None and (weight.ndim != 1 or weight.numel() != classes):
-        raise refuse(RuntimeError, f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: {list(weight.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of shape: {list(weight.shape)}",
+        )
 
 
 class CrossEntropyLoss(Composite):
@@ -232,14 +257,23 @@ class CrossEntropyLoss(Composite):
     paths = ""
 
     @staticmethod
-    def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100, label_smoothing: float = 0.0) -> Tensor:
+    def compose(
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        reduction: int = 1,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
         if not 0 <= label_smoothing <= 1:
             raise refuse(RuntimeError, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
         if input.ndim == 0:
             wrap_dim(1, 0)
         if tuple(input.shape) == tuple(target.shape):
             if not target.dtype.is_floating_point:
-                raise refuse(RuntimeError, f"Expected floating point type for target with class probabilities, got {scalar_type_name(target.dtype)}")
+                raise refuse(
+                    RuntimeError, f"Expected floating point type for target with class probabilities, got {scalar_type_name(target.dtype)}"
+                )
             return _soft(input, target, weight, reduction, ignore_index, label_smoothing)
         _check_classes(input, target, weight)
         if input.ndim == 1:

@@ -22,7 +22,16 @@ from .creation import OPTIONS, fill, fitting, new, size_of
 
 # -- like another tensor
 def _new(name: str, value: Any) -> None:
-    def compose(input: Tensor, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False, **named: Any) -> Tensor:
+    def compose(
+        input: Tensor,
+        *size: Any,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+        **named: Any,
+    ) -> Tensor:
         shape = size_of((named["size"],) if "size" in named else size, name)
         made = new(shape, dtype or input.dtype, device if device is not None else input.device, False)
         return (made if value is None else fill(made, value)).requires_grad_(requires_grad)
@@ -44,7 +53,17 @@ class NewFull(Composite):
     paths = "Tensor"
 
     @staticmethod
-    def compose(input: Tensor, size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    def compose(
+        input: Tensor,
+        size: Any,
+        fill_value: Any,
+        *,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
         made = new(size_of((size,), "new_full"), dtype or input.dtype, device if device is not None else input.device, False)
         return fill(made, fitting(value, made.dtype)).requires_grad_(requires_grad)
@@ -59,7 +78,16 @@ class NewTensor(Composite):
     paths = "Tensor"
 
     @staticmethod
-    def compose(input: Tensor, data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    def compose(
+        input: Tensor,
+        data: Any,
+        *,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:
         if dtype is not None and not isinstance(dtype, DType):
             raise TypeError(f"new_tensor(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
         return ops.tensor(data, dtype=dtype or (data.dtype if isinstance(data, Tensor) else input.dtype)).requires_grad_(requires_grad)
@@ -74,7 +102,17 @@ class NewEmptyStrided(Composite):
     paths = "Tensor"
 
     @staticmethod
-    def compose(input: Tensor, size: Any, stride: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, layout: Any = None, pin_memory: bool = False) -> Tensor:
+    def compose(
+        input: Tensor,
+        size: Any,
+        stride: Any,
+        *,
+        dtype: DType | None = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        layout: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:
         return ops.empty_strided(size, stride, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
     samples = [sample(normal(3), (2, 2), (1, 2))]
@@ -98,12 +136,25 @@ class EmptyStrided(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(size: Any, stride: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        size: Any,
+        stride: Any,
+        *,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         shape, strides = size_of((size,), "empty_strided"), tuple(int(s) for s in stride)
         if len(shape) != len(strides):
             raise refuse(RuntimeError, f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(strides)})")
         if any(s < 0 for s in strides):
-            raise refuse(RuntimeError, f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}", expected="strides >= 0")
+            raise refuse(
+                RuntimeError,
+                f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}",
+                expected="strides >= 0",
+            )
         return new(shape, dtype, device, requires_grad, strides)
 
     samples = [sample((2, 3), (1, 2))]
@@ -116,7 +167,16 @@ class EmptyPermuted(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(size: Any, physical_layout: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        size: Any,
+        physical_layout: Any,
+        *,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         shape, order = size_of((size,), "empty_permuted"), tuple(int(k) for k in physical_layout)
         if len(shape) != len(order):
             raise refuse(
@@ -145,11 +205,18 @@ class AsArray(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False) -> Tensor:
+    def compose(
+        obj: Any, *, dtype: DType | None = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    ) -> Tensor:
         got, shared = _adopted(obj, dtype)
         kind = dtype or got.dtype
         if copy is False and (not shared or kind is not got.dtype):
-            raise refuse(ValueError, "can't alias arbitrary sequence into a tensor." if not shared else f"can't alias tensor with dtype '{got.dtype}' into dtype '{kind}'.")
+            raise refuse(
+                ValueError,
+                "can't alias arbitrary sequence into a tensor."
+                if not shared
+                else f"can't alias tensor with dtype '{got.dtype}' into dtype '{kind}'.",
+            )
         if kind is not got.dtype or (copy and shared):
             got = got.to(kind, copy=True)
         if requires_grad or isinstance(obj, Tensor) and obj.requires_grad and got is not obj:
@@ -192,12 +259,20 @@ class FromBuffer(Composite):
         if not held or not count:
             raise refuse(ValueError, f"both buffer length ({held}) and count ({count}) must not be 0")
         if not 0 <= offset < held:
-            raise refuse(ValueError, f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({held} bytes) minus 1")
+            raise refuse(
+                ValueError, f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({held} bytes) minus 1"
+            )
         if count < 0 and (held - offset) % item:
-            raise refuse(ValueError, f"buffer length ({held - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({item})")
+            raise refuse(
+                ValueError,
+                f"buffer length ({held - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({item})",
+            )
         n = (held - offset) // item if count < 0 else count
         if offset + n * item > held:
-            raise refuse(ValueError, f"requested buffer length ({n} * {item} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({held} bytes)")
+            raise refuse(
+                ValueError,
+                f"requested buffer length ({n} * {item} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({held} bytes)",
+            )
         if view.readonly:
             import warnings
 
@@ -232,7 +307,9 @@ def _run(name: str, start: Any, end: Any, steps: Any, dtype: DType | None) -> tu
     """(start, end, how many, the type)."""
     for value, word in ((start, "start"), (end, "end")):
         if isinstance(value, Tensor) and value.ndim:
-            raise refuse(RuntimeError, f"{name} only supports 0-dimensional {word} and end tensors, but got {word} with {value.ndim} dimension(s).")
+            raise refuse(
+                RuntimeError, f"{name} only supports 0-dimensional {word} and end tensors, but got {word} with {value.ndim} dimension(s)."
+            )
     start, end = (v.item() if isinstance(v, Tensor) or type(v).__module__ == "numpy" else v for v in (start, end))
     n = steps.__index__()
     if n < 0:
@@ -240,7 +317,10 @@ def _run(name: str, start: Any, end: Any, steps: Any, dtype: DType | None) -> tu
     complex_ = isinstance(start, complex) or isinstance(end, complex)
     kind = dtype or (SETTINGS.default_dtype.to_complex() if complex_ else SETTINGS.default_dtype)
     if complex_ and not kind.is_complex:
-        raise refuse(RuntimeError, f"torch.{name}(): inferred dtype {SETTINGS.default_dtype.to_complex()} can't be safely cast to passed dtype {kind}")
+        raise refuse(
+            RuntimeError,
+            f"torch.{name}(): inferred dtype {SETTINGS.default_dtype.to_complex()} can't be safely cast to passed dtype {kind}",
+        )
     return start, end, n, kind
 
 
@@ -274,7 +354,18 @@ class Linspace(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(start: Any, end: Any = None, steps: Any = None, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        start: Any,
+        end: Any = None,
+        steps: Any = None,
+        *,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         if end is None or steps is None or not hasattr(steps, "__index__"):
             raise _lacking("linspace", [x for x in (start, end, steps) if x is not None])
         a, b, n, kind = _run("linspace", start, end, steps, dtype)
@@ -290,7 +381,19 @@ class Logspace(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(start: Any, end: Any = None, steps: Any = None, base: float = 10.0, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        start: Any,
+        end: Any = None,
+        steps: Any = None,
+        base: float = 10.0,
+        *,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         if end is None or steps is None or not hasattr(steps, "__index__"):
             raise _lacking("logspace", [x for x in (start, end, steps) if x is not None])
         a, b, n, kind = _run("logspace", start, end, steps, dtype)
@@ -307,7 +410,18 @@ class RangeInclusive(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(start: Any, end: Any = None, step: Any = 1, *, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        start: Any,
+        end: Any = None,
+        step: Any = 1,
+        *,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         import warnings
 
         warnings.warn(
@@ -327,7 +441,9 @@ class RangeInclusive(Composite):
 
 # -- indices and products
 def _triangle_indices(name: str, keep: str) -> None:
-    def compose(row: int, col: int, offset: int = 0, *, dtype: DType = d.int64, layout: Any = None, device: Any = None, pin_memory: bool = False) -> Tensor:
+    def compose(
+        row: int, col: int, offset: int = 0, *, dtype: DType = d.int64, layout: Any = None, device: Any = None, pin_memory: bool = False
+    ) -> Tensor:
         for word, n in (("row", row), ("col", col)):
             if n < 0:
                 raise refuse(RuntimeError, f"{word} must be non-negative, got{n}")
@@ -363,7 +479,9 @@ class Meshgrid(Composite):
         if indexing is None:
             import warnings
 
-            warnings.warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2)
+            warnings.warn(
+                "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2
+            )
         for t in given:
             if not isinstance(t, Tensor):
                 raise TypeError(f"expected Tensor as element 0 in argument 0, but got {type(t).__name__}")
@@ -468,5 +586,3 @@ class FillOf(Composite):
         return ops.filled_over(input, value)
 
     samples = [sample(normal(2, 3), 1.5)]
-
-

@@ -32,7 +32,10 @@ def infer_size(size: Sequence[int], numel: int) -> tuple[int, ...]:
             known *= n
     if hole >= 0:
         if known == 0 and numel == 0:
-            raise refuse(RuntimeError, f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1 can be any value and is ambiguous")
+            raise refuse(
+                RuntimeError,
+                f"cannot reshape tensor of 0 elements into shape {list(size)} because the unspecified dimension size -1 can be any value and is ambiguous",
+            )
         if known == 0 or numel % known:
             raise _invalid(size, numel)
         return tuple(numel // known if i == hole else n for i, n in enumerate(size))
@@ -42,7 +45,12 @@ def infer_size(size: Sequence[int], numel: int) -> tuple[int, ...]:
 
 
 def _invalid(size: Sequence[int], numel: int) -> RuntimeError:
-    return refuse(RuntimeError, f"shape '{list(size)}' is invalid for input of size {numel}", received=f"{numel} elements", expected=f"{list(size)}: a shape with as many elements")
+    return refuse(
+        RuntimeError,
+        f"shape '{list(size)}' is invalid for input of size {numel}",
+        received=f"{numel} elements",
+        expected=f"{list(size)}: a shape with as many elements",
+    )
 
 
 def view_strides(shape: Sequence[int], strides: Sequence[int], size: Sequence[int]) -> tuple[int, ...] | None:
@@ -114,13 +122,19 @@ class ViewDtype(Movement):
         if not x.ndim:
             raise refuse(RuntimeError, f"self.dim() cannot be 0 to view {_named(x.dtype)} as {_named(dtype)} (different element sizes)")
         if x.strides[-1] != 1:
-            raise refuse(RuntimeError, f"self.stride(-1) must be 1 to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.strides[-1]}")
+            raise refuse(
+                RuntimeError,
+                f"self.stride(-1) must be 1 to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.strides[-1]}",
+            )
         if a > b:
             k = a // b
             return View((*x.shape[:-1], x.shape[-1] * k), (*(s * k for s in x.strides[:-1]), 1), 0, dtype)
         k = b // a
         if x.shape[-1] % k:
-            raise refuse(RuntimeError, f"self.size(-1) must be divisible by {k} to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.shape[-1]}")
+            raise refuse(
+                RuntimeError,
+                f"self.size(-1) must be divisible by {k} to view {_named(x.dtype)} as {_named(dtype)} (different element sizes), but got {x.shape[-1]}",
+            )
         return View((*x.shape[:-1], x.shape[-1] // k), (*(s // k for s in x.strides[:-1]), 1), 0, dtype)
 
     samples: Any = [sample(normal(4, dtype="float32"), int32)]
@@ -153,7 +167,9 @@ class Expand(Movement):
             stride = x.strides[i - lead] if i >= lead else 0
             if n == -1:
                 if i < lead:
-                    raise refuse(RuntimeError, f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
+                    raise refuse(
+                        RuntimeError, f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
+                    )
                 n = have
             if n != have and have != 1:
                 raise refuse(
@@ -231,7 +247,9 @@ class T_(Movement):
     @staticmethod
     def view(x: Layout) -> View:
         if x.ndim > 2:
-            raise refuse(RuntimeError, f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D", hint="x.mT or x.transpose(a, b)")
+            raise refuse(
+                RuntimeError, f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D", hint="x.mT or x.transpose(a, b)"
+            )
         return View(tuple(reversed(x.shape)), tuple(reversed(x.strides)))
 
     @staticmethod
@@ -306,7 +324,12 @@ class Select(Movement):
         d = wrap_dim(dim, x.ndim)
         n = x.shape[d]
         if not -n <= index < n:
-            raise refuse(IndexError, f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}", received=f"index {index}", expected=f"{-n} to {n - 1}")
+            raise refuse(
+                IndexError,
+                f"select(): index {index} out of range for tensor of size {list(x.shape)} at dimension {d}",
+                received=f"index {index}",
+                expected=f"{-n} to {n - 1}",
+            )
         return View((*x.shape[:d], *x.shape[d + 1 :]), (*x.strides[:d], *x.strides[d + 1 :]), (index % n) * x.strides[d])
 
     @staticmethod
@@ -380,7 +403,9 @@ class Unfold(Movement):
         if not x.ndim:
             return View((size,), (1,))
         count = (n - size) // step + 1
-        return View((*x.shape[:d], count, *x.shape[d + 1 :], size), (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1 :], x.strides[d]))
+        return View(
+            (*x.shape[:d], count, *x.shape[d + 1 :], size), (*x.strides[:d], x.strides[d] * step, *x.strides[d + 1 :], x.strides[d])
+        )
 
     @staticmethod
     def gradient(g: Tensor, input: Layout, dimension: int, size: int, step: int) -> Tensor:
@@ -601,8 +626,6 @@ class Reshape(Composite):
     samples = [sample(normal(2, 3), (3, 2)), sample(normal(2, 3), (-1,))]
 
 
-
-
 class ViewAs(Composite):
     """`view` with another tensor's shape."""
 
@@ -653,7 +676,9 @@ class Narrow(Composite):
         if length < 0:
             raise refuse(RuntimeError, "narrow(): length must be non-negative.")
         if isinstance(start, Tensor) and (start.ndim or not start.dtype.is_integral):
-            raise refuse(RuntimeError, "start must be an 0-dim integral Tensor.", received=f"start of {start.ndim} dims and type {start.dtype.name}")
+            raise refuse(
+                RuntimeError, "start must be an 0-dim integral Tensor.", received=f"start of {start.ndim} dims and type {start.dtype.name}"
+            )
         d = wrap_dim(dim, input.ndim)
         n, first = input.shape[d], int(start)
         if not -n <= first <= n:
@@ -676,7 +701,10 @@ class Movedim(Composite):
         n = input.ndim
         given, wanted = (list(x) if isinstance(x, (tuple, list)) else [x] for x in (source, destination))
         if len(given) != len(wanted):
-            raise refuse(RuntimeError, f"movedim: Invalid source or destination dims: source ({given} dims) should contain the same number of dims as destination ({wanted} dims)")
+            raise refuse(
+                RuntimeError,
+                f"movedim: Invalid source or destination dims: source ({given} dims) should contain the same number of dims as destination ({wanted} dims)",
+            )
         a, b = ([wrap_dim(x, n) for x in dims] for dims in (given, wanted))
         if len(set(a)) != len(a):
             raise refuse(RuntimeError, f"movedim: repeated dim in `source` ({given})")
@@ -720,7 +748,10 @@ class Unflatten(Composite):
         try:
             parts = infer_size(sizes, input.shape[d])
         except RuntimeError:
-            raise refuse(RuntimeError, f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor") from None
+            raise refuse(
+                RuntimeError,
+                f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({input.shape[d]}) in the input tensor",
+            ) from None
         return input.view((*input.shape[:d], *parts, *input.shape[d + 1 :]))
 
     samples = [sample(normal(2, 6), 1, (2, 3))]
@@ -734,5 +765,8 @@ def _matrix_transpose(self: Tensor) -> Tensor:
 
 Tensor.T = property(lambda self: self.permute(tuple(range(self.ndim - 1, -1, -1))), doc="All dims in reverse order.")
 Tensor.mT = property(_matrix_transpose, doc="The last two dims exchanged.")
-Tensor.H = property(lambda self: (self.t().conj() if self.dtype.is_complex else self.t()), doc="Conjugate transpose of a matrix.")
-Tensor.mH = property(lambda self: (self.transpose(-2, -1).conj() if self.dtype.is_complex else self.transpose(-2, -1)), doc="Conjugate transpose of the last two dims.")
+Tensor.H = property(lambda self: self.t().conj() if self.dtype.is_complex else self.t(), doc="Conjugate transpose of a matrix.")
+Tensor.mH = property(
+    lambda self: self.transpose(-2, -1).conj() if self.dtype.is_complex else self.transpose(-2, -1),
+    doc="Conjugate transpose of the last two dims.",
+)

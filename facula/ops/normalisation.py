@@ -43,7 +43,10 @@ def flat(x: Layout | None) -> Array | None:
 
 def check_normalised(x: Layout, shape: Sequence[int], weight: Layout | None, bias: Layout | None) -> None:
     if not shape:
-        raise refuse(RuntimeError, f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = {list(shape)}")
+        raise refuse(
+            RuntimeError,
+            f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = {list(shape)}",
+        )
     if x.ndim < len(shape) or tuple(x.shape[x.ndim - len(shape) :]) != tuple(shape):
         raise refuse(
             RuntimeError,
@@ -53,7 +56,10 @@ def check_normalised(x: Layout, shape: Sequence[int], weight: Layout | None, bia
         )
     for name, t in (("weight", weight), ("bias", bias)):
         if t is not None and tuple(t.shape) != tuple(shape):
-            raise refuse(RuntimeError, f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t.shape)} and normalized_shape = {list(shape)}")
+            raise refuse(
+                RuntimeError,
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(t.shape)} and normalized_shape = {list(shape)}",
+            )
     check_mixed(x, [t for t in (weight, bias) if t is not None])
     if not x.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"LayerNormKernelImpl\" not implemented for '{scalar_type_name(x.dtype)}'")
@@ -63,9 +69,17 @@ def check_mixed(x: Layout, given: Sequence[Layout]) -> None:
     """Parameters are of the input's dtype, or float32 beside halves."""
     if any(t.dtype is not x.dtype for t in given):
         if any(t.dtype is not d.float32 for t in given) and given[0].dtype is not x.dtype:
-            raise refuse(RuntimeError, "mixed dtype (CPU): expect parameter to have scalar type of Float", received=", ".join(str(t.dtype) for t in given))
+            raise refuse(
+                RuntimeError,
+                "mixed dtype (CPU): expect parameter to have scalar type of Float",
+                received=", ".join(str(t.dtype) for t in given),
+            )
         if x.dtype not in (d.float16, d.bfloat16):
-            raise refuse(RuntimeError, "mixed dtype (CPU): all inputs must share same datatype.", received=f"input {x.dtype}, parameters {', '.join(str(t.dtype) for t in given)}")
+            raise refuse(
+                RuntimeError,
+                "mixed dtype (CPU): all inputs must share same datatype.",
+                received=f"input {x.dtype}, parameters {', '.join(str(t.dtype) for t in given)}",
+            )
 
 
 class LayerNormForward(Fused):
@@ -83,7 +97,16 @@ class LayerNormForward(Fused):
         return Result((layout(x.shape, x.dtype), stats, stats), kernels.layer_norm(rows_of(x, len(shape)), flat(weight), flat(bias)))
 
     @staticmethod
-    def gradient(g0: Tensor, input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, out1: Tensor, out2: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        input: Tensor,
+        normalized_shape: tuple[int, ...],
+        weight: Tensor | None,
+        bias: Tensor | None,
+        out1: Tensor,
+        out2: Tensor,
+        needs: Sequence[bool],
+    ) -> tuple[Any, ...]:
         wants = (needs[0], weight is not None and needs[1], bias is not None and needs[2])
         got = ops.layer_norm_backward(g0, input, out1.detach(), out2.detach(), weight, normalized_shape, *wants)
         rest = list(got) if isinstance(got, tuple) else [got]
@@ -98,19 +121,49 @@ class LayerNormBackward(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, mean: Layout, rstd: Layout, weight: Layout | None, shape: tuple[int, ...], want_x: bool, want_w: bool, want_b: bool) -> Result:
+    def kernel(
+        g: Layout,
+        x: Layout,
+        mean: Layout,
+        rstd: Layout,
+        weight: Layout | None,
+        shape: tuple[int, ...],
+        want_x: bool,
+        want_w: bool,
+        want_b: bool,
+    ) -> Result:
         wants = (want_x, want_w, want_b)
         kind = weight.dtype if weight is not None else x.dtype
         outs = tuple(o for o, w in zip((layout(x.shape, x.dtype), layout(shape, kind), layout(shape, kind)), wants) if w)
         return Result(outs, kernels.layer_norm_backward(rows_of(x, len(shape)), flat(weight), wants))
 
     @staticmethod
-    def gradient(gs: Any, grad: Tensor, input: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor, normalized_shape: tuple[int, ...], want_x: bool, want_w: bool, want_b: bool) -> tuple[Any, ...]:
+    def gradient(
+        gs: Any,
+        grad: Tensor,
+        input: Tensor,
+        weight: Tensor | None,
+        mean: Tensor,
+        rstd: Tensor,
+        normalized_shape: tuple[int, ...],
+        want_x: bool,
+        want_w: bool,
+        want_b: bool,
+    ) -> tuple[Any, ...]:
         dims = tuple(range(-len(normalized_shape), 0))
         return norm_double_backward(gs, grad, input, weight, mean, rstd, dims, (want_x, want_w, want_b))
 
 
-def norm_double_backward(gs: Any, grad: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor, dims: tuple[int, ...], wants: tuple[bool, bool, bool]) -> tuple[Any, ...]:
+def norm_double_backward(
+    gs: Any,
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    dims: tuple[int, ...],
+    wants: tuple[bool, bool, bool],
+) -> tuple[Any, ...]:
     """Gradients of (gx, gw, gb) by (grad, x, mean, rstd, weight): the backward formula written with ordinary operators and differentiated.
 
     With h = (x - mean) rstd, w the weight, u = grad w: gx = rstd (u - mean(u) - h mean(u h)); gw = sum(grad h); gb = sum(grad).
@@ -160,7 +213,14 @@ class LayerNorm(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn_enable: bool = True) -> Tensor:
+    def compose(
+        input: Tensor,
+        normalized_shape: Sequence[int],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+        cudnn_enable: bool = True,
+    ) -> Tensor:
         return ops.layer_norm_forward(input, tuple(normalized_shape), weight, bias, float(eps))[0]
 
     samples = [sample(normal(3, 5), (5,)), sample(normal(2, 3, 4), (3, 4), normal(3, 4), normal(3, 4))]
@@ -174,7 +234,9 @@ class NativeLayerNorm(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    def compose(
+        input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         if not isinstance(input, Tensor):
             raise refuse(TypeError, f"native_layer_norm(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         y, mean, rstd = ops.layer_norm_forward(input, tuple(normalized_shape), weight, bias, float(eps))
@@ -198,7 +260,9 @@ class FusedRmsNorm(Fused):
         return Result((layout(x.shape, x.dtype), layout(kept, x.dtype.compute)), kernels.rms_norm(rows_of(x, len(shape)), flat(weight)))
 
     @staticmethod
-    def gradient(g0: Tensor, input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None, out1: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor, input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None, out1: Tensor, needs: Sequence[bool]
+    ) -> tuple[Any, ...]:
         wants = (needs[0], weight is not None and needs[1])
         got = ops.rms_norm_backward(g0, input, out1.detach(), weight, normalized_shape, *wants)
         got = list(got) if isinstance(got, tuple) else [got]
@@ -219,7 +283,16 @@ class RmsNormBackward(Fused):
         return Result(outs, kernels.rms_norm_backward(rows_of(x, len(shape)), flat(weight), (want_x, want_w)))
 
     @staticmethod
-    def gradient(gs: Any, grad: Tensor, input: Tensor, rstd: Tensor, weight: Tensor | None, normalized_shape: tuple[int, ...], want_x: bool, want_w: bool) -> tuple[Any, ...]:
+    def gradient(
+        gs: Any,
+        grad: Tensor,
+        input: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        normalized_shape: tuple[int, ...],
+        want_x: bool,
+        want_w: bool,
+    ) -> tuple[Any, ...]:
         given = iter(list(gs))
         ggx, ggw = (next(given) if w else None for w in (want_x, want_w))
         dims = tuple(range(-len(normalized_shape), 0))
@@ -254,11 +327,25 @@ class RmsNorm(Composite):
     def compose(input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
         shape = tuple(normalized_shape)
         if input.ndim < len(shape):
-            raise refuse(ValueError, f"Input tensor must have at least {len(shape)} dimensions, but got {input.ndim}", received=f"{tuple(input.shape)}", expected=f"(*, {shape})")
+            raise refuse(
+                ValueError,
+                f"Input tensor must have at least {len(shape)} dimensions, but got {input.ndim}",
+                received=f"{tuple(input.shape)}",
+                expected=f"(*, {shape})",
+            )
         if tuple(input.shape[input.ndim - len(shape) :]) != shape:
-            raise refuse(RuntimeError, f"Given normalized_shape={list(shape)}, expected input with shape [*{', '.join(map(str, shape))}], but got input of size{list(input.shape)}", received=f"input {tuple(input.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"Given normalized_shape={list(shape)}, expected input with shape [*{', '.join(map(str, shape))}], but got input of size{list(input.shape)}",
+                received=f"input {tuple(input.shape)}",
+            )
         if eps is None:
-            eps = {"complex128": 2.220446049250313e-16, "float64": 2.220446049250313e-16, "float16": 0.0009765625, "bfloat16": 0.0078125}.get(input.dtype.name, 1.1920928955078125e-07)
+            eps = {
+                "complex128": 2.220446049250313e-16,
+                "float64": 2.220446049250313e-16,
+                "float16": 0.0009765625,
+                "bfloat16": 0.0078125,
+            }.get(input.dtype.name, 1.1920928955078125e-07)
         if not (input.dtype.is_floating_point or input.dtype.is_complex):
             raise refuse(NotImplementedError, f"\"rms_norm\" not implemented for '{scalar_type_name(input.dtype)}'")
         if input.dtype.is_complex or (weight is not None and weight.dtype is not input.dtype):
@@ -297,13 +384,31 @@ class NativeBatchNorm(Fused):
     paths = ""
 
     @staticmethod
-    def kernel(x: Layout, weight: Layout | None, bias: Layout | None, mean: Layout | None, var: Layout | None, training: bool, eps: float, momentum: float) -> Result:
+    def kernel(
+        x: Layout,
+        weight: Layout | None,
+        bias: Layout | None,
+        mean: Layout | None,
+        var: Layout | None,
+        training: bool,
+        eps: float,
+        momentum: float,
+    ) -> Result:
         stats = layout((x.shape[1],), x.dtype.compute)
         out = layout(x.shape, x.dtype, None if x.contiguous else x.strides)
         return Result((out, stats, stats), batch_schedule(planes(x), weight is not None, bias is not None, mean is not None, training))
 
     @staticmethod
-    def gradient(g0: Tensor, input: Tensor, weight: Tensor | None, bias: Tensor | None, out1: Tensor, out2: Tensor, training: bool, needs: Sequence[bool]) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        out1: Tensor,
+        out2: Tensor,
+        training: bool,
+        needs: Sequence[bool],
+    ) -> tuple[Any, ...]:
         wants = (needs[0], weight is not None and needs[1], bias is not None and needs[2])
         g = g0 if g0._layout.strides == input._layout.strides else _arranged(g0, input)
         got = ops.batch_norm_backward(g, input, out1.detach(), out2.detach(), weight, training, *wants)
@@ -325,14 +430,27 @@ class BatchNormBackward(Fused):
     paths = ""
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, mean: Layout, rstd: Layout, weight: Layout | None, training: bool, want_x: bool, want_w: bool, want_b: bool) -> Result:
+    def kernel(
+        g: Layout, x: Layout, mean: Layout, rstd: Layout, weight: Layout | None, training: bool, want_x: bool, want_w: bool, want_b: bool
+    ) -> Result:
         wants = (want_x, want_w, want_b)
         c = layout((x.shape[1],), weight.dtype if weight is not None else x.dtype)
         outs = tuple(o for o, w in zip((layout(x.shape, x.dtype, None if x.contiguous else x.strides), c, c), wants) if w)
         return Result(outs, batch_backward_schedule(planes(x), weight is not None, training, wants))
 
     @staticmethod
-    def gradient(gs: Any, grad: Tensor, input: Tensor, mean: Tensor, rstd: Tensor, weight: Tensor | None, training: bool, want_x: bool, want_w: bool, want_b: bool) -> tuple[Any, ...]:
+    def gradient(
+        gs: Any,
+        grad: Tensor,
+        input: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        training: bool,
+        want_x: bool,
+        want_w: bool,
+        want_b: bool,
+    ) -> tuple[Any, ...]:
         given = iter(list(gs))
         ggx, ggw, ggb = (next(given) if w else None for w in (want_x, want_w, want_b))
         dims = (0, *range(2, input.ndim))
@@ -375,7 +493,17 @@ class BatchNorm(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, training: bool, momentum: float, eps: float, cudnn_enabled: bool = True) -> Tensor:
+    def compose(
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        training: bool,
+        momentum: float,
+        eps: float,
+        cudnn_enabled: bool = True,
+    ) -> Tensor:
         if not isinstance(input, Tensor):
             raise refuse(TypeError, f"batch_norm(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         if input.ndim == 1 and not input._layout.numel:
@@ -404,7 +532,12 @@ def check_batch_norm(x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, tra
     c = x.shape[1]
     for name, t in (("running_mean", mean), ("running_var", var), ("weight", weight), ("bias", bias)):
         if t is not None and t.numel() != c:
-            raise refuse(RuntimeError, f"{name} should contain {c} elements not {t.numel()}", received=f"{name} {tuple(t.shape)}", expected=f"({c},): the input's channels")
+            raise refuse(
+                RuntimeError,
+                f"{name} should contain {c} elements not {t.numel()}",
+                received=f"{name} {tuple(t.shape)}",
+                expected=f"({c},): the input's channels",
+            )
     if not training and (mean is None or var is None):
         raise refuse(RuntimeError, "running_mean and running_var must be defined in evaluation mode")
     if not x.dtype.is_floating_point:
@@ -418,7 +551,17 @@ class InstanceNorm(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, use_input_stats: bool, momentum: float, eps: float, cudnn_enabled: bool = True) -> Tensor:
+    def compose(
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        use_input_stats: bool,
+        momentum: float,
+        eps: float,
+        cudnn_enabled: bool = True,
+    ) -> Tensor:
         if not use_input_stats and (running_mean is None or running_var is None):
             raise refuse(RuntimeError, "Expected running_mean and running_var to be defined when use_input_stats is false")
         b, c = input.shape[0], input.shape[1]
@@ -458,7 +601,16 @@ class NativeGroupNorm(Fused):
         return Result((layout(x.shape, x.dtype), stats, stats), group_schedule(grouped(x), groups, flat(weight), flat(bias)))
 
     @staticmethod
-    def gradient(g0: Tensor, input: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, out1: Tensor, out2: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        input: Tensor,
+        groups: int,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        out1: Tensor,
+        out2: Tensor,
+        needs: Sequence[bool],
+    ) -> tuple[Any, ...]:
         wants = (needs[0], weight is not None and needs[1], bias is not None and needs[2])
         got = ops.group_norm_backward(g0, input, out1.detach(), out2.detach(), weight, groups, *wants)
         rest = list(got) if isinstance(got, tuple) else [got]
@@ -473,14 +625,18 @@ class GroupNormBackward(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, mean: Layout, rstd: Layout, weight: Layout | None, groups: int, want_x: bool, want_w: bool, want_b: bool) -> Result:
+    def kernel(
+        g: Layout, x: Layout, mean: Layout, rstd: Layout, weight: Layout | None, groups: int, want_x: bool, want_w: bool, want_b: bool
+    ) -> Result:
         wants = (want_x, want_w, want_b)
         c = layout((x.shape[1],), weight.dtype if weight is not None else x.dtype.compute)
         outs = tuple(o for o, w in zip((layout(x.shape, x.dtype), c, c), wants) if w)
         return Result(outs, group_backward_schedule(grouped(x), groups, flat(weight), wants))
 
     @staticmethod
-    def gradient(gs: Any, grad: Tensor, input: Tensor, rstd: Tensor, weight: Tensor | None, groups: int, want_x: bool, want_w: bool, want_b: bool) -> tuple[Any, ...]:
+    def gradient(
+        gs: Any, grad: Tensor, input: Tensor, rstd: Tensor, weight: Tensor | None, groups: int, want_x: bool, want_w: bool, want_b: bool
+    ) -> tuple[Any, ...]:
         given = iter(list(gs))
         ggx, ggw, ggb = (next(given) if w else None for w in (want_x, want_w, want_b))
         shape = (input.shape[0], groups, input.shape[1] // groups, -1)  # example, group, channel of the group, place
@@ -523,17 +679,30 @@ class GroupNorm(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5, cudnn_enabled: bool = True) -> Tensor:
+    def compose(
+        input: Tensor,
+        num_groups: int,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+        cudnn_enabled: bool = True,
+    ) -> Tensor:
         if input.ndim < 2:
             raise refuse(RuntimeError, f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
         c = input.shape[1]
         if num_groups <= 0:
             raise refuse(RuntimeError, f"Expected num groups to be greater than 0, got {num_groups}")
         if c % num_groups:
-            raise refuse(RuntimeError, f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}")
+            raise refuse(
+                RuntimeError,
+                f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={num_groups}",
+            )
         for name, t in (("weight", weight), ("bias", bias)):
             if t is not None and (t.ndim != 1 or t.numel() != c):
-                raise refuse(RuntimeError, f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t.shape)} and input of shape {list(input.shape)}")
+                raise refuse(
+                    RuntimeError,
+                    f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t.shape)} and input of shape {list(input.shape)}",
+                )
         if not input._layout.numel:
             return input.clone()
         if not input.dtype.is_floating_point:
@@ -550,12 +719,20 @@ class NativeGroupNormPublic(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    def compose(
+        input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         if group <= 0 or C % group:
-            raise refuse(RuntimeError, f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={group}")
+            raise refuse(
+                RuntimeError,
+                f"Expected number of channels in input to be divisible by num_groups, but got input of shape {list(input.shape)} and num_groups={group}",
+            )
         for name, t in (("weight", weight), ("bias", bias)):
             if t is not None and (t.ndim != 1 or t.numel() != C):
-                raise refuse(RuntimeError, f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t.shape)} and input of shape {list(input.shape)}")
+                raise refuse(
+                    RuntimeError,
+                    f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape {list(t.shape)} and input of shape {list(input.shape)}",
+                )
         check_mixed(input._layout, [t._layout for t in (weight, bias) if t is not None])
         if not input.dtype.is_floating_point:
             raise refuse(NotImplementedError, f"\"GroupNormKernelImpl\" not implemented for '{scalar_type_name(input.dtype)}'")

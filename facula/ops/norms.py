@@ -30,20 +30,31 @@ class Norm(Composite):
             y = ops.linalg_vector_norm(input, order, dim, keepdim, dtype=dtype)
         return y if out is None else out.copy_(y)
 
-    samples = [sample(normal(3, 4)), sample(normal(3, 4), 1.0, 1), sample(normal(3, 4), math.inf, (0, 1), True), sample(normal(2, 3, 4), 3.0, -1)]
+    samples = [
+        sample(normal(3, 4)),
+        sample(normal(3, 4), 1.0, 1),
+        sample(normal(3, 4), math.inf, (0, 1), True),
+        sample(normal(2, 3, 4), 3.0, -1),
+    ]
     refusals = [refused(normal(3, 4), 2.0, 5, raises=IndexError, match="Dimension out of range")]
 
 
 def floating(x: Any, title: str) -> None:
     if not (x.dtype.is_floating_point or x.dtype.is_complex):
-        raise refuse(RuntimeError, f"{title}: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}", received=str(x.dtype))
+        raise refuse(
+            RuntimeError,
+            f"{title}: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}",
+            received=str(x.dtype),
+        )
 
 
 def _nuclear(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     if dim is None and x.ndim != 2:
         dims: tuple[int, ...] = tuple(range(x.ndim))
         if x.ndim < 2:
-            raise refuse(RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(x.shape)}")
+            raise refuse(
+                RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(x.shape)}"
+            )
     else:
         dims = (0, 1) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     return ops.linalg_matrix_norm(x, "nuc", dims, keepdim)
@@ -103,10 +114,14 @@ class LinalgMatrixNorm(Composite):
     @staticmethod
     def compose(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
         if not isinstance(A, Tensor):
-            raise TypeError(f"linalg_matrix_norm() received an invalid combination of arguments - got ({type(A).__name__}), but expected one of:")
+            raise TypeError(
+                f"linalg_matrix_norm() received an invalid combination of arguments - got ({type(A).__name__}), but expected one of:"
+            )
         floating(A, "linalg.matrix_norm")
         if A.ndim < 2:
-            raise refuse(RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(A.shape)}")
+            raise refuse(
+                RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(A.shape)}"
+            )
         first, second = _pair(A, dim)
         x = A if dtype is None else A.to(dtype)
         if ord == "fro":
@@ -121,10 +136,17 @@ class LinalgMatrixNorm(Composite):
             y = sums.amax(over, True) if ord > 0 else sums.amin(over, True)
             y = y if keepdim else y.squeeze((first, second))
         else:
-            raise refuse(RuntimeError, f"linalg.matrix_norm: Order {ord} not supported.", received=f"ord={ord}", expected="'fro', 'nuc', 1, -1, 2, -2, inf, -inf")
+            raise refuse(
+                RuntimeError,
+                f"linalg.matrix_norm: Order {ord} not supported.",
+                received=f"ord={ord}",
+                expected="'fro', 'nuc', 1, -1, 2, -2, inf, -inf",
+            )
         return y if out is None else out.copy_(y)
 
-    samples = [sample(normal(3, 4), k) for k in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)] + [sample(normal(2, 3, 4), 1, (0, 2), True)]
+    samples = [sample(normal(3, 4), k) for k in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)] + [
+        sample(normal(2, 3, 4), 1, (0, 2), True)
+    ]
 
 
 class LinalgNorm(Composite):
@@ -136,7 +158,9 @@ class LinalgNorm(Composite):
     @staticmethod
     def compose(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
         if not isinstance(A, Tensor):
-            raise TypeError(f"linalg_norm() received an invalid combination of arguments - got ({type(A).__name__}, {type(ord).__name__}, keepdim=bool), but expected one of:")
+            raise TypeError(
+                f"linalg_norm() received an invalid combination of arguments - got ({type(A).__name__}, {type(ord).__name__}, keepdim=bool), but expected one of:"
+            )
         dims = None if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
         if ord is not None and dims is None and A.ndim not in (1, 2):
             raise refuse(RuntimeError, f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
@@ -202,7 +226,9 @@ class LinalgQr(Library):
         if a.ndim < 2:
             raise refuse(RuntimeError, "linalg.qr: The input tensor A must have at least 2 dimensions.", received=f"{a.shape}")
         if a.dtype.kind not in "fc":
-            raise refuse(RuntimeError, f"linalg.qr: Expected a floating point or complex tensor as input. Got {_kind_name(a)}", received=str(a.dtype))
+            raise refuse(
+                RuntimeError, f"linalg.qr: Expected a floating point or complex tensor as input. Got {_kind_name(a)}", received=str(a.dtype)
+            )
         if mode == "r":
             r = np.linalg.qr(a, "r")
             return np.zeros((0,), a.dtype), np.ascontiguousarray(r)
@@ -213,7 +239,9 @@ class LinalgQr(Library):
     def gradient(g0: Tensor, g1: Tensor, out0: Tensor, out1: Tensor, mode: str) -> Tensor:
         # Walter & Lehmann 2011, arXiv 1011.1084: with M = R gR^H - gQ^H Q, gA = (gQ + Q sym(M)) R^-H for tall matrices
         if mode != "reduced" or out0.shape[-2] < out1.shape[-1]:
-            raise refuse(RuntimeError, "linalg_qr: the derivative is defined for mode='reduced' and matrices with at least as many rows as columns")
+            raise refuse(
+                RuntimeError, "linalg_qr: the derivative is defined for mode='reduced' and matrices with at least as many rows as columns"
+            )
         m = out1 @ g1.mH - g0.mH @ out0
         lower = m.tril(-1)
         both = lower + lower.mH + m * ops.eye(m.shape[-1], dtype=m.dtype)

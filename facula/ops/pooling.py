@@ -42,26 +42,41 @@ def check_window(n: int, title: str, kernel: Sequence[int], stride: Sequence[int
         if not single and p < 0:
             raise refuse(RuntimeError, f"pad must be non-negative, but got pad: {p}")
         if not single and p > (dil * (k - 1) + 1) // 2:
-            raise refuse(RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dil}")
+            raise refuse(
+                RuntimeError, f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={dil}"
+            )
     for name, values, letter in (("kernel size", kernel, "k"), ("stride", stride, "d"), ("dilation", dilation, "dilation")):
         if any(v <= 0 for v in values):
             if single:
                 raise refuse(RuntimeError, f"max_pool1d() {name.replace(' ', '_')} must be greater than zero, but got {values[0]}")
             full = (1,) * (2 - n) + tuple(values)
-            raise refuse(RuntimeError, f"{name} should be greater than zero, but got " + " ".join(f"{letter}{a}: {v}" for a, v in zip(axes, full)))
+            raise refuse(
+                RuntimeError, f"{name} should be greater than zero, but got " + " ".join(f"{letter}{a}: {v}" for a, v in zip(axes, full))
+            )
     for k, p in zip(kernel, padding):
         if single and (p < 0 or p > k // 2):
-            raise refuse(RuntimeError, f"max_pool1d() padding must be non-negative, but got {p}" if p < 0 else f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}")
+            raise refuse(
+                RuntimeError,
+                f"max_pool1d() padding must be non-negative, but got {p}"
+                if p < 0
+                else f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}",
+            )
 
 
-def windows(x: Layout, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool) -> tuple[int, ...]:
+def windows(
+    x: Layout, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool
+) -> tuple[int, ...]:
     """The result's shape, or PyTorch's refusal."""
     n = len(kernel)
     out = tuple(pooled(*row, ceil) for row in zip(x.shape[-n:], kernel, stride, padding, dilation))
     if any(v < 1 for v in out):
         size = "x".join(map(str, (x.shape[-n - 1], *(1,) * (2 - n), *x.shape[-n:])))
         shown = "x".join(map(str, (x.shape[-n - 1], *(1,) * (2 - n), *out)))
-        raise refuse(RuntimeError, f"Given input size: ({size}). Calculated output size: ({shown}). Output size is too small", received=f"input {tuple(x.shape)}, kernel {tuple(kernel)}")
+        raise refuse(
+            RuntimeError,
+            f"Given input size: ({size}). Calculated output size: ({shown}). Output size is too small",
+            received=f"input {tuple(x.shape)}, kernel {tuple(kernel)}",
+        )
     return (*x.shape[:-n], *out)
 
 
@@ -72,7 +87,10 @@ def check_input(x: Any, title: str) -> None:
 
 def two_or_three(x: Tensor, title: str) -> None:
     if x.ndim not in (2, 3):
-        raise refuse(RuntimeError, f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for {title})")
+        raise refuse(
+            RuntimeError,
+            f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for {title})",
+        )
 
 
 def check_dims(x: Layout, n: int, title: str) -> None:
@@ -81,9 +99,16 @@ def check_dims(x: Layout, n: int, title: str) -> None:
     wanted = f"{n + 1}D or {n + 2}D (batch mode)"
     if n == 1:
         if x.ndim not in (2, 3):
-            raise refuse(RuntimeError, f"{title}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shown}")
+            raise refuse(
+                RuntimeError, f"{title}: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shown}"
+            )
     elif x.ndim <= 2 and average and n == 2:
-        raise refuse(IndexError, f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {-n - 1})" if x.ndim else f"Dimension specified as {-n - 1} but tensor has no dimensions")
+        raise refuse(
+            IndexError,
+            f"Dimension out of range (expected to be in range of [{-x.ndim}, {x.ndim - 1}], but got {-n - 1})"
+            if x.ndim
+            else f"Dimension specified as {-n - 1} but tensor has no dimensions",
+        )
     elif x.ndim not in (n + 1, n + 2):
         if average and n == 2:
             raise refuse(RuntimeError, f"Expected {wanted} tensor with optional 0 dim batch size for input, but got:{shown}")
@@ -93,7 +118,10 @@ def check_dims(x: Layout, n: int, title: str) -> None:
         if x.shape[i] == 0:
             if n == 3:
                 name = "avg_pool3d_out_cpu()" if average else "max_pool3d_with_indices_out_cpu_template()"
-                raise refuse(RuntimeError, f"{name}: Expected input's non-batch dimensions to have positive length, but input has a shape of {shown} and non-batch dimension {i - first} has length zero!")
+                raise refuse(
+                    RuntimeError,
+                    f"{name}: Expected input's non-batch dimensions to have positive length, but input has a shape of {shown} and non-batch dimension {i - first} has length zero!",
+                )
             raise refuse(RuntimeError, f"Expected {wanted} tensor with optional 0 dim batch size for input, but got:{shown}")
 
 
@@ -108,7 +136,10 @@ class MaxPool(Fused):
     def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
         shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
         out = layout(shape, x.dtype)
-        return Result((out, layout(shape, d.int64)), kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index"))
+        return Result(
+            (out, layout(shape, d.int64)),
+            kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index"),
+        )
 
     @staticmethod
     def gradient(g0: Tensor, input: Tensor, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor:
@@ -139,7 +170,10 @@ class MaxPoolTap(Fused):
     def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
         shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
         out = layout(shape, x.dtype)
-        return Result((out, layout(shape, d.uint8)), kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap"))
+        return Result(
+            (out, layout(shape, d.uint8)),
+            kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap"),
+        )
 
     @staticmethod
     def gradient(g0: Tensor, input: Layout, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
@@ -149,14 +183,18 @@ class MaxPoolTap(Fused):
 class MaxPoolTapBackward(Fused):
     """g put back at the taps; overlapping windows add."""
 
-    schema = "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+    schema = (
+        "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+    )
     paths = ""
     contiguous = True
 
     @staticmethod
     def kernel(g: Layout, taps: Layout, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
         out = layout(size, g.dtype)
-        return Result((out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap"))
+        return Result(
+            (out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap")
+        )
 
     @staticmethod
     def gradient(g: Tensor, taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
@@ -179,14 +217,18 @@ def tap_index(taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, d
 class MaxPoolBackward(Fused):
     """g put back where the maxima were; overlapping windows add."""
 
-    schema = "max_pool_backward(Tensor grad, Tensor indices, Tensor input, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+    schema = (
+        "max_pool_backward(Tensor grad, Tensor indices, Tensor input, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+    )
     paths = ""
     contiguous = ("grad", "indices")
 
     @staticmethod
     def kernel(g: Layout, indices: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
         out = layout(x.shape, g.dtype)
-        return Result((out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index"))
+        return Result(
+            (out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index")
+        )
 
     @staticmethod
     def gradient(g: Tensor, indices: Tensor, kernel: Any) -> tuple[Any, ...]:
@@ -235,16 +277,31 @@ class AvgPool(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Result:
+    def kernel(
+        x: Layout, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None
+    ) -> Result:
         if not x.dtype.is_floating_point:
             raise refuse(NotImplementedError, f"\"avg_pool{len(kernel)}d_out_frame\" not implemented for '{scalar_type_name(x.dtype)}'")
         if divisor_override == 0:
             raise refuse(RuntimeError, "divisor must be not zero")
         out = layout(windows(x, kernel, stride, padding, (1,) * len(kernel), ceil_mode), x.dtype)
-        return Result((out,), kernels.avg_pool(out, x, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad, divisor_override=divisor_override))
+        return Result(
+            (out,),
+            kernels.avg_pool(
+                out,
+                x,
+                kernel=kernel,
+                stride=stride,
+                padding=padding,
+                count_include_pad=count_include_pad,
+                divisor_override=divisor_override,
+            ),
+        )
 
     @staticmethod
-    def gradient(g: Tensor, input: Tensor, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None) -> Tensor:
+    def gradient(
+        g: Tensor, input: Tensor, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None
+    ) -> Tensor:
         return ops.avg_pool_backward(g, input, kernel, stride, padding, count_include_pad, divisor_override)
 
 
@@ -256,12 +313,27 @@ class AvgPoolBackward(Fused):
     contiguous = ("grad",)
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None) -> Result:
+    def kernel(
+        g: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None
+    ) -> Result:
         out = layout(x.shape, g.dtype)
-        return Result((out,), kernels.avg_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, count_include_pad=count_include_pad, divisor_override=divisor_override))
+        return Result(
+            (out,),
+            kernels.avg_pool_backward(
+                out,
+                g,
+                kernel=kernel,
+                stride=stride,
+                padding=padding,
+                count_include_pad=count_include_pad,
+                divisor_override=divisor_override,
+            ),
+        )
 
     @staticmethod
-    def gradient(g: Tensor, grad: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor, grad: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None
+    ) -> tuple[Any, ...]:
         n = len(kernel)
         ceil = windows(g._layout, kernel, stride, padding, (1,) * n, False) != tuple(grad.shape)
         return ops.avg_pool(g, kernel, stride, padding, ceil, count_include_pad, divisor_override), None
@@ -325,7 +397,9 @@ def step_of(kernel: tuple[int, ...], stride: Any, n: int) -> tuple[int, ...]:
     return kernel if stride is None or (isinstance(stride, (tuple, list)) and not stride) else spread(stride, n, "stride")
 
 
-def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, indices: bool = False) -> Any:
+def _max(
+    n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, indices: bool = False
+) -> Any:
     """(maxima, flat indices), or the maxima alone: then what the gradient needs, if anything, is a byte each. With `indices` one dim is refused in the words of two, as PyTorch pools it."""
     check_input(input, title)
     if n == 1 and indices:
@@ -339,7 +413,11 @@ def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, paddi
     if n == 1 and not indices:
         length = pooled(input.shape[-1], row[0][0], row[1][0], row[2][0], row[3][0], bool(ceil_mode))
         if length < 1:
-            raise refuse(RuntimeError, f"max_pool1d() Invalid computed output size: {length}", received=f"input {tuple(input.shape)}, kernel {kernel}")
+            raise refuse(
+                RuntimeError,
+                f"max_pool1d() Invalid computed output size: {length}",
+                received=f"input {tuple(input.shape)}, kernel {kernel}",
+            )
     check_dims(input._layout, n, title)
     if input.dtype is d.bool_ or input.dtype.is_complex:
         raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(input.dtype)}'")
@@ -350,7 +428,9 @@ def _max(n: int, title: str, input: Tensor, kernel_size: Any, stride: Any, paddi
     return (ops.max_pool_tap if prod(kernel) <= TAPS else ops.max_pool)(input, *row, bool(ceil_mode))[0]
 
 
-def _whole_means(x: Tensor, kernel: tuple[int, ...], step: tuple[int, ...], pad: tuple[int, ...], ceil: bool, include: bool, override: int | None) -> Tensor:
+def _whole_means(
+    x: Tensor, kernel: tuple[int, ...], step: tuple[int, ...], pad: tuple[int, ...], ceil: bool, include: bool, override: int | None
+) -> Tensor:
     """Means of int64, cut towards zero; sums are exact up to 2^53."""
     import numpy as np
 
@@ -368,14 +448,26 @@ def _declare(n: int) -> None:
     """The pooling functions of n dims, under PyTorch's names and signatures."""
     shape = (2, 3, 6, 5, 4)[: n + 2]
 
-    def max_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> Tensor:
+    def max_pool(
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    ) -> Tensor:
         return _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode, False)
 
-    def with_indices(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> tuple[Tensor, Tensor]:
+    def with_indices(
+        input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    ) -> tuple[Tensor, Tensor]:
         got = _max(n, f"max_pool{n}d", input, kernel_size, stride, padding, dilation, ceil_mode, True)
         return got[0], got[1]
 
-    def avg_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
+    def avg_pool(
+        input: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> Tensor:
         title = f"avg_pool{n}d"
         check_input(input, title)
         if n == 1:
@@ -395,14 +487,20 @@ def _declare(n: int) -> None:
         if not input.dtype.is_floating_point:
             name = scalar_type_name(input.dtype)
             if all(v == 1 for v in sizes):
-                raise refuse(RuntimeError, f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {name}")
+                raise refuse(
+                    RuntimeError,
+                    f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {name}",
+                )
             raise refuse(NotImplementedError, f"\"adaptive_avg_pool{max(n, 2)}d\" not implemented for '{name}'")
         return ops.adaptive_avg_pool(input, sizes)
 
     def adaptive_max(input: Tensor, output_size: Any) -> tuple[Tensor, Tensor]:
         sizes = _target(n, input, output_size, f"adaptive_max_pool{n}d")
         if not input.dtype.is_floating_point:
-            raise refuse(NotImplementedError, f"\"adaptive_max_pool{'3d_cpu' if n == 3 else '2d'}\" not implemented for '{scalar_type_name(input.dtype)}'")
+            raise refuse(
+                NotImplementedError,
+                f"\"adaptive_max_pool{'3d_cpu' if n == 3 else '2d'}\" not implemented for '{scalar_type_name(input.dtype)}'",
+            )
         got = ops.adaptive_max_pool(input, sizes)
         return got[0], got[1]
 
@@ -431,15 +529,25 @@ def _target(n: int, input: Tensor, output_size: Any, title: str) -> tuple[int, .
             raise refuse(RuntimeError, f"{title}() argument 'output_size' should contain one int (got {len(sizes)})")
         two_or_three(input, title)
     if len(sizes) != n:
-        raise refuse(RuntimeError, f"{title}: output_size must be {n}" if average else f"{title}(): internal error: output_size.size() must be {n}", received=f"output_size={output_size}")
+        raise refuse(
+            RuntimeError,
+            f"{title}: output_size must be {n}" if average else f"{title}(): internal error: output_size.size() must be {n}",
+            received=f"output_size={output_size}",
+        )
     if input.ndim not in (n + 1, n + 2):
         raise refuse(RuntimeError, f"{title}(): Expected {n + 1}D or {n + 2}D tensor, but got{'' if average else ':'} {list(input.shape)}")
     if average and any(v is not None and v < 0 for v in sizes):
         shown = ", ".join(map(str, (*(1,) * (2 - n), *sizes)))
-        raise refuse(RuntimeError, f"adaptive_avg_pool{max(n, 2)}d: elements of output_size must be greater than or equal to 0 but received {{{shown}}}")
+        raise refuse(
+            RuntimeError,
+            f"adaptive_avg_pool{max(n, 2)}d: elements of output_size must be greater than or equal to 0 but received {{{shown}}}",
+        )
     for i in range(1, n + 1):
         if input.shape[-i] == 0:
-            raise refuse(RuntimeError, f"{title}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(input.shape)} with dimension {input.ndim - i} being empty")
+            raise refuse(
+                RuntimeError,
+                f"{title}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {list(input.shape)} with dimension {input.ndim - i} being empty",
+            )
     return tuple(input.shape[i - n] if v is None else int(v) for i, v in enumerate(sizes))
 
 

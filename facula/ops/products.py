@@ -75,7 +75,10 @@ class Inner(Composite):
         if input.dtype is not other.dtype:
             raise refuse(RuntimeError, "both inputs should have same dtype", received=f"{input.dtype.name} and {other.dtype.name}")
         if input.shape[-1] != other.shape[-1]:
-            raise refuse(RuntimeError, f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}",
+            )
         return into(ops.tensordot(input, other, ([-1], [-1])), out)
 
     samples = [sample(normal(3, 4), normal(2, 4))]
@@ -91,9 +94,15 @@ class Vdot(Composite):
         if input.ndim != 1 or other.ndim != 1:
             raise refuse(RuntimeError, f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
         if input.dtype is not other.dtype:
-            raise refuse(RuntimeError, f"dot : expected both vectors to have same dtype, but found {scalar_type_name(input.dtype)} and {scalar_type_name(other.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"dot : expected both vectors to have same dtype, but found {scalar_type_name(input.dtype)} and {scalar_type_name(other.dtype)}",
+            )
         if input.shape != other.shape:
-            raise refuse(RuntimeError, f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements respectively")
+            raise refuse(
+                RuntimeError,
+                f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements respectively",
+            )
         return into(ops.matmul(input.conj() if input.dtype.is_complex else input, other), out)
 
     samples = [sample(normal(4), normal(4))]
@@ -110,7 +119,10 @@ class Addmv(Composite):
         if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
             raise refuse(RuntimeError, f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}")
         if mat.shape[1] != vec.shape[0] or (input.ndim and input.shape[0] not in (1, mat.shape[0])):
-            raise refuse(RuntimeError, f"size mismatch, got input ({input.shape[0] if input.ndim else 1}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})")
+            raise refuse(
+                RuntimeError,
+                f"size mismatch, got input ({input.shape[0] if input.ndim else 1}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})",
+            )
         same = input.dtype is mat.dtype is vec.dtype
         if not same:
             names = [scalar_type_name(t.dtype) for t in (input, mat, vec)]
@@ -162,9 +174,15 @@ class Addbmm(Composite):
                 received=f"{tuple(batch1.shape)} and {tuple(batch2.shape)}",
             )
         if batch1.dtype is not batch2.dtype:
-            raise refuse(RuntimeError, f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(batch1.dtype)} and {scalar_type_name(batch2.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"mat1 and mat2 must have the same dtype, but got {scalar_type_name(batch1.dtype)} and {scalar_type_name(batch2.dtype)}",
+            )
         if input.dtype is not batch2.dtype:
-            raise refuse(RuntimeError, f"self and mat2 must have the same dtype, but got {scalar_type_name(input.dtype)} and {scalar_type_name(batch2.dtype)}")
+            raise refuse(
+                RuntimeError,
+                f"self and mat2 must have the same dtype, but got {scalar_type_name(input.dtype)} and {scalar_type_name(batch2.dtype)}",
+            )
         return into(scaled(wide, ops.bmm(batch1, batch2).sum(0), *factors(input, beta, alpha)), out)
 
     samples = [sample(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5))]
@@ -217,7 +235,9 @@ class Cross(Composite):
                 raise refuse(RuntimeError, "no dimension of size 3 in input")
         k = wrap_dim(dim, input.ndim)
         if input.shape[k] != 3 or other.shape[k] != 3:
-            raise refuse(RuntimeError, f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[k]} and {other.shape[k]}")
+            raise refuse(
+                RuntimeError, f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[k]} and {other.shape[k]}"
+            )
         a, b = ops.broadcast_tensors(input, other)
         a0, a1, a2 = a.unbind(k)
         b0, b1, b2 = b.unbind(k)
@@ -241,7 +261,10 @@ class Tensordot(Composite):
             raise refuse(RuntimeError, "both dimension lists should have same length", received=f"dims={dims}")
         for x, y in zip(first, second):
             if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
-                raise refuse(RuntimeError, f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and second has size {b.shape[y]} in dim {y}")
+                raise refuse(
+                    RuntimeError,
+                    f"contracted dimensions need to match, but first has size {a.shape[x]} in dim {x} and second has size {b.shape[y]} in dim {y}",
+                )
         for x, y in zip(first, second):
             if a.shape[x] != b.shape[y]:
                 a, b = (a.sum(x, True), b) if b.shape[y] == 1 else (a, b.sum(y, True))
@@ -287,13 +310,20 @@ class Einsum(Composite):
         equation, tensors = _equation(args)
         return _contract(equation, tensors)
 
-    samples = [sample("ij,jk->ik", normal(2, 3), normal(3, 4)), sample("bij,bjk", normal(2, 3, 4), normal(2, 4, 2)), sample("ii->i", normal(3, 3))]
+    samples = [
+        sample("ij,jk->ik", normal(2, 3), normal(3, 4)),
+        sample("bij,bjk", normal(2, 3, 4), normal(2, 4, 2)),
+        sample("ii->i", normal(3, 3)),
+    ]
 
 
 def _equation(args: Sequence[Any]) -> tuple[str, list[Tensor]]:
     """The string form of a call."""
     if not args:
-        raise refuse(ValueError, "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+        raise refuse(
+            ValueError,
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list",
+        )
     if isinstance(args[0], str):
         tensors = list(args[1]) if len(args) == 2 and isinstance(args[1], (list, tuple)) else list(args[1:])
         return args[0].replace(" ", ""), tensors
@@ -321,10 +351,16 @@ def _contract(equation: str, tensors: list[Tensor]) -> Tensor:
     for part, t in zip(parts, tensors):
         for letter in part.replace("...", ""):
             if not letter.isalpha():
-                raise refuse(RuntimeError, f"einsum(): invalid subscript given at index {equation.index(letter)} in the equation string, subscripts must be in [a-zA-Z]")
+                raise refuse(
+                    RuntimeError,
+                    f"einsum(): invalid subscript given at index {equation.index(letter)} in the equation string, subscripts must be in [a-zA-Z]",
+                )
         named = len(part.replace("...", ""))
         if ("..." not in part and named != t.ndim) or named > t.ndim:
-            raise refuse(RuntimeError, f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({t.ndim}) for operand {parts.index(part)} and no ellipsis was given")
+            raise refuse(
+                RuntimeError,
+                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions ({t.ndim}) for operand {parts.index(part)} and no ellipsis was given",
+            )
         dots = max(dots, t.ndim - named if "..." in part else 0)
     wild = [chr(0x100 + k) for k in range(dots)]
     rows = [_letters(part, t, wild) for part, t in zip(parts, tensors)]
@@ -366,7 +402,10 @@ def _sizes(rows: list[list[str]], tensors: list[Tensor]) -> dict[str, int]:
     for i, (row, t) in enumerate(zip(rows, tensors)):
         for c, n in zip(row, t.shape):
             if c in sizes and n != sizes[c] and 1 not in (n, sizes[c]):
-                raise refuse(RuntimeError, f"einsum(): subscript {c} has size {n} for operand {i} which does not broadcast with previously seen size {sizes[c]}")
+                raise refuse(
+                    RuntimeError,
+                    f"einsum(): subscript {c} has size {n} for operand {i} which does not broadcast with previously seen size {sizes[c]}",
+                )
             sizes[c] = max(sizes.get(c, 1), n) if n != 0 and sizes.get(c, 1) != 0 else 0
     return sizes
 

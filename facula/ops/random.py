@@ -72,7 +72,12 @@ def _rebuild(state: bytes) -> Generator:
 def _cpu(where: Any) -> Any:
     where = device(where)
     if where.type != "cpu":
-        raise refuse(RuntimeError, f"Device type {where.type.upper()} is not supported for torch.Generator() api.", received=str(where), expected="cpu")
+        raise refuse(
+            RuntimeError,
+            f"Device type {where.type.upper()} is not supported for torch.Generator() api.",
+            received=str(where),
+            expected="cpu",
+        )
     return where
 
 
@@ -175,7 +180,9 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Gen
         writing.write(self, ops.view_as_complex(parts) + mean)
         return self
     _floating(self, "normal_kernel_cpu")
-    return draw_into(self, "normal_", lambda lay: kernels.normal(lay, None if self._layout.contiguous else False), generator, float(mean), float(std))
+    return draw_into(
+        self, "normal_", lambda lay: kernels.normal(lay, None if self._layout.contiguous else False), generator, float(mean), float(std)
+    )
 
 
 Tensor.uniform_, Tensor.normal_ = uniform_, normal_
@@ -192,7 +199,16 @@ class Rand(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(*size: Any, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        *size: Any,
+        generator: Generator | None = None,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         t = _options(size_of(size, "rand"), dtype, device) if out is None else ops.resize_(out, size_of(size, "rand"))
         return uniform_(t, generator=generator).requires_grad_(requires_grad)
 
@@ -206,7 +222,16 @@ class Randn(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(*size: Any, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        *size: Any,
+        generator: Generator | None = None,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         t = _options(size_of(size, "randn"), dtype, device) if out is None else ops.resize_(out, size_of(size, "randn"))
         return normal_(t, generator=generator).requires_grad_(requires_grad)
 
@@ -220,7 +245,19 @@ class Randint(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(low: int = 0, high: Any = None, size: Any = None, *, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        low: int = 0,
+        high: Any = None,
+        size: Any = None,
+        *,
+        generator: Generator | None = None,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         if size is None:
             low, high, size = 0, low, high
         if high is None:
@@ -228,7 +265,11 @@ class Randint(Composite):
         low, high = int(low), int(high)
         if low >= high:
             raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-        t = new(size_of((size,), "randint"), dtype or d.int64, device, False) if out is None else ops.resize_(out, size_of((size,), "randint"))
+        t = (
+            new(size_of((size,), "randint"), dtype or d.int64, device, False)
+            if out is None
+            else ops.resize_(out, size_of((size,), "randint"))
+        )
         return t.random_(low, high, generator=generator).requires_grad_(requires_grad)
 
     samples = [sample(0, 10, (2, 3))]
@@ -241,7 +282,17 @@ class Randperm(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(n: int, *, generator: Generator | None = None, out: Any = None, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    def compose(
+        n: int,
+        *,
+        generator: Generator | None = None,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
         if n < 0:
             raise refuse(RuntimeError, f"Trying to create tensor with negative dimension {n}: [{n}]")
         t = new((n,), d.int64, device, False)
@@ -254,7 +305,17 @@ class Randperm(Composite):
 
 
 def _like(name: str, make: Any) -> None:
-    def compose(input: Tensor, *, dtype: DType | None = None, layout: Any = None, device: Any = None, requires_grad: bool = False, memory_format: Any = None, generator: Any = None, pin_memory: bool = False) -> Tensor:
+    def compose(
+        input: Tensor,
+        *,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        generator: Any = None,
+        pin_memory: bool = False,
+    ) -> Tensor:
         return make(ops.empty_like(input, dtype=dtype, memory_format=memory_format), generator=generator).requires_grad_(requires_grad)
 
     schema = f"{name}(Tensor input, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None) -> Tensor"

@@ -113,7 +113,19 @@ class LstmLayer(Fused):
         return Result((states, states, layout(x.shape, kind)), got.done())
 
     @staticmethod
-    def gradient(g0: Tensor, g1: Tensor, out0: Tensor, out1: Tensor, out2: Tensor, gates: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, reverse: bool, needs: Sequence[bool]) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        g1: Tensor,
+        out0: Tensor,
+        out1: Tensor,
+        out2: Tensor,
+        gates: Tensor,
+        h0: Tensor,
+        c0: Tensor,
+        weight: Tensor,
+        reverse: bool,
+        needs: Sequence[bool],
+    ) -> tuple[Any, ...]:
         before = shifted(out0, h0, reverse)
         if MODE.grad:
             dz, dh, dc = lstm_steps_back(g0, g1, gates, before, out1, c0, weight, reverse)
@@ -122,7 +134,9 @@ class LstmLayer(Fused):
         return dz, dh, dc, weight_gradient(dz, before) if needs[3] else None
 
 
-def lstm_steps_back(g0: Tensor, g1: Tensor, gates: Tensor, before: Tensor, cells: Tensor, c0: Tensor, weight: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+def lstm_steps_back(
+    g0: Tensor, g1: Tensor, gates: Tensor, before: Tensor, cells: Tensor, c0: Tensor, weight: Tensor, reverse: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """LstmLayerBackward in ordinary operators, for derivatives of derivatives."""
     i, f, g, o = (gates + before @ weight.t()).chunk(4, -1)
     i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
@@ -132,7 +146,12 @@ def lstm_steps_back(g0: Tensor, g1: Tensor, gates: Tensor, before: Tensor, cells
     for t in reversed(order(gates.shape[0], reverse)):
         dh = dh + g0[t]
         dc = dc + g1[t] + dh * o[t] * (1 - top[t] * top[t])
-        parts = [dc * g[t] * i[t] * (1 - i[t]), dc * c_before[t] * f[t] * (1 - f[t]), dc * i[t] * (1 - g[t] * g[t]), dh * top[t] * o[t] * (1 - o[t])]
+        parts = [
+            dc * g[t] * i[t] * (1 - i[t]),
+            dc * c_before[t] * f[t] * (1 - f[t]),
+            dc * i[t] * (1 - g[t] * g[t]),
+            dh * top[t] * o[t] * (1 - o[t]),
+        ]
         rows[t] = ops.cat(parts, -1)
         dh, dc = rows[t] @ weight, dc * f[t]
     return ops.stack([rows[t] for t in range(gates.shape[0])]), dh, dc
@@ -207,7 +226,17 @@ class GruLayer(Fused):
         return Result((layout((steps, b, h), kind), layout((steps, b, 4 * h), kind)), got.done())
 
     @staticmethod
-    def gradient(g0: Tensor, out0: Tensor, out1: Tensor, gates: Tensor, h0: Tensor, weight: Tensor, bias: Tensor | None, reverse: bool, needs: Sequence[bool]) -> tuple[Any, ...]:
+    def gradient(
+        g0: Tensor,
+        out0: Tensor,
+        out1: Tensor,
+        gates: Tensor,
+        h0: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        reverse: bool,
+        needs: Sequence[bool],
+    ) -> tuple[Any, ...]:
         before = shifted(out0, h0, reverse)
         if MODE.grad:
             dx, dz, dh = gru_steps_back(g0, gates, before, weight, bias, reverse)
@@ -216,7 +245,9 @@ class GruLayer(Fused):
         return dx, dh, weight_gradient(dz, before) if needs[2] else None, None if bias is None else dz.sum((0, 1))
 
 
-def gru_steps_back(g0: Tensor, gates: Tensor, before: Tensor, weight: Tensor, bias: Tensor | None, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+def gru_steps_back(
+    g0: Tensor, gates: Tensor, before: Tensor, weight: Tensor, bias: Tensor | None, reverse: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """GruLayerBackward in ordinary operators, for derivatives of derivatives."""
     xr, xu, xn = gates.chunk(3, -1)
     zr, zu, zn = ops.linear(before, weight, bias).chunk(3, -1)

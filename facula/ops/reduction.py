@@ -82,8 +82,17 @@ class Mean(Fused):
             what = "Input dtype" if dtype is None else "Optional dtype"
             from ..spec.promotion import scalar_type_name
 
-            raise refuse(RuntimeError, f"mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. Got: {scalar_type_name(kind)}")
-        return reduction(x, reduced_dims(dim, x.ndim), keepdim, mean_of(x.dtype.compute if x.dtype.is_floating_point or x.dtype.is_complex else kind.compute), kind)
+            raise refuse(
+                RuntimeError,
+                f"mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. Got: {scalar_type_name(kind)}",
+            )
+        return reduction(
+            x,
+            reduced_dims(dim, x.ndim),
+            keepdim,
+            mean_of(x.dtype.compute if x.dtype.is_floating_point or x.dtype.is_complex else kind.compute),
+            kind,
+        )
 
     @staticmethod
     def gradient(g: Tensor, input: Layout, dim: Any, keepdim: bool) -> Tensor:

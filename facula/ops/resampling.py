@@ -62,10 +62,19 @@ def _sizes(name: str, x: Any, n: int, size: Any, factors: Any) -> tuple[tuple[in
     if not isinstance(x, Tensor):
         raise refuse(TypeError, f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
     if (size is None) == (factors is None):
-        raise refuse(RuntimeError, "Must specify exactly one of output_size and scale_factors", received=f"output_size={size}, scale_factors={factors}")
+        raise refuse(
+            RuntimeError,
+            "Must specify exactly one of output_size and scale_factors",
+            received=f"output_size={size}, scale_factors={factors}",
+        )
     given = tuple(size) if size is not None else tuple(float(f) for f in factors)
     if x.ndim != n + 2 or len(given) != n:
-        raise refuse(RuntimeError, f"It is expected input_size equals to {n + 2}, but got size {x.ndim}" if x.ndim != n + 2 else f"It is expected output_size equals to {n}, but got size {len(given)}")
+        raise refuse(
+            RuntimeError,
+            f"It is expected input_size equals to {n + 2}, but got size {x.ndim}"
+            if x.ndim != n + 2
+            else f"It is expected output_size equals to {n}, but got size {len(given)}",
+        )
     result = given if size is not None else tuple(int(s * f) for s, f in zip(x.shape[2:], given))
     if min(*x.shape[2:], *result) <= 0:
         axes = ("W",) if n == 1 else "HW" if n == 2 else "DHW"
@@ -93,7 +102,12 @@ def _resized(name: str, n: int, mode: str, input: Tensor, size: Any, align: bool
         title = f"compute_indices_weights_{KERNELS[mode]}"
         if n == 2 and mode != "cubic" and _last(x):
             title = f"upsample_{'nearest' if mode.startswith('nearest') else 'bilinear'}2d_channels_last"
-        raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(x.dtype)}'", received=str(x.dtype), expected="a floating dtype")
+        raise refuse(
+            NotImplementedError,
+            f"\"{title}\" not implemented for '{scalar_type_name(x.dtype)}'",
+            received=str(x.dtype),
+            expected="a floating dtype",
+        )
     return ops.resample(x, sizes, mode, align, scales)
 
 
@@ -109,7 +123,11 @@ def _declare(name: str, n: int, mode: str) -> None:
 
     shape = (1, 2, 5, 4, 3)[: n + 2]
     target = (7, 6, 4)[:n]
-    arguments = "any output_size=None, any scale_factors=None" if exact else "any output_size=None, bool align_corners=False, any scale_factors=None"
+    arguments = (
+        "any output_size=None, any scale_factors=None"
+        if exact
+        else "any output_size=None, bool align_corners=False, any scale_factors=None"
+    )
     body = {
         "__doc__": f"{mode} resizing of the last {n} dims.", "__module__": __name__, "schema": f"{name}(Tensor input, {arguments}) -> Tensor", "paths": "",
         "compose": staticmethod(nearest if exact else graded), "samples": [sample(normal(*shape), target)],  # pyright: ignore[reportArgumentType]
@@ -120,7 +138,12 @@ def _declare(name: str, n: int, mode: str) -> None:
 for _n in (1, 2, 3):
     _declare(f"upsample_nearest{_n}d", _n, "nearest")
     _declare(f"_upsample_nearest_exact{_n}d", _n, "nearest-exact")
-for _name, _n, _mode in (("upsample_linear1d", 1, "linear"), ("upsample_bilinear2d", 2, "linear"), ("upsample_trilinear3d", 3, "linear"), ("upsample_bicubic2d", 2, "cubic")):
+for _name, _n, _mode in (
+    ("upsample_linear1d", 1, "linear"),
+    ("upsample_bilinear2d", 2, "linear"),
+    ("upsample_trilinear3d", 3, "linear"),
+    ("upsample_bicubic2d", 2, "cubic"),
+):
     _declare(_name, _n, _mode)
 
 
@@ -165,7 +188,8 @@ def _declare_smooth(how: str) -> None:
         kind = input.dtype
         x = input if kind.is_floating_point else input.to(d.float32)
         tall, wide = (
-            ops.tensor(_matrix(x.shape[2 + i], sizes[i], how, bool(align_corners), scales[i] if scales else None), dtype=x.dtype) for i in range(2)
+            ops.tensor(_matrix(x.shape[2 + i], sizes[i], how, bool(align_corners), scales[i] if scales else None), dtype=x.dtype)
+            for i in range(2)
         )
         y = tall @ (x @ wide.t())
         return y if kind.is_floating_point else y.round().clamp(0, 255).to(kind)
@@ -247,7 +271,10 @@ def _sampled(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> T
     if mode == 0:
         choices = [[(low, 1 - (at - low)), (low + 1, at - low)] for at, low in zip(places, floors)]
     else:
-        choices = [[(_inside(low + k - 1, size, padding, align), w) for k, w in enumerate(_cubic(at - low))] for at, low, size in zip(places, floors, sizes)]
+        choices = [
+            [(_inside(low + k - 1, size, padding, align), w) for k, w in enumerate(_cubic(at - low))]
+            for at, low, size in zip(places, floors, sizes)
+        ]
     y: Any = None
     for corner in range(len(choices[0]) ** len(sizes)):
         picks, rest = [], corner
@@ -289,18 +316,32 @@ def _check_grid(x: Any, grid: Any, mode: int) -> None:
     if x.ndim < 2 or x.shape[0] != (grid.shape[0] if grid.ndim else -1):
         raise refuse(RuntimeError, f"grid_sampler(): expected grid and input to have same batch size, but got {shown}")
     if grid.shape[-1] != x.ndim - 2:
-        raise refuse(RuntimeError, f"grid_sampler(): expected grid to have size {x.ndim - 2} in last dimension, but got grid with sizes {list(grid.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"grid_sampler(): expected grid to have size {x.ndim - 2} in last dimension, but got grid with sizes {list(grid.shape)}",
+        )
     for i, size in enumerate(x.shape[2:], 2):
         if size <= 0:
-            raise refuse(RuntimeError, f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(x.shape)} with dimension {i} being empty")
+            raise refuse(
+                RuntimeError,
+                f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {list(x.shape)} with dimension {i} being empty",
+            )
     if x.ndim not in (4, 5) or x.ndim != grid.ndim:
         raise refuse(RuntimeError, f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got {shown}")
     if x.ndim == 5 and mode == 2:
         raise refuse(RuntimeError, "grid_sampler(): bicubic interpolation only supports 4D input")
     if not x.dtype.is_floating_point:
-        raise refuse(NotImplementedError, f"\"grid_sampler_{x.ndim - 2}d_cpu{'_kernel_impl' if x.ndim == 4 else ''}\" not implemented for '{scalar_type_name(x.dtype)}'")
+        raise refuse(
+            NotImplementedError,
+            f"\"grid_sampler_{x.ndim - 2}d_cpu{'_kernel_impl' if x.ndim == 4 else ''}\" not implemented for '{scalar_type_name(x.dtype)}'",
+        )
     if x.dtype is not grid.dtype:
-        raise refuse(RuntimeError, f"expected scalar type {scalar_type_name(x.dtype)} but found {scalar_type_name(grid.dtype)}", received=f"grid {grid.dtype}", expected=f"{x.dtype}")
+        raise refuse(
+            RuntimeError,
+            f"expected scalar type {scalar_type_name(x.dtype)} but found {scalar_type_name(grid.dtype)}",
+            received=f"grid {grid.dtype}",
+            expected=f"{x.dtype}",
+        )
 
 
 def _declare_grid(n: int) -> None:

@@ -64,10 +64,17 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
         raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     for name, value in (("from", low), ("to - 1", last)):
         if not kind.is_floating_point and not least <= value <= most:
-            raise refuse(RuntimeError, f"{name} is out of bounds for {CPP.get(kind.name, cpp_name(kind))}", received=str(value), expected=f"{least} to {most}")
+            raise refuse(
+                RuntimeError,
+                f"{name} is out of bounds for {CPP.get(kind.name, cpp_name(kind))}",
+                received=str(value),
+                expected=f"{least} to {most}",
+            )
     span = last - low + 1
     wide = span >= kernels.WIDE_FROM
-    return draw_into(self, "random_", lambda lay: kernels.integers(lay, wide), generator, _signed(span & ((1 << 64) - 1)), 0 if span >> 64 else low)
+    return draw_into(
+        self, "random_", lambda lay: kernels.integers(lay, wide), generator, _signed(span & ((1 << 64) - 1)), 0 if span >> 64 else low
+    )
 
 
 CPP = {"uint8": "unsigned char", "int8": "signed char", "bool": "bool"}
@@ -76,7 +83,9 @@ CPP = {"uint8": "unsigned char", "int8": "signed char", "bool": "bool"}
 # -- continuous distributions in place
 def _continuous(x: Tensor, name: str, word: str = "dtype must be a floating point but you specified") -> None:
     if not x.dtype.is_floating_point:
-        shown = scalar_type_name(x.dtype) if name == "Exponential" else {"int64": "long int", "int32": "int"}.get(x.dtype.name, x.dtype.name)
+        shown = (
+            scalar_type_name(x.dtype) if name == "Exponential" else {"int64": "long int", "int32": "int"}.get(x.dtype.name, x.dtype.name)
+        )
         raise refuse(RuntimeError, f"{name} distribution is a continuous probability distribution. {word} {shown}")
 
 
@@ -123,7 +132,10 @@ def _flips(out: Tensor, p: Tensor, generator: Generator | None) -> Tensor:
     if not p.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"bernoulli_tensor_cpu_p_\" not implemented for '{scalar_type_name(p.dtype)}'")
     if p.numel() and not (float(p.min()) >= 0 and float(p.max()) <= 1):
-        raise refuse(RuntimeError, "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)")
+        raise refuse(
+            RuntimeError,
+            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
+        )
     execute(kernels.bernoulli_each(out._layout, p._layout), [out], [p], [state_of(generator)])
     return out
 
@@ -140,7 +152,14 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     return self
 
 
-Tensor.random_, Tensor.exponential_, Tensor.cauchy_, Tensor.log_normal_, Tensor.geometric_, Tensor.bernoulli_ = random_, exponential_, cauchy_, log_normal_, geometric_, bernoulli_
+Tensor.random_, Tensor.exponential_, Tensor.cauchy_, Tensor.log_normal_, Tensor.geometric_, Tensor.bernoulli_ = (
+    random_,
+    exponential_,
+    cauchy_,
+    log_normal_,
+    geometric_,
+    bernoulli_,
+)
 
 
 class Bernoulli(Composite):
@@ -212,7 +231,14 @@ class Multinomial(Composite):
         return _plain(lambda: _multinomial(input.detach(), num_samples, replacement, generator))
 
     samples = [sample(uniform(3, 4, low=0.1, high=1.0), 2)]
-    refusals = [refused(uniform(3, low=0.1, high=1.0), 4, raises=RuntimeError, match="cannot sample n_sample > prob_dist.size\\(-1\\) samples without replacement")]
+    refusals = [
+        refused(
+            uniform(3, low=0.1, high=1.0),
+            4,
+            raises=RuntimeError,
+            match="cannot sample n_sample > prob_dist.size\\(-1\\) samples without replacement",
+        )
+    ]
 
 
 def _check_weights(x: Tensor, n: int, replacement: bool) -> None:
@@ -301,7 +327,17 @@ class NormalSize(Composite):
     through_binder = True
 
     @staticmethod
-    def compose(mean: float, std: float, size: Any, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    def compose(
+        mean: float,
+        std: float,
+        size: Any,
+        generator: Any = None,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+    ) -> Tensor:
         return new(size_of((size,), "normal"), dtype, device, False).normal_(mean, std, generator=generator).requires_grad_(requires_grad)
 
     samples = [sample(0.5, 2.0, (3, 4))]
@@ -322,9 +358,23 @@ class RandintLike(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Tensor, low: Any = 0, high: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None, generator: Any = None) -> Tensor:
+    def compose(
+        input: Tensor,
+        low: Any = 0,
+        high: Any = None,
+        *,
+        dtype: Any = None,
+        layout: Any = None,
+        device: Any = None,
+        pin_memory: bool = False,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+        generator: Any = None,
+    ) -> Tensor:
         low, high = (0, int(low)) if high is None else (int(low), int(high))
-        return random_(ops.empty_like(input, dtype=dtype, memory_format=memory_format), low, high, generator=generator).requires_grad_(requires_grad)
+        return random_(ops.empty_like(input, dtype=dtype, memory_format=memory_format), low, high, generator=generator).requires_grad_(
+            requires_grad
+        )
 
     samples = [sample(normal_sample(3), 5), sample(normal_sample(3), 2, 5)]
 

@@ -163,7 +163,9 @@ class Diff(Composite):
     schema = "diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, out: Any = None) -> Tensor:
+    def compose(
+        input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, out: Any = None
+    ) -> Tensor:
         if not input.ndim:
             raise refuse(RuntimeError, "diff expects input to be at least one-dimensional")
         if n < 0:

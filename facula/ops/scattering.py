@@ -77,7 +77,9 @@ class Scattered(Procedure):
         return out
 
     @staticmethod
-    def gradient(g: Tensor, out: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool, needs: Any) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor, out: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool, needs: Any
+    ) -> tuple[Any, ...]:
         gx, gs = (_GRADIENTS[reduce] if reduce else _replaced)(g, out, input, dim, index, src, include_self)
         if reduce and not include_self and gx is not None:
             gx = ops.scattered(gx, dim, index, ops.zeros((), dtype=gx.dtype).expand(index.shape), "", True)
@@ -149,17 +151,25 @@ def checked(x: Tensor, dim: int, index: Tensor, src: Tensor | None) -> int:
     if index.numel() and index.dtype not in (d.int64, d.int32):
         raise refuse(RuntimeError, "scatter(): Expected dtype int32/int64 for index", received=f"an index of {index.dtype.name}")
     if src is not None and src.dtype is not x.dtype:
-        raise refuse(RuntimeError, "scatter(): Expected self.dtype to be equal to src.dtype", received=f"{x.dtype.name} and {src.dtype.name}")
+        raise refuse(
+            RuntimeError, "scatter(): Expected self.dtype to be equal to src.dtype", received=f"{x.dtype.name} and {src.dtype.name}"
+        )
     if not index.numel():
         return k
     for other, name in ((x, "self"), *(((src, "src"),) if src is not None else ())):
         if max(index.ndim, 1) != max(other.ndim, 1):
-            raise refuse(RuntimeError, f"Index tensor must have the same number of dimensions as {name} tensor", received=f"{index.ndim} and {other.ndim} dims")
+            raise refuse(
+                RuntimeError,
+                f"Index tensor must have the same number of dimensions as {name} tensor",
+                received=f"{index.ndim} and {other.ndim} dims",
+            )
     own, given = (tuple(t.shape) or (1,) for t in (x, index))
     room = given if src is None else tuple(src.shape) or (1,)
     if any(n > m for n, m in zip(given, room)) or any(n > m for i, (n, m) in enumerate(zip(given, own)) if i != k):
         bound = "" if src is None else f" and to be no larger size than src {list(src.shape)}"
-        raise refuse(RuntimeError, f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {k}{bound}")
+        raise refuse(
+            RuntimeError, f"Expected index {list(index.shape)} to be no larger than self {list(x.shape)} apart from dimension {k}{bound}"
+        )
     check(index, own[k], OUT_OF_BOUNDS.format(dim=k, size=own[k]), False, RuntimeError)
     return k
 
@@ -212,7 +222,16 @@ class ScatterSrc(Composite):
         return scatter_now(input, checked(input, dim, index, src), index, src, "")
 
     samples = [sample(normal(3, 4), 1, values([[0, 2], [3, 1], [2, 0]], "int64"), normal(3, 2))]
-    refusals = each(refused(normal(3, 4), 0, values([[0, 5]], "int64"), normal(3, 4), raises=RuntimeError, match="index 5 is out of bounds for dimension 0 with size 3"))
+    refusals = each(
+        refused(
+            normal(3, 4),
+            0,
+            values([[0, 5]], "int64"),
+            normal(3, 4),
+            raises=RuntimeError,
+            match="index 5 is out of bounds for dimension 0 with size 3",
+        )
+    )
 
 
 class ScatterValue(Composite):
@@ -298,7 +317,10 @@ def _slices(title: str, x: Tensor, dim: int, index: Tensor, source: Tensor) -> i
     """The checks of index_add and index_reduce."""
     k = wrap_dim(dim, x.ndim)
     if index.ndim > 1:
-        raise refuse(IndexError, f"{title}: Index is supposed to be a vector, but got dim: {index.ndim} with type: {_name(index)} and size: {list(index.shape)}")
+        raise refuse(
+            IndexError,
+            f"{title}: Index is supposed to be a vector, but got dim: {index.ndim} with type: {_name(index)} and size: {list(index.shape)}",
+        )
     if index.dtype not in (d.int64, d.int32):
         raise refuse(RuntimeError, f"{title}: Expected dtype int32/int64 for index but got: {_name(index)}")
     if source.dtype is not x.dtype:
@@ -354,8 +376,20 @@ class IndexAdd(Composite):
         k = IndexAdd._checked(input, dim, index, source)
         return put_slices_now(input, k, index, source if alpha == 1 else source * alpha, True)
 
-    samples = [sample(normal(3, 4), 0, values([0, 2, 0], "int64"), normal(3, 4)), sample(normal(3, 4), 1, values([3, 0], "int64"), normal(3, 2), alpha=2)]
-    refusals = each(refused(normal(3, 4), 0, values([0, 4], "int64"), normal(2, 4), raises=RuntimeError, match="index 4 is out of bounds for dimension 0 with size 3"))
+    samples = [
+        sample(normal(3, 4), 0, values([0, 2, 0], "int64"), normal(3, 4)),
+        sample(normal(3, 4), 1, values([3, 0], "int64"), normal(3, 2), alpha=2),
+    ]
+    refusals = each(
+        refused(
+            normal(3, 4),
+            0,
+            values([0, 4], "int64"),
+            normal(2, 4),
+            raises=RuntimeError,
+            match="index 4 is out of bounds for dimension 0 with size 3",
+        )
+    )
 
 
 class IndexCopy(Composite):
@@ -381,7 +415,10 @@ class IndexCopy(Composite):
         if index.dtype is not d.int64:
             raise refuse(RuntimeError, f"{title}: Expected a long tensor for index, but got {_name(index)}")
         if source.dtype is not x.dtype:
-            raise refuse(RuntimeError, f"{title}: self and source expected to have the same dtype, but got (self) {_name(x)} and (source) {_name(source)}")
+            raise refuse(
+                RuntimeError,
+                f"{title}: self and source expected to have the same dtype, but got (self) {_name(x)} and (source) {_name(source)}",
+            )
         own, given = ([m for i, m in enumerate(t.shape) if i != k] for t in (x, source))
         if x.ndim and source.ndim and own != given:
             raise refuse(
@@ -420,7 +457,9 @@ class IndexFill(Composite):
         if index.ndim > 1:
             raise refuse(RuntimeError, "Index has to be a vector/scalar")
         if isinstance(value, Tensor) and value.ndim:
-            raise refuse(RuntimeError, f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+            raise refuse(
+                RuntimeError, f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            )
         if isinstance(value, complex) and not input.dtype.is_complex:
             raise refuse(RuntimeError, "index_fill_(): Converting complex Scalar to non-complex type is not supported")
         size = input.shape[k] if input.ndim else 1
@@ -469,9 +508,15 @@ class Put(Composite):
         if index.dtype is not d.int64:
             raise refuse(RuntimeError, f"put_(): Expected a long tensor for index, but got {_name(index)}")
         if source.dtype is not input.dtype:
-            raise refuse(RuntimeError, f"put_(): self and source expected to have the same dtype, but got self.dtype = {_name(input)} and source.dtype = {_name(source)}")
+            raise refuse(
+                RuntimeError,
+                f"put_(): self and source expected to have the same dtype, but got self.dtype = {_name(input)} and source.dtype = {_name(source)}",
+            )
         if index.numel() != source.numel():
-            raise refuse(IndexError, f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, index.numel() = {index.numel()}")
+            raise refuse(
+                IndexError,
+                f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {source.numel()}, index.numel() = {index.numel()}",
+            )
         if index.numel() and not input.numel():
             raise refuse(IndexError, "put_(): Tried to put elements into an empty tensor")
         flat_check(index, input.numel())
@@ -479,7 +524,10 @@ class Put(Composite):
             return input.clone()
         return ops.index_put_copy(input.reshape(-1), source.reshape(-1), [index.reshape(-1)], (0,), 0, accumulate).reshape(input.shape)
 
-    samples = [sample(normal(3, 4), values([0, 11, -2], "int64"), normal(3)), sample(normal(3, 4), values([0, 0], "int64"), normal(2), True)]
+    samples = [
+        sample(normal(3, 4), values([0, 11, -2], "int64"), normal(3)),
+        sample(normal(3, 4), values([0, 0], "int64"), normal(2), True),
+    ]
 
 
 class MaskedScatter(Composite):
@@ -494,7 +542,9 @@ class MaskedScatter(Composite):
         if mask.dtype is not d.bool_:
             raise refuse(RuntimeError, f"masked_scatter_ only supports boolean masks, but got mask with dtype {_name(mask)}")
         if source.dtype is not input.dtype:
-            raise refuse(RuntimeError, f"masked_scatter: expected self and source to have same dtypes but got{_name(input)} and {_name(source)}")
+            raise refuse(
+                RuntimeError, f"masked_scatter: expected self and source to have same dtypes but got{_name(input)} and {_name(source)}"
+            )
         shape = broadcast([mask.shape, input.shape])
         x, m = input.expand(shape), mask.expand(shape)
         return ops.masked_scattered(x, m, source)
@@ -515,7 +565,9 @@ class MaskedScattered(Procedure):
         execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
         n = int(counts.select(0, counts.shape[0] - 1).item())
         if source.numel() < n:
-            raise refuse(RuntimeError, "Number of elements of source < number of ones in mask", received=f"{source.numel()} elements for {n} places")
+            raise refuse(
+                RuntimeError, "Number of elements of source < number of ones in mask", received=f"{source.numel()} elements for {n} places"
+            )
         out = input.clone(memory_format=contiguous_format)
         if n:
             given = source.reshape(-1).contiguous()
@@ -579,4 +631,3 @@ class TakeAlongDim(Composite):
 
 def _but(shape: Sequence[int], k: int) -> tuple[int, ...]:
     return tuple(1 if i == k else n for i, n in enumerate(shape))
-

@@ -84,7 +84,15 @@ class TensorSplit(Composite):
     schema = "tensor_split(Tensor input, any indices_or_sections, int dim=0) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None, tensor_indices_or_sections: Any = None) -> tuple[Tensor, ...]:
+    def compose(
+        input: Tensor,
+        indices_or_sections: Any = None,
+        dim: int = 0,
+        *,
+        indices: Any = None,
+        sections: Any = None,
+        tensor_indices_or_sections: Any = None,
+    ) -> tuple[Tensor, ...]:
         cuts = next(x for x in (indices_or_sections, indices, sections, tensor_indices_or_sections) if x is not None)
         if not input.ndim:
             raise refuse(RuntimeError, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
@@ -92,9 +100,15 @@ class TensorSplit(Composite):
         n = input.shape[k]
         if isinstance(cuts, Tensor):
             if cuts.dtype is not d.int64:
-                raise refuse(RuntimeError, f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {scalar_type_name(cuts.dtype)}")
+                raise refuse(
+                    RuntimeError,
+                    f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {scalar_type_name(cuts.dtype)}",
+                )
             if cuts.ndim > 1:
-                raise refuse(RuntimeError, f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {cuts.ndim} dims")
+                raise refuse(
+                    RuntimeError,
+                    f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {cuts.ndim} dims",
+                )
             cuts = cuts.tolist()
         if hasattr(cuts, "__index__"):
             m = cuts.__index__()
@@ -112,12 +126,18 @@ def _pieces(name: str, least: int, axis: Callable[[Tensor], int]) -> None:
     def compose(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
         cuts = next(x for x in (indices_or_sections, indices, sections) if x is not None)
         if input.ndim < least:
-            raise refuse(RuntimeError, f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} dimensions!")
+            raise refuse(
+                RuntimeError,
+                f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {input.ndim} dimensions!",
+            )
         k = axis(input)
         if hasattr(cuts, "__index__"):
             n, m = input.shape[k], cuts.__index__()
             if m <= 0 or n % m:
-                raise refuse(RuntimeError, f"torch.{name} attempted to split along dimension {k}, but the size of the dimension {n} is not divisible by the split_size {m}!")
+                raise refuse(
+                    RuntimeError,
+                    f"torch.{name} attempted to split along dimension {k}, but the size of the dimension {n} is not divisible by the split_size {m}!",
+                )
         return ops.tensor_split(input, cuts, k)
 
     body = {"__doc__": f"Equal pieces along the {('horizontal', 'vertical', 'depth')['hvd'.index(name[0])]} dim, or cut at the listed indices.", "__module__": __name__,
@@ -172,7 +192,9 @@ def _atleast(rank: int, widen: Callable[[Tensor], Tensor]) -> None:
         given = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
         for i, t in enumerate(given):
             if not isinstance(t, Tensor):
-                raise TypeError(f"atleast_{rank}d(): argument 'tensors' (position 1) must be tuple of Tensors, but found element of type {type(t).__name__} at pos {i}")
+                raise TypeError(
+                    f"atleast_{rank}d(): argument 'tensors' (position 1) must be tuple of Tensors, but found element of type {type(t).__name__} at pos {i}"
+                )
         return widen(given[0]) if given is tensors and len(given) == 1 else tuple(widen(t) for t in given)
 
     body = {"__doc__": f"Tensors with leading or trailing dims of extent 1 up to {rank}.", "__module__": __name__, "schema": f"atleast_{rank}d(Tensor tensors) -> Tensor",
@@ -219,7 +241,14 @@ class BroadcastTensors(Composite):
         return [t.expand(shape) for t in given]
 
     samples = [sample(normal(3, 1), normal(4))]
-    refusals = each(refused(normal(3), normal(4), raises=RuntimeError, match="The size of tensor a \\(3\\) must match the size of tensor b \\(4\\) at non-singleton dimension 0"))
+    refusals = each(
+        refused(
+            normal(3),
+            normal(4),
+            raises=RuntimeError,
+            match="The size of tensor a \\(3\\) must match the size of tensor b \\(4\\) at non-singleton dimension 0",
+        )
+    )
 
 
 class BroadcastShapes(Composite):
@@ -268,12 +297,34 @@ def _copies(name: str, several: bool = False) -> None:
     type(name.title().replace("_", "") + "Copy", (Composite,), body)
 
 
-SOURCES: dict[str, Any] = {"view": normal(6), "view_as_real": values([1 + 2j, 3 - 1j], "complex64"), "view_as_complex": values([[1.0, 2.0]], "float32")}
+SOURCES: dict[str, Any] = {
+    "view": normal(6),
+    "view_as_real": values([1 + 2j, 3 - 1j], "complex64"),
+    "view_as_complex": values([[1.0, 2.0]], "float32"),
+}
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "as_strided": ((1,), (1,)), "expand": ((4, 2, 3),), "narrow": (0, 0, 1), "permute": ((1, 0),), "select": (0, 1), "slice": (0, 0, 1), "split": (1,),
     "split_with_sizes": ((1, 1),), "transpose": (0, 1), "unfold": (1, 2, 1), "unsqueeze": (0,), "view": ((3, 2),),
 }  # fmt: skip
-for _name in ("as_strided", "diagonal", "expand", "narrow", "permute", "select", "slice", "squeeze", "t", "transpose", "unfold", "unsqueeze", "view", "detach", "alias", "view_as_real", "view_as_complex"):
+for _name in (
+    "as_strided",
+    "diagonal",
+    "expand",
+    "narrow",
+    "permute",
+    "select",
+    "slice",
+    "squeeze",
+    "t",
+    "transpose",
+    "unfold",
+    "unsqueeze",
+    "view",
+    "detach",
+    "alias",
+    "view_as_real",
+    "view_as_complex",
+):
     _copies(_name)
 for _name in ("split", "split_with_sizes", "unbind"):
     _copies(_name, True)
@@ -287,7 +338,10 @@ def _written(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Te
     out = input.clone()
     part = view(out)
     if tuple(part.shape) != tuple(src.shape):
-        raise refuse(RuntimeError, f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(part.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(part.shape)}",
+        )
     part.copy_(src)
     return out
 

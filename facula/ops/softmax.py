@@ -156,14 +156,34 @@ class CrossEntropyRows(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(x: Layout, target: Layout, weight: Layout | None, ignore_index: int, smoothing: float, reduction: int, smooth: bool) -> Result:
+    def kernel(
+        x: Layout, target: Layout, weight: Layout | None, ignore_index: int, smoothing: float, reduction: int, smooth: bool
+    ) -> Result:
         rows, kind = target.numel, x.dtype.compute
-        outs = (layout(target.shape if reduction == 0 else (), x.dtype), layout((rows,), kind), layout((rows + 2,), kind), layout((1,), d.int64))
+        outs = (
+            layout(target.shape if reduction == 0 else (), x.dtype),
+            layout((rows,), kind),
+            layout((rows + 2,), kind),
+            layout((1,), d.int64),
+        )
         return Result(outs, with_ignore(kernels.cross_entropy(x, weight, smooth, REDUCTIONS[reduction]), ignore_index))
 
     @staticmethod
-    def gradient(g0: Tensor, input: Tensor, target: Tensor, weight: Tensor | None, out1: Tensor, out2: Tensor, ignore_index: int, smoothing: float, reduction: int, smooth: bool) -> tuple[Any, ...]:
-        gx = ops.cross_entropy_rows_backward(g0, input, target, out1.detach(), out2.detach(), weight, ignore_index, smoothing, reduction, smooth)
+    def gradient(
+        g0: Tensor,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        out1: Tensor,
+        out2: Tensor,
+        ignore_index: int,
+        smoothing: float,
+        reduction: int,
+        smooth: bool,
+    ) -> tuple[Any, ...]:
+        gx = ops.cross_entropy_rows_backward(
+            g0, input, target, out1.detach(), out2.detach(), weight, ignore_index, smoothing, reduction, smooth
+        )
         return gx, None, None
 
 
@@ -175,11 +195,34 @@ class CrossEntropyRowsBackward(Fused):
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, target: Layout, lse: Layout, scale: Layout, weight: Layout | None, ignore_index: int, smoothing: float, reduction: int, smooth: bool) -> Result:
-        return Result((layout(x.shape, x.dtype),), with_ignore(kernels.cross_entropy_backward(x, weight, smooth, REDUCTIONS[reduction]), ignore_index))
+    def kernel(
+        g: Layout,
+        x: Layout,
+        target: Layout,
+        lse: Layout,
+        scale: Layout,
+        weight: Layout | None,
+        ignore_index: int,
+        smoothing: float,
+        reduction: int,
+        smooth: bool,
+    ) -> Result:
+        return Result(
+            (layout(x.shape, x.dtype),), with_ignore(kernels.cross_entropy_backward(x, weight, smooth, REDUCTIONS[reduction]), ignore_index)
+        )
 
     @staticmethod
-    def gradient(g: Tensor, grad: Tensor, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, smoothing: float, reduction: int, smooth: bool) -> tuple[Any, ...]:
+    def gradient(
+        g: Tensor,
+        grad: Tensor,
+        input: Tensor,
+        target: Tensor,
+        weight: Tensor | None,
+        ignore_index: int,
+        smoothing: float,
+        reduction: int,
+        smooth: bool,
+    ) -> tuple[Any, ...]:
         # d loss / d input = scale * (softmax - wanted) * grad: linear in grad, a softmax in input
         p = ops.softmax_forward(input, 1)
         share, wanted = shares(input, target, weight, ignore_index, smoothing, reduction)
@@ -190,7 +233,9 @@ class CrossEntropyRowsBackward(Fused):
         return (by_grad if reduction == 0 else by_grad.sum()), by_input, None, None, None, None
 
 
-def shares(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, smoothing: float, reduction: int) -> tuple[Tensor, Tensor]:
+def shares(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, smoothing: float, reduction: int
+) -> tuple[Tensor, Tensor]:
     """The loss is sum(share * log(sum(exp(x))) - wanted * x) by rows: how much of each class is wanted, and their sum by row."""
     n = input.shape[1]
     valid = (target != ignore_index).to(input.dtype)  # (N,) or (N, S)
@@ -230,11 +275,18 @@ class CrossEntropyIndices(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float) -> Tensor:
-        loss, _, _, status = ops.cross_entropy_rows(input, target, weight, ignore_index, float(label_smoothing), reduction, label_smoothing > 0)
+        loss, _, _, status = ops.cross_entropy_rows(
+            input, target, weight, ignore_index, float(label_smoothing), reduction, label_smoothing > 0
+        )
         bad = status.item()
         if bad >= 0:
             value = int(target.reshape(-1)[bad].item())
-            raise refuse(IndexError, f"Target {value} is out of bounds.", received=f"target[{bad}] = {value}", expected=f"0 to {input.shape[1] - 1}, or ignore_index={ignore_index}")
+            raise refuse(
+                IndexError,
+                f"Target {value} is out of bounds.",
+                received=f"target[{bad}] = {value}",
+                expected=f"0 to {input.shape[1] - 1}, or ignore_index={ignore_index}",
+            )
         return loss
 
     samples = [sample(normal(3, 4), [0, 1, 2], None, 1, -100, 0.0)]

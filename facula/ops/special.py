@@ -192,7 +192,9 @@ def _of_two(
 def _airy(x: Any) -> Any:
     import numpy as np
 
-    return np.where((x > 110) & (x < np.inf), 0.0, scipy_special("airy")(x)[0])  # it underflows from 104 on, where SciPy gives NaN for the largest arguments
+    return np.where(
+        (x > 110) & (x < np.inf), 0.0, scipy_special("airy")(x)[0]
+    )  # it underflows from 104 on, where SciPy gives NaN for the largest arguments
 
 
 def _erfcx_gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:

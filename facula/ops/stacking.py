@@ -47,7 +47,12 @@ def _columns(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t.reshape(t.numel(), 1) if t.ndim <= 1 else t for t in tensors]
 
 
-_stack("hstack", "Along the second dim; vectors along their only one.", lambda ts: [ops.atleast_1d(t) for t in ts], lambda t: 0 if t.ndim == 1 else 1)
+_stack(
+    "hstack",
+    "Along the second dim; vectors along their only one.",
+    lambda ts: [ops.atleast_1d(t) for t in ts],
+    lambda t: 0 if t.ndim == 1 else 1,
+)
 _stack("vstack", "Along the first dim; vectors are rows.", lambda ts: [ops.atleast_2d(t) for t in ts], lambda t: 0)
 _stack("row_stack", "Along the first dim; vectors are rows.", lambda ts: [ops.atleast_2d(t) for t in ts], lambda t: 0)
 _stack("dstack", "Along the third dim.", lambda ts: [ops.atleast_3d(t) for t in ts], lambda t: 2)
@@ -65,7 +70,9 @@ class BlockDiag(Composite):
         given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
         for i, t in enumerate(given):
             if t.ndim > 2:
-                raise refuse(RuntimeError, f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.ndim} dimensions")
+                raise refuse(
+                    RuntimeError, f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.ndim} dimensions"
+                )
         if not given:
             return ops.empty((1, 0))
         kind = result_type([t.dtype for t in given])

@@ -160,12 +160,18 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction
     if unbiased is not None:
         correction = int(bool(unbiased))
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        raise refuse(RuntimeError, f"{title if title.endswith('mean') else 'std and var'} only support floating point and complex dtypes", received=input.dtype.name)
+        raise refuse(
+            RuntimeError,
+            f"{title if title.endswith('mean') else 'std and var'} only support floating point and complex dtypes",
+            received=input.dtype.name,
+        )
     return (None if dim is None or dim == () or dim == [] else dim), 1 if correction is None else correction, keepdim
 
 
 def _moment(name: str, make: Any, doc: str) -> None:
-    def compose(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Any = None) -> Any:
+    def compose(
+        input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Any = None
+    ) -> Any:
         k, c, keep = _arguments(input, dim, unbiased, keepdim, correction, name)
         if input.dtype.is_complex:
             spread_ = sum(ops.var_forward(p, _dims(k), c, keep) for p in (input.real, input.imag))
@@ -200,7 +206,9 @@ class VectorNorm(Fused):
     @staticmethod
     def kernel(x: Layout, ord: Any, dim: Any, keepdim: bool, dtype: DType | None) -> Result:
         if not (x.dtype.is_floating_point or x.dtype.is_complex):
-            raise refuse(RuntimeError, f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}")
+            raise refuse(
+                RuntimeError, f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}"
+            )
         from dataclasses import replace
 
         from ..kernel.launch import Number, bits
@@ -208,9 +216,15 @@ class VectorNorm(Fused):
         dims = reduced_dims(dim, x.ndim)
         if (ord < 0 or ord == math.inf) and (not x.numel) and any(x.shape[k] == 0 for k in dims):
             if dim is None:
-                raise refuse(RuntimeError, f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity")
+                raise refuse(
+                    RuntimeError,
+                    f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity",
+                )
             empty = next(k for k in ((dim,) if isinstance(dim, int) else dim) if x.shape[k] == 0)
-            raise refuse(RuntimeError, f"linalg.vector_norm cannot compute the {ord} norm on the dimension {empty}because this dimension is empty and the operation does not have an identity")
+            raise refuse(
+                RuntimeError,
+                f"linalg.vector_norm cannot compute the {ord} norm on the dimension {empty}because this dimension is empty and the operation does not have an identity",
+            )
         kind = (dtype or x.dtype).real
         got = reduction(x, dims, keepdim, norm_of(x.dtype.compute, float(ord) if ord in (0, 1, 2, math.inf, -math.inf) else None), kind)
 
@@ -282,7 +296,13 @@ def _truth_ops(name: str, of: Any, doc: str) -> None:
         ("", "Tensor input", whole, [sample(normal(3, 4))]),
         (".dims", "Tensor input, int[1]? dim, bool keepdim=False", along, [sample(normal(3, 4), 1)]),
     ):
-        body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}{overload}({arguments}) -> Tensor", "kernel": staticmethod(kernel), "samples": samples}  # pyright: ignore[reportArgumentType]
+        body = {
+            "__doc__": doc,
+            "__module__": __name__,
+            "schema": f"{name}{overload}({arguments}) -> Tensor",
+            "kernel": staticmethod(kernel),
+            "samples": samples,
+        }  # pyright: ignore[reportArgumentType]
         type(name.title() + overload[1:].title(), (Fused,), body)
 
 
@@ -325,10 +345,11 @@ class Nanmean(Composite):
     @staticmethod
     def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
         if not (input.dtype.is_floating_point or input.dtype.is_complex):
-            raise refuse(RuntimeError, f"nanmean(): expected input to have floating point or complex dtype but got {scalar_type_name(input.dtype)}")
+            raise refuse(
+                RuntimeError, f"nanmean(): expected input to have floating point or complex dtype but got {scalar_type_name(input.dtype)}"
+            )
         count = (input == input).sum(dim, keepdim) if dim is not None else (input == input).sum()
         got = ops.nansum(input, dim, keepdim, dtype=dtype) / count
         return got if out is None else out.copy_(got)
 
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
-

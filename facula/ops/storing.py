@@ -108,7 +108,9 @@ class UntypedStorage:
 class TypedStorage:
     """The same bytes as elements of one type."""
 
-    def __init__(self, *args: Any, wrap_storage: UntypedStorage | None = None, dtype: Any = None, device: Any = None, _internal: bool = False) -> None:
+    def __init__(
+        self, *args: Any, wrap_storage: UntypedStorage | None = None, dtype: Any = None, device: Any = None, _internal: bool = False
+    ) -> None:
         self.dtype = dtype or d.float32
         self._untyped_storage = wrap_storage if wrap_storage is not None else UntypedStorage((args[0] if args else 0) * self.dtype.itemsize)
 
@@ -185,7 +187,12 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     before = self._address - start
     if before + lay.nbytes > held:
         if owned_elsewhere(self):
-            raise refuse(RuntimeError, "Trying to resize storage that is not resizable", received=f"{before + lay.nbytes} bytes in memory of another library", expected=f"at most {held}")
+            raise refuse(
+                RuntimeError,
+                "Trying to resize storage that is not resizable",
+                received=f"{before + lay.nbytes} bytes in memory of another library",
+                expected=f"at most {held}",
+            )
         bigger = allocate(layout((before + lay.nbytes,), d.uint8))
         ctypes.memmove(bigger._address, start, held)
         objects.rebind(self, bigger, lay, before)
@@ -209,7 +216,13 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
             raise refuse(RuntimeError, f"Could not set tensor of type {source.dtype.name} to a tensor of type {self.dtype.name}")
         objects.rebind(self, source, source._layout, 0)
         return self
-    whole = source.bytes if isinstance(source, UntypedStorage) else source.untyped().bytes if isinstance(source, TypedStorage) else UntypedStorage(source).bytes
+    whole = (
+        source.bytes
+        if isinstance(source, UntypedStorage)
+        else source.untyped().bytes
+        if isinstance(source, TypedStorage)
+        else UntypedStorage(source).bytes
+    )
     shape = (whole.shape[0] // self.dtype.itemsize,) if size is None else tuple(size)
     strides = row_major(shape) if stride is None else tuple(stride)
     place_in_storage(self, whole, shape, strides, storage_offset)

@@ -41,7 +41,12 @@ def _unpooled(n: int, x: Any, indices: Any, size: Any, stride: Any, padding: Any
     volume = math.prod(size)
     if index._layout.numel and not bool(((index >= 0) & (index < volume)).all()):
         bad = next(v for v in index.reshape(-1).tolist() if not 0 <= v < volume)
-        raise refuse(RuntimeError, f"Found an invalid max index: {bad} (output volumes are of size {'x'.join(map(str, size))}", received=f"index {bad}", expected=f"0 to {volume - 1}")
+        raise refuse(
+            RuntimeError,
+            f"Found an invalid max index: {bad} (output volumes are of size {'x'.join(map(str, size))}",
+            received=f"index {bad}",
+            expected=f"0 to {volume - 1}",
+        )
     return ops.max_unpool(x, index, (*x.shape[: x.ndim - n], *size), n)
 
 
@@ -51,20 +56,33 @@ def _check(n: int, x: Any, indices: Any, size: Any, stride: Any, padding: Any) -
         if not isinstance(t, Tensor):
             raise refuse(TypeError, f"{title}(): argument '{name}' (position {place}) must be Tensor, not {type(t).__name__}")
     if indices.dtype is not d.int64:
-        raise refuse(RuntimeError, "elements in indices should be type int64" + (f" but got: {scalar_type_name(indices.dtype)}" if n == 2 else ""))
+        raise refuse(
+            RuntimeError, "elements in indices should be type int64" + (f" but got: {scalar_type_name(indices.dtype)}" if n == 2 else "")
+        )
     if len(size) != n:
-        raise refuse(RuntimeError, f"There should be exactly {'two elements (height, width)' if n == 2 else 'three elements (depth, height, width)'} in output_size, but got {len(size)} elements.")
+        raise refuse(
+            RuntimeError,
+            f"There should be exactly {'two elements (height, width)' if n == 2 else 'three elements (depth, height, width)'} in output_size, but got {len(size)} elements.",
+        )
     if x.ndim not in (n + 1, n + 2):
-        raise refuse(RuntimeError, f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {x.ndim} dimensions.")
+        raise refuse(
+            RuntimeError, f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {x.ndim} dimensions."
+        )
     if n == 3 and any(v <= 0 for v in stride):
         raise refuse(RuntimeError, f"strides should be greater than zero, but got stride: {list(stride)}")
     if tuple(x.shape) != tuple(indices.shape):
-        raise refuse(RuntimeError, f"Expected shape of indices to be same as that of the input tensor ({list(x.shape)}) but got indices tensor with shape: {list(indices.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"Expected shape of indices to be same as that of the input tensor ({list(x.shape)}) but got indices tensor with shape: {list(indices.shape)}",
+        )
     if not x.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(x.dtype)}'")
     for i in range(1, x.ndim):
         if x.shape[i] == 0:
-            raise refuse(RuntimeError, f"{title}(): Expected input to have non-zero size for non-batch dimensions, but got {list(x.shape)} with dimension {i} being empty.")
+            raise refuse(
+                RuntimeError,
+                f"{title}(): Expected input to have non-zero size for non-batch dimensions, but got {list(x.shape)} with dimension {i} being empty.",
+            )
 
 
 class MaxUnpool2d(Composite):
@@ -110,7 +128,9 @@ def _starts(samples: Any, size: int, kernel: int, result: int) -> Any:
 class FractionalMaxPool(Procedure):
     """(maxima, int64 flat index of each in its plane) of windows at places that `random_samples` (N, C, n) choose."""
 
-    schema = "fractional_max_pool(Tensor input, int[] kernel_size, int[] output_size, Tensor random_samples) -> (Tensor out, Tensor indices)"
+    schema = (
+        "fractional_max_pool(Tensor input, int[] kernel_size, int[] output_size, Tensor random_samples) -> (Tensor out, Tensor indices)"
+    )
     paths = ""
 
     @staticmethod
@@ -145,11 +165,15 @@ class FractionalMaxPool(Procedure):
 def _fractional(n: int, input: Tensor, kernel_size: Any, output_size: Any, samples: Tensor) -> tuple[Tensor, Tensor]:
     title = f"fractional_max_pool{n}d"
     if input.ndim not in (n + 1, n + 2) or any(v == 0 for v in input.shape[-n - 1 :]):
-        raise refuse(RuntimeError, f"{title}(): Expected {n + 1}D or {n + 2}D tensor, but got: {list(input.shape)}", received=f"{tuple(input.shape)}")
+        raise refuse(
+            RuntimeError, f"{title}(): Expected {n + 1}D or {n + 2}D tensor, but got: {list(input.shape)}", received=f"{tuple(input.shape)}"
+        )
     if not input.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"{title}_out_frame\" not implemented for '{scalar_type_name(input.dtype)}'")
     if samples.dtype is not input.dtype:
-        raise refuse(RuntimeError, "Expect _random_samples to have the same dtype as input", received=str(samples.dtype), expected=str(input.dtype))
+        raise refuse(
+            RuntimeError, "Expect _random_samples to have the same dtype as input", received=str(samples.dtype), expected=str(input.dtype)
+        )
     planes = (1 if input.ndim == n + 1 else input.shape[0], input.shape[-n - 1], n)
     if tuple(samples.shape) != planes:
         raise refuse(RuntimeError, f"Expect _random_samples to have shape {list(planes)}, got {list(samples.shape)}")

@@ -15,7 +15,9 @@ from ..spec.samples import normal, refused, sample
 SIZES = "int[] kernel_size, int[] dilation, int[] padding, int[] stride"
 
 
-def counts(sizes: Sequence[int], kernel: Sequence[int], dilation: Sequence[int], padding: Sequence[int], stride: Sequence[int]) -> tuple[int, ...]:
+def counts(
+    sizes: Sequence[int], kernel: Sequence[int], dilation: Sequence[int], padding: Sequence[int], stride: Sequence[int]
+) -> tuple[int, ...]:
     """Windows along each dim."""
     return tuple((n + 2 * p - dl * (k - 1) - 1) // s + 1 for n, k, dl, p, s in zip(sizes, kernel, dilation, padding, stride))
 
@@ -101,15 +103,23 @@ class Im2col(Composite):
 
     @staticmethod
     def compose(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-        kernel, dil, pad, step = (_pair(v, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride")))
+        kernel, dil, pad, step = (
+            _pair(v, n) for v, n in ((kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride"))
+        )
         _positive(kernel=kernel, dilation=dil, padding=pad, stride=step)
         if input.ndim not in (3, 4) or any(v == 0 for v in input.shape[-3:]):
-            raise refuse(RuntimeError, f"Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {list(input.shape)}",
+            )
         x = input if input.ndim == 4 else input.unsqueeze(0)
         places = counts(x.shape[2:], kernel, dil, pad, step)
         if min(places) < 1:
             h, w = x.shape[2:]
-            raise refuse(RuntimeError, f"Given input with spatial size ({h}, {w}), kernel_size=({kernel[0]}, {kernel[1]}), dilation=({dil[0]}, {dil[1]}), padding=({pad[0]}, {pad[1]}), stride=({step[0]}, {step[1]}), calculated shape of the array of sliding blocks as ({places[0]}, {places[1]}), but its components must be at least one.")
+            raise refuse(
+                RuntimeError,
+                f"Given input with spatial size ({h}, {w}), kernel_size=({kernel[0]}, {kernel[1]}), dilation=({dil[0]}, {dil[1]}), padding=({pad[0]}, {pad[1]}), stride=({step[0]}, {step[1]}), calculated shape of the array of sliding blocks as ({places[0]}, {places[1]}), but its components must be at least one.",
+            )
         y = ops.columns(x, kernel, dil, pad, step)
         return y if input.ndim == 4 else y.squeeze(0)
 
@@ -124,16 +134,34 @@ class Col2im(Composite):
 
     @staticmethod
     def compose(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-        size, kernel, dil, pad, step = (_pair(v, n) for v, n in ((output_size, "output_size"), (kernel_size, "kernel_size"), (dilation, "dilation"), (padding, "padding"), (stride, "stride")))
+        size, kernel, dil, pad, step = (
+            _pair(v, n)
+            for v, n in (
+                (output_size, "output_size"),
+                (kernel_size, "kernel_size"),
+                (dilation, "dilation"),
+                (padding, "padding"),
+                (stride, "stride"),
+            )
+        )
         _positive(kernel=kernel, dilation=dil, padding=pad, stride=step)
         if input.ndim not in (2, 3) or any(v == 0 for v in input.shape[-2:]):
-            raise refuse(RuntimeError, f"Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: {list(input.shape)}")
+            raise refuse(
+                RuntimeError,
+                f"Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: {list(input.shape)}",
+            )
         x = input if input.ndim == 3 else input.unsqueeze(0)
         if x.shape[1] % math.prod(kernel):
-            raise refuse(RuntimeError, f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={x.shape[1]} and kernel_size=({kernel[0]}, {kernel[1]}).")
+            raise refuse(
+                RuntimeError,
+                f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={x.shape[1]} and kernel_size=({kernel[0]}, {kernel[1]}).",
+            )
         places = counts(size, kernel, dil, pad, step)
         if x.shape[2] != math.prod(places) or min(places) < 1:
-            raise refuse(RuntimeError, f"Given output_size=({size[0]}, {size[1]}), kernel_size=({kernel[0]}, {kernel[1]}), dilation=({dil[0]}, {dil[1]}), padding=({pad[0]}, {pad[1]}), stride=({step[0]}, {step[1]}), expected size of input's dimension 2 to match the calculated number of sliding blocks {places[0]} * {places[1]} = {math.prod(places)}, but got input.size(2)={x.shape[2]}.")
+            raise refuse(
+                RuntimeError,
+                f"Given output_size=({size[0]}, {size[1]}), kernel_size=({kernel[0]}, {kernel[1]}), dilation=({dil[0]}, {dil[1]}), padding=({pad[0]}, {pad[1]}), stride=({step[0]}, {step[1]}), expected size of input's dimension 2 to match the calculated number of sliding blocks {places[0]} * {places[1]} = {math.prod(places)}, but got input.size(2)={x.shape[2]}.",
+            )
         y = ops.uncolumns(x, size, kernel, dil, pad, step)
         return y if input.ndim == 3 else y.squeeze(0)
 
@@ -151,7 +179,10 @@ class PixelShuffle(Composite):
         r = _factor("pixel_shuffle", input, upscale_factor, "upscale_factor")
         *lead, c, h, w = input.shape
         if c % (r * r):
-            raise refuse(RuntimeError, f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}")
+            raise refuse(
+                RuntimeError,
+                f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}",
+            )
         n = len(lead)
         x = input.reshape((*lead, c // (r * r), r, r, h, w)).permute((*range(n), n, n + 3, n + 1, n + 4, n + 2))
         return x.reshape((*lead, c // (r * r), h * r, w * r))
@@ -172,7 +203,10 @@ class PixelUnshuffle(Composite):
         *lead, c, h, w = input.shape
         for name, place, size in (("height", -2, h), ("width", -1, w)):
             if size % r:
-                raise refuse(RuntimeError, f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({place})={size} is not divisible by {r}")
+                raise refuse(
+                    RuntimeError,
+                    f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({place})={size} is not divisible by {r}",
+                )
         n = len(lead)
         x = input.reshape((*lead, c, h // r, r, w // r, r)).permute((*range(n), n, n + 2, n + 4, n + 1, n + 3))
         return x.reshape((*lead, c * r * r, h // r, w // r))
@@ -186,7 +220,11 @@ def _factor(name: str, x: Any, factor: Any, argument: str) -> int:
     if isinstance(factor, bool) or not hasattr(factor, "__index__"):
         raise refuse(TypeError, f"{name}(): argument '{argument}' (position 2) must be int, not {type(factor).__name__}")
     if x.ndim < 3:
-        raise refuse(RuntimeError, f"{name} expects input to have at least 3 dimensions, but got input with {x.ndim} dimension(s)", received=f"{tuple(x.shape)}")
+        raise refuse(
+            RuntimeError,
+            f"{name} expects input to have at least 3 dimensions, but got input with {x.ndim} dimension(s)",
+            received=f"{tuple(x.shape)}",
+        )
     if factor <= 0:
         raise refuse(RuntimeError, f"{name} expects a positive {argument}, but got {factor}")
     return int(factor)

@@ -60,7 +60,11 @@ def float_text(elem: str, x: float) -> str:
         bits = struct.unpack(">I", struct.pack(">f", x))[0]
         return f"0xR{(bits + 0x7FFF + ((bits >> 16) & 1)) >> 16:04X}" if x == x else "0xR7FC0"
     if elem == "float":
-        x = struct.unpack("f", struct.pack("f", x))[0] if abs(x) < 3.4028235677973366e38 or x != x or x in (float("inf"), float("-inf")) else x
+        x = (
+            struct.unpack("f", struct.pack("f", x))[0]
+            if abs(x) < 3.4028235677973366e38 or x != x or x in (float("inf"), float("-inf"))
+            else x
+        )
     return "0x" + struct.pack(">d", x).hex().upper()
 
 
@@ -279,7 +283,9 @@ class Function:
 
     def shuffle(self, a: Value, b: Value | None, index: Sequence[int]) -> Value:
         idx = ", ".join(f"i32 {i}" for i in index)
-        return self.op(vector(len(index), element(a.type)), f"shufflevector {a}, {a.type} {b.text if b else 'poison'}, <{len(index)} x i32> <{idx}>")
+        return self.op(
+            vector(len(index), element(a.type)), f"shufflevector {a}, {a.type} {b.text if b else 'poison'}, <{len(index)} x i32> <{idx}>"
+        )
 
     def cast(self, how: str, x: Value, type_: str) -> Value:
         """One LLVM conversion: trunc zext sext fptrunc fpext fptosi fptoui sitofp uitofp bitcast ptrtoint inttoptr."""
@@ -515,4 +521,6 @@ class Module:
 
     def text(self) -> str:
         declared = [d for n, d in self.declared.items() if n not in self.defined]
-        return "\n".join([f'target triple = "{self.target.triple}"', *self.globals.values(), *declared, *self.bodies, *self.metadata.values(), ""])
+        return "\n".join(
+            [f'target triple = "{self.target.triple}"', *self.globals.values(), *declared, *self.bodies, *self.metadata.values(), ""]
+        )

@@ -67,7 +67,9 @@ def realise(value: Any, kind: DType, seed: int) -> Any:
     return value
 
 
-def call(op: Op, sample: Sample, kind: DType, seed: int, change: Callable[[Tensor], Tensor] = lambda t: t) -> tuple[list[Any], dict[str, Any]]:
+def call(
+    op: Op, sample: Sample, kind: DType, seed: int, change: Callable[[Tensor], Tensor] = lambda t: t
+) -> tuple[list[Any], dict[str, Any]]:
     def one(value: Any, i: int) -> Any:
         got = realise(value, kind, seed + 10 * i)
         if isinstance(got, Tensor):
@@ -144,7 +146,11 @@ def check_definition(op: Op, sample: Sample, seed: int) -> None:
     expression = expression_for(gather(op, bound))
     tensors = [t for t in bound if isinstance(t, Tensor)]
     static = getattr(op.block, "static", ())
-    numbers = [v for p, v in zip(op.schema.params, bound) if (p.is_operand or p.type == "Tensor|Scalar") and isinstance(v, (int, float)) and p.name not in static]
+    numbers = [
+        v
+        for p, v in zip(op.schema.params, bound)
+        if (p.is_operand or p.type == "Tensor|Scalar") and isinstance(v, (int, float)) and p.name not in static
+    ]
     if len(numbers) != len(expression.numbers):
         return
     want = interpret(expression.body, [t.numpy() for t in tensors], numbers)
@@ -220,7 +226,21 @@ def check_refusal(op: Op, refusal: Refusal, seed: int) -> None:
 
 
 CHECKS = (check_dtypes, check_layouts, check_definition, check_gradient, check_writing, check_compiled)
-RANDOM = ("rand", "dropout", "bernoulli", "empty", "multinomial", "binomial", "normal", "poisson", "random", "exponential", "geometric", "cauchy", "fractional")
+RANDOM = (
+    "rand",
+    "dropout",
+    "bernoulli",
+    "empty",
+    "multinomial",
+    "binomial",
+    "normal",
+    "poisson",
+    "random",
+    "exponential",
+    "geometric",
+    "cauchy",
+    "fractional",
+)
 
 
 def cases(module: str) -> Iterator[tuple[str, Callable[[], None]]]:

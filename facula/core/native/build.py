@@ -40,15 +40,33 @@ class _Slot(ctypes.Structure):
 
 
 class _Spec(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("size", ctypes.c_int), ("item", ctypes.c_int), ("flags", ctypes.c_uint), ("slots", ctypes.c_void_p)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("size", ctypes.c_int),
+        ("item", ctypes.c_int),
+        ("flags", ctypes.c_uint),
+        ("slots", ctypes.c_void_p),
+    ]
 
 
 class _GetSet(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("get", ctypes.c_void_p), ("set", ctypes.c_void_p), ("doc", ctypes.c_char_p), ("closure", ctypes.c_void_p)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("get", ctypes.c_void_p),
+        ("set", ctypes.c_void_p),
+        ("doc", ctypes.c_char_p),
+        ("closure", ctypes.c_void_p),
+    ]
 
 
 class _Member(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("type", ctypes.c_int), ("offset", ctypes.c_ssize_t), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_int),
+        ("offset", ctypes.c_ssize_t),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
 
 
 def slot_offsets(cls: type, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
@@ -81,7 +99,9 @@ def _tensor_type(at: dict[str, int], numbers: tuple[str, ...]) -> Any:
     ]  # fmt: skip
     table = (_Member * (len(members) + 1))(*(_Member(n.encode(), t, o, f, None) for n, t, o, f in members))
     slots = {DEALLOC: at["tensor_dealloc"], TRAVERSE: at["tensor_traverse"], CLEAR: at["tensor_clear"], HASH: at["tensor_hash"]}
-    dictionary = (ctypes.cast(f, ctypes.c_void_p).value for f in (ctypes.pythonapi.PyObject_GenericGetDict, ctypes.pythonapi.PyObject_GenericSetDict))
+    dictionary = (
+        ctypes.cast(f, ctypes.c_void_p).value for f in (ctypes.pythonapi.PyObject_GenericGetDict, ctypes.pythonapi.PyObject_GenericSetDict)
+    )
     properties = (_GetSet * 2)(_GetSet(b"__dict__", *dictionary, None, None))
     slots |= {GETSET: ctypes.addressof(properties)}
     slots |= {RICHCOMPARE: at["slot_richcompare"], MEMBERS: ctypes.addressof(table), BUFFER: at["tensor_buffer"]}
@@ -99,7 +119,9 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     state = (ctypes.c_int64 * F.STATE_WORDS)()
     table = (ctypes.c_int64 * (F.ROWS * F.ROW_WORDS))()
     KEEP.extend((state, table))
-    kernel = Kernel(emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask")), numbers))
+    kernel = Kernel(
+        emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask")), numbers)
+    )
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
     at = functions(kernel, symbols=symbols, level="full")
     Tensor = _tensor_type(at, numbers)
@@ -128,7 +150,13 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     def insert(entry: Any, names: Any, n: int, arguments: tuple[Any, ...], plan: Any, address: int) -> None:
         row = insert_row(entry, names, n, arguments, address)
         if row >= 0:  # what a key names by address stays alive as long as its row
-            kept[row] = (entry, names, tuple(a for a in arguments if not isinstance(a, Tensor)), tuple(a._layout for a in arguments if isinstance(a, Tensor)), plan)
+            kept[row] = (
+                entry,
+                names,
+                tuple(a for a in arguments if not isinstance(a, Tensor)),
+                tuple(a._layout for a in arguments if isinstance(a, Tensor)),
+                plan,
+            )
 
     def clear_table() -> None:
         ctypes.memset(ctypes.addressof(table), 0, ctypes.sizeof(table))

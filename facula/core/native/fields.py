@@ -29,13 +29,34 @@ BLOCK_REFS, BLOCK_BYTES, BLOCK_VERSION, BLOCK_DATA = 0, 24, 32, 40
 STATE = {
     name: i
     for i, name in enumerate(
-        ("mode", "thread", "tensor", "parameter", "table", "node", "sequence", "none", "dtype", "memory_format", "not_implemented", "device", "misses", "parallel", "exporter", "size")
+        (
+            "mode",
+            "thread",
+            "tensor",
+            "parameter",
+            "table",
+            "node",
+            "sequence",
+            "none",
+            "dtype",
+            "memory_format",
+            "not_implemented",
+            "device",
+            "misses",
+            "parallel",
+            "exporter",
+            "size",
+        )
     )
 }
 STATE_SLOTS = 32  # entries of the number slots start here
 STATE_WORDS = 128
 MASK_FLOATS = 62  # bit of an entry's mask: floats in places without a bit are part of the key
-MODE_GRAD, MODE_SLOW, MODE_INFERENCE = 1, 2, INFERENCE  # mode word: gradient recording on; everything must pass Python; results are inference tensors
+MODE_GRAD, MODE_SLOW, MODE_INFERENCE = (
+    1,
+    2,
+    INFERENCE,
+)  # mode word: gradient recording on; everything must pass Python; results are inference tensors
 
 # plan table
 ROWS = 4096
@@ -48,7 +69,26 @@ ROW_PLAN = 22
 PLAN = {
     name: i
     for i, name in enumerate(
-        ("kind", "outs_n", "words_n", "patches_n", "launches_n", "workspace", "words", "patches", "launches", "outs", "rule", "saved_n", "saved", "edges_n", "edges", "wrap", "source", "delta")
+        (
+            "kind",
+            "outs_n",
+            "words_n",
+            "patches_n",
+            "launches_n",
+            "workspace",
+            "words",
+            "patches",
+            "launches",
+            "outs",
+            "rule",
+            "saved_n",
+            "saved",
+            "edges_n",
+            "edges",
+            "wrap",
+            "source",
+            "delta",
+        )
     )
 }
 PLAN_WORDS_MAX = 120  # words of all launches together; larger plans stay in Python

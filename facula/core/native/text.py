@@ -123,7 +123,14 @@ class Core:
     # -- the key
     def emit_key(self) -> None:
         """facula_key(entry, args, nargs, kwnames, words) -> length, or -1 when the call cannot be keyed by identities."""
-        with self.m.function("facula_key", "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words", "i64", internal=True) as (f, entry, args, nargs, kwnames, words):
+        with self.m.function("facula_key", "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words", "i64", internal=True) as (
+            f,
+            entry,
+            args,
+            nargs,
+            kwnames,
+            words,
+        ):
             mode = self.state(f, "mode", "i64")
             with f.when((mode & F.MODE_SLOW).ne(0)):
                 f.ret(-1)
@@ -187,7 +194,11 @@ class Core:
                         f.leave(after)
                     integer(obj, 3)
                     f.leave(after)
-                fixed = [self.symbol(f, "PyUnicode_Type"), self.symbol(f, "PyBool_Type"), *(self.state(f, s) for s in ("dtype", "memory_format", "device"))]
+                fixed = [
+                    self.symbol(f, "PyUnicode_Type"),
+                    self.symbol(f, "PyBool_Type"),
+                    *(self.state(f, s) for s in ("dtype", "memory_format", "device")),
+                ]
                 same = kind.eq(fixed[0])
                 for other in fixed[1:]:
                     same = same | kind.eq(other)
@@ -233,7 +244,14 @@ class Core:
     # -- running a plan
     def emit_words(self) -> None:
         """facula_fill(plan, args, outs, work, words): the template, with addresses and numbers of this call."""
-        with self.m.function("facula_fill", "ptr plan, ptr args, ptr outs, ptr work, ptr words", internal=True) as (f, plan, args, outs, work, words):
+        with self.m.function("facula_fill", "ptr plan, ptr args, ptr outs, ptr work, ptr words", internal=True) as (
+            f,
+            plan,
+            args,
+            outs,
+            work,
+            words,
+        ):
             P = {k: 8 * v for k, v in F.PLAN.items()}
             template = self.get(f, plan, P["words"])
             with f.range(0, self.get(f, plan, P["words_n"], "i64")) as i:
@@ -341,7 +359,13 @@ class Core:
 
     def emit_outputs(self) -> None:
         """facula_outputs(plan, args, outs, mode) -> 0, or -1 when memory ran out (Python then raises)."""
-        with self.m.function("facula_outputs", "ptr plan, ptr args, ptr outs, i64 mode", "i32", internal=True) as (f, plan, args, outs, mode):
+        with self.m.function("facula_outputs", "ptr plan, ptr args, ptr outs, i64 mode", "i32", internal=True) as (
+            f,
+            plan,
+            args,
+            outs,
+            mode,
+        ):
             P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
             n = self.get(f, plan, P["outs_n"], "i64")
             with f.range(0, n) as i:
@@ -459,7 +483,9 @@ class Core:
                 with f.when(n > 0):
                     row = f.call("ptr", "facula_row", words, n, f.i64(0))
                     with f.when(row.ne(0)):
-                        result = f.call("ptr", "facula_run", f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN)), args, self.state(f, "mode", "i64"))
+                        result = f.call(
+                            "ptr", "facula_run", f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN)), args, self.state(f, "mode", "i64")
+                        )
                         with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
                             f.ret(result)
             misses = self.state(f, "misses", "i64")
@@ -524,7 +550,9 @@ class Core:
                 f.store(a, values)
                 if not unary:
                     f.store(rest[0], f.at(values, 1, "ptr"))
-                f.ret(f.call("ptr", "facula_dispatch", self.state(f, F.STATE_SLOTS + i), values, f.i64(1 if unary else 2), f.const("ptr", 0)))
+                f.ret(
+                    f.call("ptr", "facula_dispatch", self.state(f, F.STATE_SLOTS + i), values, f.i64(1 if unary else 2), f.const("ptr", 0))
+                )
         first = F.STATE_SLOTS + self.numbers.index("compare_lt")
         with self.m.function("slot_richcompare", "ptr a, ptr b, i32 op", "ptr") as (f, a, b, op):
             values = f.array("ptr", 2)
@@ -555,11 +583,21 @@ class Core:
             block = self.get(f, source, T["block"])
             self.retain(f, block)
             f.ret(self.new_tensor(f, lay, f.bytes(self.get(f, source, T["data"]), number(f, delta)), block, kind))
-        with m.function("adopt", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (class, layout, block address): takes the block  # noqa: RUF059
+        with m.function("adopt", "ptr module, ptr args, i64 nargs", "ptr") as (
+            f,
+            _,
+            args,
+            nargs,
+        ):  # (class, layout, block address): takes the block  # noqa: RUF059
             kind, lay, at = arguments(f, args, 3)
             block = f.cast("inttoptr", number(f, at), "ptr")
             f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block, kind))
-        with m.function("rebind", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):  # (tensor, source, layout, delta bytes)
+        with m.function("rebind", "ptr module, ptr args, i64 nargs", "ptr") as (
+            f,
+            _,
+            args,
+            _nargs,
+        ):  # (tensor, source, layout, delta bytes)
             me, source, lay, delta = arguments(f, args, 4)
             block, old = self.get(f, source, T["block"]), self.get(f, me, T["block"])
             self.retain(f, block)
@@ -587,7 +625,9 @@ class Core:
             f.ret(lay)
 
 
-def emit_core(module: Module, name: str, node_slots: tuple[tuple[str, int], ...], entry_slots: tuple[tuple[str, int], ...], numbers: tuple[str, ...]) -> None:
+def emit_core(
+    module: Module, name: str, node_slots: tuple[tuple[str, int], ...], entry_slots: tuple[tuple[str, int], ...], numbers: tuple[str, ...]
+) -> None:
     """The whole native core as one module."""
     core = Core(module, dict(node_slots), dict(entry_slots), numbers)
     emit_memory(module)

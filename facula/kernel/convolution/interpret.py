@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 
 def windows(
-    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], result: Sequence[int]
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    result: Sequence[int],
 ) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
     """(tap, slices of the result, slices of the source) such that each pair of elements at the same place meets under the tap."""
     for tap in itertools.product(*map(range, kernel)):
@@ -43,7 +48,14 @@ def interpret_forward(
 
 
 def interpret_backward_input(
-    g: np.ndarray, w: np.ndarray, size: Sequence[int], *, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
+    g: np.ndarray,
+    w: np.ndarray,
+    size: Sequence[int],
+    *,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
 ) -> np.ndarray:
     """(N, O, *R), (O, C / groups, *K) -> (N, C, *size)."""
     import numpy as np
@@ -58,7 +70,14 @@ def interpret_backward_input(
 
 
 def interpret_backward_weight(
-    g: np.ndarray, x: np.ndarray, kernel: Sequence[int], *, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
+    g: np.ndarray,
+    x: np.ndarray,
+    kernel: Sequence[int],
+    *,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
 ) -> np.ndarray:
     """(N, O, *R), (N, C, *S) -> (O, C / groups, *kernel)."""
     import numpy as np

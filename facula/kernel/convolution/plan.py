@@ -60,7 +60,9 @@ class Problem:
         return 2 * self.images * self.groups * self.outputs * self.channels * math.prod(self.result) * self.taps
 
 
-def problem(out: Operand, x: Operand, w: Operand, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> Problem:
+def problem(
+    out: Operand, x: Operand, w: Operand, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int
+) -> Problem:
     """Shapes are trusted (the operator has checked them); ValueError when they are not those of a convolution."""
     n = len(x.shape) - 2
     if not 1 <= n <= 3 or len(w.shape) != n + 2 or len(out.shape) != n + 2:
@@ -68,7 +70,9 @@ def problem(out: Operand, x: Operand, w: Operand, stride: Sequence[int], padding
     if x.shape[1] != w.shape[1] * groups or out.shape[1] != w.shape[0] or w.shape[0] % groups or x.shape[0] != out.shape[0]:
         raise ValueError(f"channels do not fit: x {x.shape}, w {w.shape}, out {out.shape}, groups {groups}")
     if len({x.dtype, w.dtype, out.dtype}) > 1 or x.dtype.compute.name not in ("float32", "float64"):
-        raise NotImplementedError(f"convolution in {x.dtype}, {w.dtype} to {out.dtype}; it takes one of float32, float64, float16, bfloat16")
+        raise NotImplementedError(
+            f"convolution in {x.dtype}, {w.dtype} to {out.dtype}; it takes one of float32, float64, float16, bfloat16"
+        )
     ones, zeros = (1,) * (3 - n), (0,) * (3 - n)
 
     def three(fill: tuple[int, ...], xs: Sequence[int]) -> Three:
@@ -131,7 +135,9 @@ class Builder:
         self.keep.append(array)
         return array.ctypes.data
 
-    def launch(self, kernel: Kernel, types: dict[str, str], words: dict[str, Word], total: int, grain: int = 1, nbytes: int = 0, flops: int = 0) -> None:
+    def launch(
+        self, kernel: Kernel, types: dict[str, str], words: dict[str, Word], total: int, grain: int = 1, nbytes: int = 0, flops: int = 0
+    ) -> None:
         if total > 0:
             self.launches.append(Launch(kernel, unsigned(words[name] for name in types), total, grain, nbytes, flops))
 
@@ -162,7 +168,9 @@ def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights
     return to
 
 
-def product(b: Builder, p: Problem, grids: list[Grid], outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:
+def product(
+    b: Builder, p: Problem, grids: list[Grid], outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None
+) -> None:
     """Matrix products over the pixels of grids, one launch: grids that interleave in the result are done together, while it is in the cache."""
     if sum(p.kernel) > MASKS:
         raise NotImplementedError(f"convolution kernels with {p.kernel} taps")
@@ -199,7 +207,9 @@ def product(b: Builder, p: Problem, grids: list[Grid], outputs: int, channels: i
     flops = sum(2 * p.images * p.groups * outputs * channels * grid.count * len(grid.taps) for grid in grids)
     nbytes = shape.size * p.images * p.groups * (channels * math.prod(grids[0].source) + outputs * sum(grid.count for grid in grids))
     b.launch(Kernel(emit_product, (form,)), dict.fromkeys(words, ""), words, items * output_blocks * len(grids), len(grids), nbytes, flops)
-    b.notes.append(f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {read or 'any'}, {images} image(s) together, {len(grids)} grid(s)")
+    b.notes.append(
+        f"implicit GEMM, {rows} x {shape.width} tile, reads at pace {read or 'any'}, {images} image(s) together, {len(grids)} grid(s)"
+    )
 
 
 def _grid_words(b: Builder, grid: Grid, t: Table, channels: int) -> dict[str, Word]:
@@ -275,7 +285,9 @@ def _sum(b: Builder, p: Problem, shape: Shape, part: Word, blocks: int, gw: Word
 def filtered(p: Problem, outputs: int, channels: int) -> bool:
     """Whether minimal filtering is the faster way: 3 x 3, stride 1, enough channels to pay for the transforms."""
     plain = p.kernel == (1, 3, 3) and p.stride == p.dilation == (1, 1, 1) and p.source[0] == 1 and p.groups == 1
-    lines_up = max(p.padding) <= 2 and p.padding[0] == 0 and p.result[1:] == tuple(n + 2 * k - 2 for n, k in zip(p.source[1:], p.padding[1:]))
+    lines_up = (
+        max(p.padding) <= 2 and p.padding[0] == 0 and p.result[1:] == tuple(n + 2 * k - 2 for n, k in zip(p.source[1:], p.padding[1:]))
+    )
     return plain and lines_up and p.element == "float" and FEW <= channels <= wino.MOST and outputs >= FEW and math.prod(p.result) >= 9
 
 

@@ -68,7 +68,11 @@ def emit_product(m: Module, name: str, form: Form) -> None:
             start = block * w.columns
             end = f.smin(total, start + w.columns)
             rows_before = group * w.outputs + first  # weights of a group start at a panel of their own
-            panels = f.at(w.panels, (group * ceil_div(w.outputs, form.rows) + first.udiv(form.rows)) * form.rows * w.channels * w.tap_count, form.element)
+            panels = f.at(
+                w.panels,
+                (group * ceil_div(w.outputs, form.rows) + first.udiv(form.rows)) * form.rows * w.channels * w.tap_count,
+                form.element,
+            )
             bias = f.at(w.bias, rows_before, form.element)
             with f.range(start, end, shape.width * PANELS) as q0:
                 count = f.smin(end - q0 + (shape.width - 1), shape.width * PANELS).udiv(shape.width)
@@ -108,7 +112,9 @@ def emit_product(m: Module, name: str, form: Form) -> None:
                             with f.when(view.left > v * shape.lanes):
                                 limit, left = view.limits[v], view.left - v * shape.lanes
                                 source = f.at(buffer, j * w.output_block * shape.width + v * shape.lanes, form.element)
-                                write_rows(f, shape, form.write, view.entry(v), view.result, limit, left, source, last - first, y, w.y_plane)
+                                write_rows(
+                                    f, shape, form.write, view.entry(v), view.result, limit, left, source, last - first, y, w.y_plane
+                                )
 
 
 class View:

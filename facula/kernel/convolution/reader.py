@@ -61,7 +61,9 @@ def emit_shift_masks(
 class Pieces:
     """One vector of pixels in the planes of an operand: which lanes, and where. Made once, used for every plane."""
 
-    def __init__(self, f: Function, shape: Shape, pace: int, most: int, entry: Value, first: int, lane_slot: int, inside: Value, offset: Value) -> None:
+    def __init__(
+        self, f: Function, shape: Shape, pace: int, most: int, entry: Value, first: int, lane_slot: int, inside: Value, offset: Value
+    ) -> None:
         """`first`: the entry's word that counts the pieces; `lane_slot`: its field of lane offsets; `inside`: lanes, as bits."""
         self.f, self.shape, self.pace, self.most, self.entry = f, shape, pace, most, entry
         self.first, self.lane_slot, self.inside, self.offset = first, lane_slot, inside, offset
@@ -105,7 +107,9 @@ class Pieces:
         f, shape = self.f, self.shape
         at = f.op(f"<{shape.lanes} x ptr>", f"getelementptr {shape.element}, ptr {plane.text}, {index}")
         name = f"llvm.masked.gather.v{shape.lanes}{'f32' if shape.element == 'float' else 'f64'}.v{shape.lanes}p0"
-        return f.call(shape.vec, name, at, Value(f, "i32", str(shape.size)), bits_mask(f, self.inside, shape.lanes), f.const(shape.vec, 0.0))
+        return f.call(
+            shape.vec, name, at, Value(f, "i32", str(shape.size)), bits_mask(f, self.inside, shape.lanes), f.const(shape.vec, 0.0)
+        )
 
     def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: object, ahead: int = 0) -> None:
         """Copy the pixels of `count` planes, `distance` elements apart, to vectors at `to`, `step` elements apart. `ahead`: elements after
@@ -169,7 +173,17 @@ def pixels(f: Function, shape: Shape, pace: int, most: int, entry: Value, limit:
 
 
 def write_rows(
-    f: Function, shape: Shape, write: int, entry: Value, offset: Value, limit: Value, left: Value, source: Value, rows: Value, to: Value, ld: Value
+    f: Function,
+    shape: Shape,
+    write: int,
+    entry: Value,
+    offset: Value,
+    limit: Value,
+    left: Value,
+    source: Value,
+    rows: Value,
+    to: Value,
+    ld: Value,
 ) -> None:
     """Store a vector of each of `rows` rows of a buffer [rows][width] to planes at `to`, `ld` elements apart. `limit`: lanes to store, `left`
     of them."""

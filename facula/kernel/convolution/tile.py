@@ -1,9 +1,9 @@
 """The register tile: `rows` x `vectors` accumulators that stay in registers while k goes by.
 
-            b0      b1        two vectors of pixels, read once per k
-    a0   [ acc00 | acc01 ]    a_r is one number, broadcast; on AVX-512 14 rows x 2 vectors = 28 accumulators,
-    a1   [ acc10 | acc11 ]    2 registers for b and 1 for the broadcast
-    ...
+        b0      b1        two vectors of pixels, read once per k
+a0   [ acc00 | acc01 ]    a_r is one number, broadcast; on AVX-512 14 rows x 2 vectors = 28 accumulators,
+a1   [ acc10 | acc11 ]    2 registers for b and 1 for the broadcast
+...
 """
 
 from __future__ import annotations

@@ -136,7 +136,9 @@ def _emit_patches(m: Module, shape: Shape, read: int, pieces: int) -> None:
                     grid = [[f.load(shape.vec, here, (4 * a + b) * CHANNELS * lanes) for b in range(4)] for a in range(4)]
                     for a, row in enumerate(sandwich(f, BT, grid)):
                         for b, value in enumerate(row):
-                            f.store(value, f.at(to, (w.channels * shape.width + APART) * (4 * a + b) + (c0 + c) * shape.width, e), v * lanes)
+                            f.store(
+                                value, f.at(to, (w.channels * shape.width + APART) * (4 * a + b) + (c0 + c) * shape.width, e), v * lanes
+                            )
 
 
 def _emit_results(m: Module, shape: Shape, rows: int, bias: bool) -> None:
@@ -190,4 +192,3 @@ def _store(f: Function, shape: Shape, w: Names, view: View, v: int, rows: int, r
                 source, row = f.at(room, (r + a * rows) * (2 * lanes), e), f.at(place, r * w.y_plane, e)
                 for h, part in enumerate(parts):
                     f.store(f.load(shape.vec, source, h * lanes), row, h * lanes, part)
-

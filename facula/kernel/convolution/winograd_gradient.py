@@ -24,7 +24,21 @@ PITCH = TILES + 16
 BLOCK = 64  # channels and outputs of an item
 PATCHES, TURNED, PRODUCTS = BLOCK * PITCH + APART, TILES * BLOCK + APART, BLOCK * BLOCK + APART  # elements from one of the 16 to the next
 
-SIDE = ("entries", "taps", "shifts", "w_shifts", "h_shifts", "d_shifts", "depth", "height", "width", "period", "source_step", "row_step", "result_step")
+SIDE = (
+    "entries",
+    "taps",
+    "shifts",
+    "w_shifts",
+    "h_shifts",
+    "d_shifts",
+    "depth",
+    "height",
+    "width",
+    "period",
+    "source_step",
+    "row_step",
+    "result_step",
+)
 POINTERS = ("entries", "taps", "shifts")
 WORDS = {
     "x": "ptr", "g": "ptr", "part": "ptr", "channels": "i64", "outputs": "i64", "images": "i64", "x_together": "i64", "image_block": "i64",
@@ -83,7 +97,16 @@ def emit_gradient(m: Module, name: str, element: str, rows: int, x_read: tuple[i
 def _emit_patches(m: Module, shape: Shape, read: tuple[int, int]) -> None:
     """B^T d B for a block of tiles: [16][channel][PITCH]."""
     lanes, e = shape.lanes, shape.element
-    with m.function("patches", "ptr words, ptr x, ptr to, ptr room, i64 q, i64 k, i64 channels", internal=True) as (f, words, x, to, room, q, k, channels):
+    with m.function("patches", "ptr words, ptr x, ptr to, ptr room, i64 q, i64 k, i64 channels", internal=True) as (
+        f,
+        words,
+        x,
+        to,
+        room,
+        q,
+        k,
+        channels,
+    ):
         w = Names(f, words, WORDS)
         masks = f.array("i32", MASKS)
         with f.range(0, k, lanes) as p:
@@ -106,7 +129,16 @@ def _emit_patches(m: Module, shape: Shape, read: tuple[int, int]) -> None:
 def _emit_turned(m: Module, shape: Shape, read: tuple[int, int]) -> None:
     """G2 g G2^T for a block of tiles: [16][outputs / width][tile][width]."""
     lanes, e = shape.lanes, shape.element
-    with m.function("turned", "ptr words, ptr g, ptr to, ptr room, i64 q, i64 k, i64 outputs", internal=True) as (f, words, g, to, room, q, k, outputs):
+    with m.function("turned", "ptr words, ptr g, ptr to, ptr room, i64 q, i64 k, i64 outputs", internal=True) as (
+        f,
+        words,
+        g,
+        to,
+        room,
+        q,
+        k,
+        outputs,
+    ):
         w = Names(f, words, WORDS)
         masks = f.array("i32", MASKS)
         with f.range(0, k, lanes) as p:
@@ -134,7 +166,14 @@ def _emit_turned(m: Module, shape: Shape, read: tuple[int, int]) -> None:
 def _emit_back(m: Module, shape: Shape) -> None:
     """A3^T M A3: products [16][channel][BLOCK] -> part [tap][channel][output]."""
     lanes, e = shape.lanes, shape.element
-    with m.function("back", "ptr words, ptr products, ptr part, i64 channels, i64 outputs", internal=True) as (f, words, products, part, channels, outputs):
+    with m.function("back", "ptr words, ptr products, ptr part, i64 channels, i64 outputs", internal=True) as (
+        f,
+        words,
+        products,
+        part,
+        channels,
+        outputs,
+    ):
         w = Names(f, words, WORDS)
         with f.range(0, channels) as c, f.range(0, outputs, lanes) as o:
             here, mask = f.at(products, c * BLOCK + o, e), f.mask(lanes, outputs - o)
@@ -142,4 +181,3 @@ def _emit_back(m: Module, shape: Shape) -> None:
             for a, row in enumerate(sandwich(f, A3T, grid)):
                 for b, value in enumerate(row):
                     f.store(value, f.at(part, (w.channels * (3 * a + b) + c) * w.outputs + o, e), 0, mask)
-

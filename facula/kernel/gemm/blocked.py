@@ -127,7 +127,9 @@ def emit_macro(m: Module, kind: Kind) -> None:
                 pitch = f.select(through, f.i64(kind.columns * kind.units), ldd)
                 f.call("void", "tile", slot, panel_a.v, panel_b, tile, pitch, sr, sa, sb, k, f.select(through, f.i64(0), more))
                 with f.when(through | finishing):
-                    f.call("void", "finish", words, tile, pitch, at_c, at_u, ni, nj, f.select(through, more, f.select(direct, f.i64(0), add)))
+                    f.call(
+                        "void", "finish", words, tile, pitch, at_c, at_u, ni, nj, f.select(through, more, f.select(direct, f.i64(0), add))
+                    )
                 panel_a.v = f.at(panel_a.v, next_a, kind.word)
 
 
@@ -152,4 +154,3 @@ def emit_combine(m: Module, name: str, dtype: str, epilogue: str = "") -> None:
             C = f.at(w.c, (oc + i * w.cm + j0 * w.cn) * kind.units, kind.out)
             U = f.at(w.bias, (ou + i * w.um + j0 * w.un) * kind.units, kind.out)
             f.call("void", "finish", words, room, cols, C, U, f.i64(1), cols, w.add)
-

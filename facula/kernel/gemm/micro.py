@@ -37,7 +37,9 @@ def emit_micro(m: Module, kind: Kind, rows: int, vectors: int) -> str:
     return name
 
 
-def emit_products(f: Function, kind: Kind, rows: int, vectors: int, panels: tuple[Value, Value], strides: tuple[Value, Value, Value], k: Value) -> list[list[Var]]:
+def emit_products(
+    f: Function, kind: Kind, rows: int, vectors: int, panels: tuple[Value, Value], strides: tuple[Value, Value, Value], k: Value
+) -> list[list[Var]]:
     """The loop over k. A complex row keeps re(a) * b and im(a) * b apart, and joins them at the end: i * (x, y) is (-y, x)."""
     L = kind.lanes
     sr, sa, sb = strides

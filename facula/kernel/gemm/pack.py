@@ -97,7 +97,9 @@ def load_row(f: Function, kind: Kind, at: Value, mask: Value | None = None) -> V
     return widen(f, kind, read(f, vector(kind.lanes, kind.source), at, mask), kind.word)
 
 
-def copy_rows(f: Function, kind: Kind, width: int, D: Value, S: Value, sk: Value, minor: Value, step: Value, whole: Value, stride: Value) -> None:
+def copy_rows(
+    f: Function, kind: Kind, width: int, D: Value, S: Value, sk: Value, minor: Value, step: Value, whole: Value, stride: Value
+) -> None:
     """Minor is contiguous: words 0..whole-1 of every panel by vectors."""
     size, n = width * kind.units, -(-width // kind.across)
     with f.range(0, whole, RUN) as p0:
@@ -134,7 +136,9 @@ def load_pair(f: Function, kind: Kind, source: Value, sk: Value, mask: Value | N
     return f.cast("bitcast", f.shuffle(low, high, [i // 2 + n * (i % 2) for i in range(2 * n)]), vector(n, "i32"))
 
 
-def turn_columns(f: Function, kind: Kind, width: int, D: Value, S: Value, sm: Value, minor: Value, step: Value, whole: Value, stride: Value) -> None:
+def turn_columns(
+    f: Function, kind: Kind, width: int, D: Value, S: Value, sm: Value, minor: Value, step: Value, whole: Value, stride: Value
+) -> None:
     """k is contiguous: blocks of `across` x `across` elements transposed; the last block overlaps the one before it."""
     size, n = width * kind.units, kind.across
     panel = f.var("ptr", D)

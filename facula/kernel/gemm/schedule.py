@@ -76,7 +76,9 @@ def matmul(
         bias = None
     kind = kind_of(out.dtype, target)
     if epilogue and (kind.units == 2 or kind.acc not in ("float", "double") or len(numbers) > len(NUMBERS)):
-        raise ValueError(f"no epilogue on {out.dtype} with {len(numbers)} numbers: it takes a real floating dtype and at most {len(NUMBERS)}")
+        raise ValueError(
+            f"no epilogue on {out.dtype} with {len(numbers)} numbers: it takes a real floating dtype and at most {len(NUMBERS)}"
+        )
     p = problem(out, a, b, bias)
     if p.count * p.M * p.N == 0:
         return Schedule(())

@@ -148,7 +148,14 @@ def _contiguous(operand: Operand) -> None:
 
 
 def _schedule(
-    kernel: Kernel, types: dict[str, str], words: dict[str, Word], total: int, work: int, nbytes: int, keep: tuple[Any, ...] = (), note: str = ""
+    kernel: Kernel,
+    types: dict[str, str],
+    words: dict[str, Word],
+    total: int,
+    work: int,
+    nbytes: int,
+    keep: tuple[Any, ...] = (),
+    note: str = "",
 ) -> Schedule:
     """`work`: elements of an item, `nbytes` of an element."""
     if not total or not work:
@@ -196,7 +203,9 @@ def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None
     while columns > lanes and board(rows, columns) > BOARD:
         columns = -(-columns // 2 // lanes) * lanes
     if board(rows, columns) > SCRATCH - 4096:
-        raise NotImplementedError(f"a pooling window of {p.kernel} over a plane of {p.size} needs more than {SCRATCH} bytes of scratch memory")
+        raise NotImplementedError(
+            f"a pooling window of {p.kernel} over a plane of {p.size} needs more than {SCRATCH} bytes of scratch memory"
+        )
     bands_h, bands_w = -(-p.out[1] // max(rows, 1)), -(-p.out[2] // max(columns, 1))
     plane = (p.size[1] * p.size[2], p.size[2], 1)
     code = tuple(x * y for x, y in zip(plane, p.dilation)) if note == "index" else (kh * kw, kw, 1)
@@ -220,7 +229,9 @@ def _average_gradient(p: _Pool, target: Target, override: int | None, include: b
     border = (p.kernel[2] - 1) // stride + 1
     reach = -(-(p.size[2] + p.padding[2]) // stride)  # outputs that an element may look for
     pitch = -(-(border + max(p.out[2], reach) + 3 * lanes) // lanes) * lanes
-    room = (p.out[0] * p.out[1] + 2) * pitch * SIZE[kind] + (p.size[2] + p.padding[2] + 4 * lanes) * SIZE[kind] + 8 * math.prod(p.kernel[:2])
+    room = (
+        (p.out[0] * p.out[1] + 2) * pitch * SIZE[kind] + (p.size[2] + p.padding[2] + 4 * lanes) * SIZE[kind] + 8 * math.prod(p.kernel[:2])
+    )
     if stride > 2 or room > 2 * BOARD:
         return None
     w, h, d = keep = _window_tables(p, "avg", include, override or 0, lanes)
@@ -269,7 +280,9 @@ def _by_index(large: Operand, small: Operand, spatial: int, how: str) -> Schedul
     ln.compute(large.dtype)
     lead = max(len(large.shape) - spatial, 0)
     planes = math.prod(large.shape[:lead])
-    return _scatter(planes, large.dtype, _three((math.prod(large.shape[lead:]),), 1), _three((math.prod(small.shape[lead:]),), 1), "index", how)
+    return _scatter(
+        planes, large.dtype, _three((math.prod(large.shape[lead:]),), 1), _three((math.prod(small.shape[lead:]),), 1), "index", how
+    )
 
 
 def window_bounds(n: int, r: int, k: int, s: int, pad: int, include: bool) -> np.ndarray:

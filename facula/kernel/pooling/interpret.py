@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def interpret_max(
-    x: np.ndarray, boxes: Sequence[Sequence[Sequence[int]]]
-) -> tuple[np.ndarray, np.ndarray]:
+def interpret_max(x: np.ndarray, boxes: Sequence[Sequence[Sequence[int]]]) -> tuple[np.ndarray, np.ndarray]:
     """Maxima and flat indices; `boxes`: for each spatial dim the source coordinates of each output."""
     import numpy as np
 
@@ -44,7 +42,9 @@ def interpret_average(x: np.ndarray, boxes: Sequence[Sequence[Sequence[int]]], d
     return y.reshape(*x.shape[: x.ndim - n], *y.shape[1:])
 
 
-def interpret_average_backward(g: np.ndarray, boxes: Sequence[Sequence[Sequence[int]]], divisors: np.ndarray, size: Sequence[int]) -> np.ndarray:
+def interpret_average_backward(
+    g: np.ndarray, boxes: Sequence[Sequence[Sequence[int]]], divisors: np.ndarray, size: Sequence[int]
+) -> np.ndarray:
     import numpy as np
 
     n = len(boxes)
@@ -73,7 +73,12 @@ def interpret_scatter(values: np.ndarray, index: np.ndarray, size: Sequence[int]
 
 
 def window_boxes(
-    size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], result: Sequence[int]
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    result: Sequence[int],
 ) -> list[list[list[int]]]:
     """Source coordinates of each output along each dim."""
     lines = zip(size, kernel, stride, padding, dilation, result)

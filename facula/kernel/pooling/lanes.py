@@ -75,7 +75,6 @@ def fill_row(f: Function, d: dtype, lanes: int, to: Value, width: Value, row: Va
         f.store(f.extract(widen(f, d, f.splat(f.load(d.llvm, row, j - left), 2)), 0), to, j)
 
 
-
 def store_first(f: Function, x: Value, to: Value, left: Value) -> None:
     """Store the first `left` lanes (all when there are as many) of memory elements."""
     n, e = count(x.type), x.type[x.type.index("x ") + 2 : -1]

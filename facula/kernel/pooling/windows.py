@@ -61,7 +61,18 @@ def emit_windows(m: Module, name: str, form: Form) -> None:
 
 
 def _copy(
-    f: Function, w: Names, d: object, kind: str, lanes: int, board: Value, x: Value, od: Value, r0: Value, c0: Value, rows: Value, outside: Value
+    f: Function,
+    w: Names,
+    d: object,
+    kind: str,
+    lanes: int,
+    board: Value,
+    x: Value,
+    od: Value,
+    r0: Value,
+    c0: Value,
+    rows: Value,
+    outside: Value,
 ) -> None:
     """The source rows of a band: [tap along depth][row][pitch]."""
     top, left = r0 * w.sh - w.ph, w.pw - c0 * w.sw
@@ -88,7 +99,14 @@ def _taps(f: Function, w: Names, form: Form, kind: str, lanes: int, here: Value,
             index = f.lanes(f"<{lanes} x i32>", list(range(lanes))) * f.splat(f.cast("trunc", w.sw, "i32"), lanes)
             places = f.op(f"<{lanes} x ptr>", f"getelementptr {kind}, ptr {at.text}, {index}")
             name = f"llvm.masked.gather.v{lanes}{kind.replace('float', 'f32').replace('double', 'f64')}.v{lanes}p0"
-            return f.call(vec, name, places, Value(f, "i32", "8" if kind in ("double", "i64") else "4"), f.const(f"<{lanes} x i1>", 1), f.const(vec, 0))
+            return f.call(
+                vec,
+                name,
+                places,
+                Value(f, "i32", "8" if kind in ("double", "i64") else "4"),
+                f.const(f"<{lanes} x i1>", 1),
+                f.const(vec, 0),
+            )
 
         if form.kw:
             for k in range(form.kw):
@@ -99,7 +117,19 @@ def _taps(f: Function, w: Names, form: Form, kind: str, lanes: int, here: Value,
 
 
 def _maximum(
-    f: Function, w: Names, form: Form, d: object, kind: str, lanes: int, here: Value, rows: Value, at: Value, od: Value, oh: Value, ow: Value, left: Value
+    f: Function,
+    w: Names,
+    form: Form,
+    d: object,
+    kind: str,
+    lanes: int,
+    here: Value,
+    rows: Value,
+    at: Value,
+    od: Value,
+    oh: Value,
+    ow: Value,
+    left: Value,
 ) -> None:
     """The first of equal values wins, and any NaN (the last of several), as in PyTorch."""
     ints = f"<{lanes} x i32>"
@@ -137,7 +167,19 @@ def _maximum(
 
 
 def _average(
-    f: Function, w: Names, form: Form, d: object, kind: str, lanes: int, here: Value, rows: Value, at: Value, od: Value, oh: Value, ow: Value, left: Value
+    f: Function,
+    w: Names,
+    form: Form,
+    d: object,
+    kind: str,
+    lanes: int,
+    here: Value,
+    rows: Value,
+    at: Value,
+    od: Value,
+    oh: Value,
+    ow: Value,
+    left: Value,
 ) -> None:
     """Sum over the window, divided by a product of one number for each dim (`first_*` here: divisors, in the arithmetic's type)."""
     total = f.var(vector(lanes, kind), 0.0)

@@ -167,7 +167,11 @@ def _btrs(draw: Draw, count: Value, p: Value, out: Value) -> None:
             f.leave(end, left <= right)
 
 
-RULES: dict[str, tuple[int, Callable[[Draw, Sequence[Value], Value], None]]] = {"poisson": (1, _poisson), "gamma": (1, _gamma), "binomial": (2, _binomial)}
+RULES: dict[str, tuple[int, Callable[[Draw, Sequence[Value], Value], None]]] = {
+    "poisson": (1, _poisson),
+    "gamma": (1, _gamma),
+    "binomial": (2, _binomial),
+}
 TINY = {"float64": 2.2250738585072014e-308, "float16": 6.103515625e-05}  # smallest normal numbers; others have float32's exponent
 
 
