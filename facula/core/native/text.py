@@ -587,8 +587,8 @@ class Core:
             f,
             _,
             args,
-            nargs,
-        ):  # (class, layout, block address): takes the block  # noqa: RUF059
+            _nargs,
+        ):  # (class, layout, block address): takes the block
             kind, lay, at = arguments(f, args, 3)
             block = f.cast("inttoptr", number(f, at), "ptr")
             f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block, kind))
