@@ -13,7 +13,7 @@ from .. import ops
 from ..base.errors import refuse
 from ..core import Tensor, no_grad
 from ..nn import Module
-from .lr_scheduler import LRScheduler, Rate, _per_group
+from .lr_scheduler.base import LRScheduler, Rate, per_group
 from .optimizer import Optimizer, number, require
 
 Average = Callable[[Tensor, Tensor, Any], Tensor]
@@ -155,7 +155,7 @@ class SWALR(LRScheduler):
         anneal_strategy: str = "cos",
         last_epoch: int = -1,
     ) -> None:
-        for rate, group in zip(_per_group("swa_lr", optimizer, swa_lr), optimizer.param_groups):
+        for rate, group in zip(per_group("swa_lr", optimizer, swa_lr), optimizer.param_groups):
             group["swa_lr"] = rate
         require(
             anneal_strategy in ("cos", "linear"),
