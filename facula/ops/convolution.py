@@ -50,14 +50,32 @@ def check(
     groups: int,
 ) -> None:
     """PyTorch's refusals, in its order."""
+    _check_geometry(x, w, stride, padding, dilation, groups)
+    if x.dtype is not w.dtype:
+        if w.ndim == 3 and bias is not None and bias.dtype is w.dtype and x.dtype.name not in ("float32", "bool"):
+            raise _mixed_bias(x, bias)
+        raise _mixed(x, w, stride, transposed, output_padding, groups)
+    if bias is not None and bias.dtype is not x.dtype:
+        raise _mixed_bias(x, bias)
+    _check_channels(x, w, bias, transposed, groups)
+    if not transposed:
+        padded = [s + 2 * p for s, p in zip(x.shape[2:], padding)]
+        reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:])]
+        if any(r > s for r, s in zip(reach, padded)):
+            raise refuse(
+                RuntimeError,
+                f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
+            )
+
+
+def _check_geometry(x: Layout, w: Layout, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> None:
     n = w.ndim - 2
-    for name, values, least in (("padding", padding, 0), ("stride", stride, 1), ("dilation", dilation, 1)):
+    for name, values, least, sentence in (
+        ("padding", padding, 0, "negative padding is not supported"),
+        ("stride", stride, 1, "non-positive stride is not supported"),
+        ("dilation", dilation, 1, "dilation should be greater than zero"),
+    ):
         if any(v < least for v in values):
-            sentence = {
-                "padding": "negative padding is not supported",
-                "stride": "non-positive stride is not supported",
-                "dilation": "dilation should be greater than zero",
-            }[name]
             raise refuse(RuntimeError, sentence, received=f"{name}={tuple(values)}")
     if groups <= 0:
         raise refuse(RuntimeError, f"expected groups to be greater than 0, but got groups={groups}")
@@ -73,54 +91,35 @@ def check(
             RuntimeError,
             f"Expected {n + 2}-dimensional input for {n + 2}-dimensional weight {list(w.shape)}, but got {x.ndim}-dimensional input of size {list(x.shape)} instead",
         )
-    if x.dtype is not w.dtype:
-        if w.ndim == 3 and bias is not None and bias.dtype is w.dtype and x.dtype.name not in ("float32", "bool"):
-            raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
-        raise _mixed(x, w, stride, transposed, output_padding, groups)
-    if bias is not None and bias.dtype is not x.dtype:
-        raise refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
-    channels = w.shape[0] if transposed else w.shape[1] * groups
-    word = "transposed=1, weight" if transposed else "weight"
+
+
+def _check_channels(x: Layout, w: Layout, bias: Layout | None, transposed: bool, groups: int) -> None:
+    size = f"weight of size {list(w.shape)}"
     if transposed:
-        if x.shape[1] != w.shape[0]:
-            raise refuse(
-                RuntimeError,
-                f"Given transposed=1, weight of size {list(w.shape)}, expected input{list(x.shape)} to have {channels} channels, but got {x.shape[1]} channels instead",
-                received=f"input {tuple(x.shape)}", expected=f"{channels} channels",
-            )  # fmt: skip
-        outputs = w.shape[1] * groups
+        given, channels, outputs = f"transposed=1, {size}", w.shape[0], w.shape[1] * groups
     else:
-        if w.shape[0] < groups:
-            raise refuse(
-                RuntimeError,
-                f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {list(w.shape)} instead",
-            )
-        if w.shape[0] % groups:
-            raise refuse(
-                RuntimeError,
-                f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {list(w.shape)} instead",
-            )
-        if x.shape[1] != channels:
-            raise refuse(
-                RuntimeError,
-                f"Given groups={groups}, {word} of size {list(w.shape)}, expected input{list(x.shape)} to have {channels} channels, but got {x.shape[1]} channels instead",
-                received=f"input {tuple(x.shape)}", expected=f"{channels} channels",
-            )  # fmt: skip
-        outputs = w.shape[0]
-    if bias is not None and (bias.ndim != 1 or bias.shape[0] != outputs):
-        given = f"transposed=1, weight of size {list(w.shape)}" if transposed else f"weight of size {list(w.shape)}"
+        given, channels, outputs = f"groups={groups}, {size}", w.shape[1] * groups, w.shape[0]
+        for wrong, wanted in ((outputs < groups, f"at least {groups}"), (outputs % groups, f"divisible by {groups}")):
+            if wrong:
+                raise refuse(
+                    RuntimeError,
+                    f"Given groups={groups}, expected weight to be {wanted} at dimension 0, but got {size} instead",
+                )
+    if x.shape[1] != channels:
         raise refuse(
             RuntimeError,
-            f"Given {given}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias.shape)} instead",
+            f"Given {given}, expected input{list(x.shape)} to have {channels} channels, but got {x.shape[1]} channels instead",
+            received=f"input {tuple(x.shape)}", expected=f"{channels} channels",
+        )  # fmt: skip
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != outputs):
+        raise refuse(
+            RuntimeError,
+            f"Given {'transposed=1, ' if transposed else ''}{size}, expected bias to be 1-dimensional with {outputs} elements, but got bias of size {list(bias.shape)} instead",
         )
-    if not transposed:
-        padded = [s + 2 * p for s, p in zip(x.shape[2:], padding)]
-        reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:])]
-        if any(r > s for r, s in zip(reach, padded)):
-            raise refuse(
-                RuntimeError,
-                f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
-            )
+
+
+def _mixed_bias(x: Layout, bias: Layout) -> Exception:
+    return refuse(RuntimeError, f"Input type ({_cpp(x)}) and bias type ({_cpp(bias)}) should be the same")
 
 
 def _mixed(x: Layout, w: Layout, stride: Sequence[int], transposed: bool, output_padding: Sequence[int], groups: int) -> Exception:

@@ -118,77 +118,15 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     """The names that `core.objects` documents."""
     state = (ctypes.c_int64 * F.STATE_WORDS)()
     table = (ctypes.c_int64 * (F.ROWS * F.ROW_WORDS))()
-    KEEP.extend((state, table))
     kernel = Kernel(
         emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask")), numbers)
     )
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
     at = functions(kernel, symbols=symbols, level="full")
     Tensor = _tensor_type(at, numbers)
-
-    def put(name: str, value: int) -> None:
-        state[F.STATE[name]] = value
-
-    for name, value in (("tensor", id(Tensor)), ("parameter", id(Tensor)), ("node", id(node)), ("none", id(None)), ("dtype", id(dtype)),
-                        ("memory_format", id(memory_format)), ("size", id(Size)), ("device", id(device)), ("not_implemented", id(NotImplemented)), ("table", ctypes.addressof(table)),
-                        ("parallel", native.address("facula_parallel"))):  # fmt: skip
-        put(name, value)
-    KEEP.extend((Tensor, node, entry))
-    current, number = ctypes.pythonapi.PyThreadState_Get, ctypes.pythonapi.PyThreadState_GetID
-    current.restype, number.argtypes, number.restype = ctypes.c_void_p, [ctypes.c_void_p], ctypes.c_uint64
-    first = F.STATE["mode"]
-
-    def tell(word: int) -> None:
-        state[first : first + 2] = (word, number(current()))  # mode and thread at once: other threads run between two statements
-
-    modes.NATIVE.append(tell)
-    modes.sync()
-    os.register_at_fork(after_in_child=modes.sync)
-    kept: dict[int, Any] = {}
-    insert_row = _builtin(at["facula_insert"], "insert", FASTCALL)
-
-    def insert(entry: Any, names: Any, n: int, arguments: tuple[Any, ...], plan: Any, address: int) -> None:
-        row = insert_row(entry, names, n, arguments, address)
-        if row >= 0:  # what a key names by address stays alive as long as its row
-            kept[row] = (
-                entry,
-                names,
-                tuple(a for a in arguments if not isinstance(a, Tensor)),
-                tuple(a._layout for a in arguments if isinstance(a, Tensor)),
-                plan,
-            )
-
-    def clear_table() -> None:
-        ctypes.memset(ctypes.addressof(table), 0, ctypes.sizeof(table))
-        kept.clear()
-
-    def set_slot(name: str, entry: Any) -> None:
-        KEEP.append(entry)
-        state[F.STATE_SLOTS + numbers.index(name)] = id(entry)
-
-    def set_exporter(function: Any) -> None:
-        KEEP.append(function)
-        put("exporter", id(function))
-
-    def set_parameter(cls: type) -> None:
-        KEEP.append(cls)
-        put("parameter", id(cls))
-
-    def next_number() -> int:
-        n = state[F.STATE["sequence"]]
-        state[F.STATE["sequence"]] = n + 1
-        return n
-
-    instance_method = ctypes.pythonapi.PyInstanceMethod_New
-    instance_method.restype, instance_method.argtypes = ctypes.py_object, [ctypes.py_object]
-
-    def public(entry: Any, name: str, doc: str) -> Any:
-        return _builtin(at["facula_public"], name, FASTCALL_KEYWORDS, entry, doc)
-
-    def memory(t: Any) -> tuple[int, int, int]:
-        block = t._block
-        return block, ctypes.c_int64.from_address(block + F.BLOCK_DATA).value, ctypes.c_int64.from_address(block + F.BLOCK_BYTES).value
-
+    KEEP.extend((state, table, Tensor, node, entry))
+    _fill(state, Tensor, node, table)
+    _follow_modes(state)
     return {
         "Tensor": Tensor,
         "make": _builtin(at["make"], "make", FASTCALL),
@@ -199,15 +137,83 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         "bump": _builtin(at["bump"], "bump", ONE),
         "run": _builtin(at["facula_execute"], "run", FASTCALL),
         "call": _builtin(at["facula_call"], "call", FASTCALL),
-        "insert": insert,
         "replay": _builtin(at["facula_replay"], "replay", FASTCALL),
-        "next_sequence": next_number,
-        "set_slot": set_slot,
-        "set_parameter": set_parameter,
-        "set_exporter": set_exporter,
-        "method": lambda entry, name, doc: instance_method(public(entry, name, doc)),
-        "public": public,
-        "clear_table": clear_table,
-        "memory": memory,
+        "memory": _memory,
         "state": state,
+        **_table_functions(_builtin(at["facula_insert"], "insert", FASTCALL), table, Tensor),
+        **_state_functions(state, numbers),
+        **_makers(at["facula_public"]),
     }
+
+
+def _fill(state: Any, Tensor: type, node: type, table: Any) -> None:
+    """The objects that emitted code compares with or makes, by address."""
+    objects = {"tensor": Tensor, "parameter": Tensor, "node": node, "none": None, "dtype": dtype, "memory_format": memory_format, "size": Size, "device": device,
+               "not_implemented": NotImplemented}  # fmt: skip
+    words = {name: id(value) for name, value in objects.items()}
+    for name, word in (words | {"table": ctypes.addressof(table), "parallel": native.address("facula_parallel")}).items():
+        state[F.STATE[name]] = word
+
+
+def _follow_modes(state: Any) -> None:
+    """Keep the mode word that keys contain up to date with this process's modes."""
+    current, number = ctypes.pythonapi.PyThreadState_Get, ctypes.pythonapi.PyThreadState_GetID
+    current.restype, number.argtypes, number.restype = ctypes.c_void_p, [ctypes.c_void_p], ctypes.c_uint64
+    first = F.STATE["mode"]
+
+    def tell(word: int) -> None:
+        state[first : first + 2] = (word, number(current()))  # mode and thread at once: other threads run between two statements
+
+    modes.NATIVE.append(tell)
+    modes.sync()
+    os.register_at_fork(after_in_child=modes.sync)
+
+
+def _table_functions(insert_row: Any, table: Any, Tensor: type) -> dict[str, Any]:
+    kept: dict[int, Any] = {}  # what the key of a row names by address stays alive as long as the row
+
+    def insert(entry: Any, names: Any, n: int, arguments: tuple[Any, ...], plan: Any, address: int) -> None:
+        row = insert_row(entry, names, n, arguments, address)
+        if row >= 0:
+            values = tuple(a._layout if isinstance(a, Tensor) else a for a in arguments)
+            kept[row] = (entry, names, values, plan)
+
+    def clear_table() -> None:
+        ctypes.memset(ctypes.addressof(table), 0, ctypes.sizeof(table))
+        kept.clear()
+
+    return {"insert": insert, "clear_table": clear_table}
+
+
+def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
+    def keep(word: int, value: Any) -> None:
+        KEEP.append(value)
+        state[word] = id(value)
+
+    def next_number() -> int:
+        n = state[F.STATE["sequence"]]
+        state[F.STATE["sequence"]] = n + 1
+        return n
+
+    return {
+        "set_slot": lambda name, entry: keep(F.STATE_SLOTS + numbers.index(name), entry),
+        "set_exporter": lambda function: keep(F.STATE["exporter"], function),
+        "set_parameter": lambda cls: keep(F.STATE["parameter"], cls),
+        "next_sequence": next_number,
+    }
+
+
+def _makers(address: int) -> dict[str, Any]:
+    """Functions and methods whose calls go to `facula_public` at this address."""
+    instance_method = ctypes.pythonapi.PyInstanceMethod_New
+    instance_method.restype, instance_method.argtypes = ctypes.py_object, [ctypes.py_object]
+
+    def public(entry: Any, name: str, doc: str) -> Any:
+        return _builtin(address, name, FASTCALL_KEYWORDS, entry, doc)
+
+    return {"public": public, "method": lambda entry, name, doc: instance_method(public(entry, name, doc))}
+
+
+def _memory(t: Any) -> tuple[int, int, int]:
+    block = t._block
+    return block, ctypes.c_int64.from_address(block + F.BLOCK_DATA).value, ctypes.c_int64.from_address(block + F.BLOCK_BYTES).value

@@ -13,7 +13,35 @@ import facula.core.native.fields as F
 from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
 
-TAG_FLOAT, TAG_INT, TAG_BOOL, TAG_VALUE = 1, 2, 5, 7  # after TAG_VALUE come the bits of a float whose value decides something
+# The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind.
+TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_TUPLE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 6, 7  # after TAG_VALUE come the bits of the float
+
+
+class Key:
+    """Writes a key word by word inside `f`, which returns -1 at once where a value does not fit."""
+
+    def __init__(self, f: Function, words: Value, n: int) -> None:
+        self.f, self.words, self.n = f, words, f.var("i64", n)
+        self.overflow = Value(f, "ptr", f.alloca("i32"))
+
+    def push(self, word: Value) -> None:
+        self.f.store(word, self.words, self.n.v)
+        self.n.v = self.n.v + 1
+
+    def integer(self, obj: Value) -> Value:
+        """The value of an int, if 64 bits hold it."""
+        value = self.f.call("i64", "PyLong_AsLongLongAndOverflow", obj, self.overflow)
+        with self.f.when(self.f.load("i32", self.overflow).ne(0)):
+            self.f.ret(-1)
+        return value
+
+    def packed(self, obj: Value, tag: int) -> None:
+        """Push value and tag as one word, if 61 bits hold the value."""
+        value = self.integer(obj)
+        word = value << 3
+        with self.f.when(word.ashr(3).ne(value)):
+            self.f.ret(-1)
+        self.push(word | tag)
 
 
 class Core:
@@ -123,14 +151,8 @@ class Core:
     # -- the key
     def emit_key(self) -> None:
         """facula_key(entry, args, nargs, kwnames, words) -> length, or -1 when the call cannot be keyed by identities."""
-        with self.m.function("facula_key", "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words", "i64", internal=True) as (
-            f,
-            entry,
-            args,
-            nargs,
-            kwnames,
-            words,
-        ):
+        params = "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words"
+        with self.m.function("facula_key", params, "i64", internal=True) as (f, entry, args, nargs, kwnames, words):
             mode = self.state(f, "mode", "i64")
             with f.when((mode & F.MODE_SLOW).ne(0)):
                 f.ret(-1)
@@ -140,86 +162,80 @@ class Core:
             total = f.var("i64", nargs)
             with f.when(kwnames.ne(0)):
                 total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
-            n, i = f.var("i64", 2), f.var("i64", 0)
-            overflow = Value(f, "ptr", f.alloca("i32"))
-            n_total = total.v
-
-            def push(word: Value) -> None:
-                f.store(word, words, n.v)
-                n.v = n.v + 1
-
-            def integer(obj: Value, tag: int) -> None:
-                value = f.call("i64", "PyLong_AsLongLongAndOverflow", obj, overflow)
-                packed = value << 3
-                bad = f.load("i32", overflow).ne(0) | packed.ashr(3).ne(value)
-                with f.when(bad):
+            key = Key(f, words, 2)
+            with f.range(0, total.v) as i:
+                with f.when(key.n.v > F.ROW_KEY_MAX - 2):
                     f.ret(-1)
-                push(packed | tag)
-
-            with f.loop() as done:
-                f.leave(done, i.v >= n_total)
-                with f.when(n.v > F.ROW_KEY_MAX - 2):
-                    f.ret(-1)
-                here = i.v
-                obj = f.load("ptr", f.at(args, here, "ptr"))
-                i.v = here + 1
-                kind = self.get(f, obj, F.TYPE)
+                obj = f.load("ptr", f.at(args, i, "ptr"))
                 after = f"K{f.tick()}"
-                with f.when(kind.eq(self.state(f, "tensor")) | kind.eq(self.state(f, "parameter"))):
-                    node, flags = self.get(f, obj, F.TENSOR["node"]), self.get(f, obj, F.TENSOR["flags"], "i64")
-                    wanted = f.cast("zext", node.ne(0), "i64") | (flags & F.REQUIRES_GRAD)
-                    with f.when(self.get(f, obj, F.TENSOR["base"]).ne(0)):
-                        block = self.get(f, obj, F.TENSOR["block"])
-                        stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
-                        with f.when(stale):
-                            f.ret(-1)
-                    with f.when((flags & (F.UNTRACKED | F.INFERENCE) & ~(mode & F.MODE_INFERENCE)).ne(0)):
-                        f.ret(-1)
-                    push(self.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
+                with f.when(self.is_tensor(f, obj)):
+                    self.key_tensor(key, obj, mode)
                     f.leave(after)
-                with f.when(kind.eq(self.symbol(f, "PyFloat_Type"))):
-                    decides = ((mask >> F.MASK_FLOATS) & 1).ne(0) & ((mask >> f.smin(here, 63)) & 1).eq(0)
-                    push(f.select(decides, f.i64(TAG_VALUE), f.i64(TAG_FLOAT)))
-                    with f.when(decides):
-                        push(f.cast("bitcast", f.call("double", "PyFloat_AsDouble", obj), "i64"))
+                self.key_number(key, obj, ((mask >> f.smin(i, 63)) & 1).ne(0), ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
+                with f.when(self.is_identity(f, obj)):
+                    key.push(self.address(f, obj))
                     f.leave(after)
-                with f.when(kind.eq(self.symbol(f, "PyLong_Type"))):
-                    operand = ((mask >> f.smin(here, 63)) & 1).ne(0)
-                    with f.when(operand):
-                        # its value is read when the plan runs: it must fit
-                        f.call("i64", "PyLong_AsLongLongAndOverflow", obj, overflow)
-                        with f.when(f.load("i32", overflow).ne(0)):
-                            f.ret(-1)
-                        push(f.i64(TAG_INT))
-                        f.leave(after)
-                    integer(obj, 3)
-                    f.leave(after)
-                fixed = [
-                    self.symbol(f, "PyUnicode_Type"),
-                    self.symbol(f, "PyBool_Type"),
-                    *(self.state(f, s) for s in ("dtype", "memory_format", "device")),
-                ]
-                same = kind.eq(fixed[0])
-                for other in fixed[1:]:
-                    same = same | kind.eq(other)
-                with f.when(same | obj.eq(self.state(f, "none"))):
-                    push(self.address(f, obj))
-                    f.leave(after)
-                with f.when(kind.eq(self.symbol(f, "PyTuple_Type")) | kind.eq(self.state(f, "size"))):
-                    size = f.call("i64", "PyTuple_Size", obj)
-                    with f.when((n.v + size) > F.ROW_KEY_MAX - 2):
-                        f.ret(-1)
-                    push((size << 3) | 4)
-                    with f.range(0, size) as j:
-                        item = f.call("ptr", "PyTuple_GetItem", obj, j)
-                        with f.when(self.get(f, item, F.TYPE).ne(self.symbol(f, "PyLong_Type"))):
-                            f.ret(-1)
-                        integer(item, 6)
+                with f.when(self.is_a(f, obj, "PyTuple_Type") | self.get(f, obj, F.TYPE).eq(self.state(f, "size"))):
+                    self.key_tuple(key, obj)
                     f.leave(after)
                 f.ret(-1)
                 f.do(f"br label %{after}")
                 f.label(after)
-            f.ret(n.v)
+            f.ret(key.n.v)
+
+    def is_a(self, f: Function, obj: Value, symbol: str) -> Value:
+        return self.get(f, obj, F.TYPE).eq(self.symbol(f, symbol))
+
+    def is_identity(self, f: Function, obj: Value) -> Value:
+        """Whether `obj` is one of those that are equal only when they are the same: None, a bool, a name, an element type, ..."""
+        same = self.is_a(f, obj, "PyUnicode_Type") | self.is_a(f, obj, "PyBool_Type") | obj.eq(self.state(f, "none"))
+        for name in ("dtype", "memory_format", "device"):
+            same = same | self.get(f, obj, F.TYPE).eq(self.state(f, name))
+        return same
+
+    def key_tensor(self, key: Key, obj: Value, mode: Value) -> None:
+        """Its layout, and whether a gradient is wanted of it; a view whose history is stale is Python's business."""
+        f = key.f
+        node, flags = self.get(f, obj, F.TENSOR["node"]), self.get(f, obj, F.TENSOR["flags"], "i64")
+        wanted = f.cast("zext", node.ne(0), "i64") | (flags & F.REQUIRES_GRAD)
+        with f.when(self.get(f, obj, F.TENSOR["base"]).ne(0)):
+            block = self.get(f, obj, F.TENSOR["block"])
+            stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
+            with f.when(stale):
+                f.ret(-1)
+        with f.when((flags & (F.UNTRACKED | F.INFERENCE) & ~(mode & F.MODE_INFERENCE)).ne(0)):
+            f.ret(-1)
+        key.push(self.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
+
+    def key_number(self, key: Key, obj: Value, operand: Value, floats_decide: Value, after: str) -> None:
+        """A float or int: as an operand its type alone (the plan reads the value when it runs), else its value where that decides something."""
+        f = key.f
+        with f.when(self.is_a(f, obj, "PyFloat_Type")):
+            decides = floats_decide & ~operand
+            key.push(f.select(decides, f.i64(TAG_VALUE), f.i64(TAG_FLOAT)))
+            with f.when(decides):
+                key.push(f.cast("bitcast", f.call("double", "PyFloat_AsDouble", obj), "i64"))
+            f.leave(after)
+        with f.when(self.is_a(f, obj, "PyLong_Type")):
+            with f.when(operand):
+                key.integer(obj)  # it must fit
+                key.push(f.i64(TAG_INT))
+                f.leave(after)
+            key.packed(obj, TAG_CONSTANT)
+            f.leave(after)
+
+    def key_tuple(self, key: Key, obj: Value) -> None:
+        """A tuple of ints; any other is not for the table."""
+        f = key.f
+        size = f.call("i64", "PyTuple_Size", obj)
+        with f.when((key.n.v + size) > F.ROW_KEY_MAX - 2):
+            f.ret(-1)
+        key.push((size << 3) | TAG_TUPLE)
+        with f.range(0, size) as j:
+            item = f.call("ptr", "PyTuple_GetItem", obj, j)
+            with f.when(~self.is_a(f, item, "PyLong_Type")):
+                f.ret(-1)
+            key.packed(item, TAG_ITEM)
 
     def emit_find(self) -> None:
         """facula_row(words, n, place) -> row: the row that holds this key, else null; `place` != 0 gives the row to overwrite."""
@@ -571,14 +587,14 @@ class Core:
         def number(f: Function, obj: Value) -> Value:
             return f.call("i64", "PyLong_AsLongLong", obj)
 
-        with m.function("make", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (layout, nbytes)
+        with m.function("make", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):  # (layout, nbytes)
             lay, nbytes = arguments(f, args, 2)
             block = self.alloc(f, number(f, nbytes))
             with f.when(block.eq(0)):
                 self.incref(f, self.state(f, "none"))
                 f.ret(self.state(f, "none"))
             f.ret(self.new_tensor(f, lay, self.get(f, block, F.BLOCK_DATA), block))
-        with m.function("alias", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):  # (class, source, layout, delta bytes)
+        with m.function("alias", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):  # (class, source, layout, delta bytes)
             kind, source, lay, delta = arguments(f, args, 4)
             block = self.get(f, source, T["block"])
             self.retain(f, block)
