@@ -12,6 +12,7 @@ import facula.nn.modules.module_walk as module_walk
 from ...base.errors import refuse
 from ...core import Tensor
 from ..parameter import Parameter, is_buffer, is_parameter
+from .module_base import ModuleBase
 from .module_hooks import BACKWARD, BACKWARD_PRE, FORWARD, PRE
 
 
@@ -56,7 +57,7 @@ def locate(module: Module, error: BaseException) -> None:
         return
 
 
-class Module:
+class Module(ModuleBase):
     """Base of all networks. Assigning a `Parameter`, a `Buffer` or a `Module` as an attribute registers it under that name.
 
     Subclasses define `forward`; call the module itself, which also runs its hooks.
@@ -65,10 +66,6 @@ class Module:
     dump_patches = False
     call_super_init = False
     _version = 1
-    training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
     _compiled_call_impl: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -134,20 +131,6 @@ class Module:
         self._compiled_call_impl = compiled(self._call_impl, *args, **kwargs)
 
     # ------------------------------------------------------------ attributes
-    def __getattr__(self, name: str) -> Any:
-        own = self.__dict__
-        if "_modules" in own:
-            table = own["_parameters"]
-            if name in table:
-                return table[name]
-            table = own["_modules"]
-            if name in table:
-                return table[name]
-            table = own["_buffers"]
-            if name in table:
-                return table[name]
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
     def __setattr__(self, name: str, value: Any) -> None:
         own = self.__dict__
         parameters = own.get("_parameters")
@@ -347,8 +330,6 @@ class Module:
 
     state_dict = module_state.state_dict
     load_state_dict = module_state.load_state_dict
-    get_extra_state = module_state.get_extra_state
-    set_extra_state = module_state.set_extra_state
     register_state_dict_post_hook = module_state.register_state_dict_post_hook
     register_state_dict_pre_hook = module_state.register_state_dict_pre_hook
     register_load_state_dict_pre_hook = module_state.register_load_state_dict_pre_hook
@@ -382,7 +363,3 @@ class Module:
     bfloat16 = module_walk.bfloat16
     cpu = module_walk.cpu
     cuda = module_walk.cuda
-
-
-module_state.bind(Module)
-module_walk.bind(Module)

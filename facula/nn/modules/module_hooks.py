@@ -5,17 +5,14 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor, is_grad_enabled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .module import Module
+from .module_base import ModuleBase
 
 
 class RemovableHandle:
@@ -125,7 +122,7 @@ def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> Rem
     return enter(PARAMETER_REGISTRATION, hook)
 
 
-def registered(table: OrderedDict[int, Any], module: Module, name: str, value: Any) -> Any:
+def registered(table: OrderedDict[int, Any], module: ModuleBase, name: str, value: Any) -> Any:
     """`value` after the registration hooks of its kind."""
     for hook in table.values():
         result = hook(module, name, value)
@@ -136,7 +133,7 @@ def registered(table: OrderedDict[int, Any], module: Module, name: str, value: A
 
 # ---------------------------------------------------------------- methods of Module
 def register_forward_pre_hook(
-    self: Module, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    self: ModuleBase, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
 ) -> RemovableHandle:
     """`hook(module, args) -> None | args` before forward; with `with_kwargs`, `hook(module, args, kwargs) -> None | (args, kwargs)`."""
     marks = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
@@ -144,19 +141,19 @@ def register_forward_pre_hook(
 
 
 def register_forward_hook(
-    self: Module, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    self: ModuleBase, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
 ) -> RemovableHandle:
     """`hook(module, args[, kwargs], output) -> None | output` after forward; `always_call` also after a forward that raised."""
     marks = ([self._forward_hooks_with_kwargs] if with_kwargs else []) + ([self._forward_hooks_always_called] if always_call else [])
     return enter(self._forward_hooks, hook, *marks, prepend=prepend)
 
 
-def register_full_backward_pre_hook(self: Module, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+def register_full_backward_pre_hook(self: ModuleBase, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
     """`hook(module, grad_output) -> None | grad_output` when the gradients of the module's outputs are known."""
     return enter(self._backward_pre_hooks, hook, prepend=prepend)
 
 
-def register_full_backward_hook(self: Module, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+def register_full_backward_hook(self: ModuleBase, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
     """`hook(module, grad_input, grad_output) -> None | grad_input` when the gradients of the module's inputs are known."""
     if self._is_full_backward_hook is False:
         raise refuse(RuntimeError, "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only "
@@ -165,7 +162,7 @@ def register_full_backward_hook(self: Module, hook: Callable[..., Any], prepend:
     return enter(self._backward_hooks, hook, prepend=prepend)
 
 
-def register_backward_hook(self: Module, hook: Callable[..., Any]) -> RemovableHandle:
+def register_backward_hook(self: ModuleBase, hook: Callable[..., Any]) -> RemovableHandle:
     """The old form of `register_full_backward_hook`: sees the gradients of the module's last operator only."""
     if self._is_full_backward_hook is True:
         raise refuse(RuntimeError, "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only "
@@ -175,7 +172,7 @@ def register_backward_hook(self: Module, hook: Callable[..., Any]) -> RemovableH
 
 
 # ---------------------------------------------------------------- the call
-def call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_hooked(module: ModuleBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`module.forward` with every hook of the module and of the process around it."""
     done: set[int] = set()
     state: dict[str, Any] = {"args": args, "kwargs": kwargs, "result": None}
@@ -186,7 +183,7 @@ def call_hooked(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         raise
 
 
-def _call(module: Module, state: dict[str, Any], done: set[int]) -> Any:
+def _call(module: ModuleBase, state: dict[str, Any], done: set[int]) -> Any:
     args, kwargs = _run_pre(module, state["args"], state["kwargs"])
     state["args"], state["kwargs"] = args, kwargs
     full, plain = _backward_hooks(module)
@@ -212,7 +209,7 @@ def _call(module: Module, state: dict[str, Any], done: set[int]) -> Any:
     return result
 
 
-def _run_pre(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _run_pre(module: ModuleBase, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     for identity, hook in (*PRE.items(), *module._forward_pre_hooks.items()):
         if identity in module._forward_pre_hooks_with_kwargs:
             changed = hook(module, args, kwargs)
@@ -232,7 +229,7 @@ def _run_pre(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> t
     return args, kwargs
 
 
-def _run_always(module: Module, state: dict[str, Any], done: set[int]) -> None:
+def _run_always(module: ModuleBase, state: dict[str, Any], done: set[int]) -> None:
     """Hooks with `always_call` that an error kept from running; their own errors become warnings."""
     for identity, hook in (*FORWARD.items(), *module._forward_hooks.items()):
         everywhere = identity in FORWARD_ALWAYS
@@ -256,7 +253,7 @@ def _run_always(module: Module, state: dict[str, Any], done: set[int]) -> None:
             )
 
 
-def _backward_hooks(module: Module) -> tuple[list[Any], list[Any]]:
+def _backward_hooks(module: ModuleBase) -> tuple[list[Any], list[Any]]:
     """(full, old-style) backward hooks, global ones first."""
     full, plain = [], []
     (full if BACKWARD_IS_FULL[0] else plain).extend(BACKWARD.values())
@@ -264,7 +261,7 @@ def _backward_hooks(module: Module) -> tuple[list[Any], list[Any]]:
     return full, plain
 
 
-def _attach_plain(module: Module, hooks: list[Any], result: Any) -> None:
+def _attach_plain(module: ModuleBase, hooks: list[Any], result: Any) -> None:
     value = result
     while not isinstance(value, Tensor):
         value = next(v for v in value.values() if isinstance(v, Tensor)) if isinstance(value, dict) else value[0]
@@ -281,7 +278,7 @@ def materialized(grads: Any, like: list[tuple[Any, Any, Any]]) -> tuple[Any, ...
 class Gate:
     """Two identities on the tape around one forward: their backward steps run the full backward hooks."""
 
-    def __init__(self, module: Module, hooks: list[Any], before: list[Any]) -> None:
+    def __init__(self, module: ModuleBase, hooks: list[Any], before: list[Any]) -> None:
         self.module = module
         self.hooks = hooks
         self.before = before

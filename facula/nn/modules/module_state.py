@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...base.errors import refuse
 from ...core import Tensor, no_grad
 from ..parameter import Parameter, is_lazy
+from .module_base import ModuleBase
 from .module_hooks import RemovableHandle, enter
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .module import Module
-
 EXTRA_STATE = "_extra_state"
-DEFAULT: dict[str, Any] = {}  # the two methods that a module without extra state has, entered by `bind`
 
 
 class IncompatibleKeys(NamedTuple("_IncompatibleKeys", [("missing_keys", list), ("unexpected_keys", list)])):
@@ -35,25 +30,8 @@ class IncompatibleKeys(NamedTuple("_IncompatibleKeys", [("missing_keys", list), 
     __str__ = __repr__
 
 
-def bind(module: type[Module]) -> None:
-    """Remember the base class's methods, to see which classes define their own."""
-    DEFAULT["get"], DEFAULT["set"] = module.get_extra_state, module.set_extra_state
-
-
 # ---------------------------------------------------------------- saving
-def get_extra_state(self: Module) -> Any:
-    """State beyond parameters and buffers, saved under `_extra_state`; define it together with `set_extra_state`."""
-    raise refuse(RuntimeError, "Reached a code path in Module.get_extra_state() that should never be called. Please file an issue at "
-                 "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml to report this bug.")  # fmt: skip
-
-
-def set_extra_state(self: Module, state: Any) -> None:
-    """Take back what `get_extra_state` gave."""
-    raise refuse(RuntimeError, "Reached a code path in Module.set_extra_state() that should never be called. Please file an issue at "
-                 "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml to report this bug.")  # fmt: skip
-
-
-def _save_to_state_dict(self: Module, destination: Any, prefix: str, keep_vars: bool) -> None:
+def _save_to_state_dict(self: ModuleBase, destination: Any, prefix: str, keep_vars: bool) -> None:
     """Enter this module's own parameters, persistent buffers and extra state; children are not its business."""
     for name, p in self._parameters.items():
         if p is not None:
@@ -61,11 +39,11 @@ def _save_to_state_dict(self: Module, destination: Any, prefix: str, keep_vars: 
     for name, buffer in self._buffers.items():
         if buffer is not None and name not in self._non_persistent_buffers_set:
             destination[prefix + name] = buffer if keep_vars else buffer.detach()
-    if type(self).get_extra_state is not DEFAULT["get"]:
+    if type(self).get_extra_state is not ModuleBase.get_extra_state:
         destination[prefix + EXTRA_STATE] = self.get_extra_state()
 
 
-def state_dict(self: Module, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
+def state_dict(self: ModuleBase, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
     """Names and tensors of all parameters and persistent buffers, sharing their memory; detached unless `keep_vars`."""
     if args:
         destination = args[0] if destination is None else destination
@@ -93,7 +71,7 @@ def state_dict(self: Module, *args: Any, destination: Any = None, prefix: str = 
     return destination
 
 
-def _register_state_dict_hook(self: Module, hook: Callable[..., Any]) -> RemovableHandle:
+def _register_state_dict_hook(self: ModuleBase, hook: Callable[..., Any]) -> RemovableHandle:
     """A hook `(module, state_dict, prefix, metadata)` that may return another dict; the public form is `register_state_dict_post_hook`."""
     if getattr(hook, "_from_public_api", False):
         raise refuse(RuntimeError, "Cannot register the same function as the state dict post hook that was previously registered via "
@@ -101,7 +79,7 @@ def _register_state_dict_hook(self: Module, hook: Callable[..., Any]) -> Removab
     return enter(self._state_dict_hooks, hook)
 
 
-def register_state_dict_post_hook(self: Module, hook: Callable[..., Any]) -> RemovableHandle:
+def register_state_dict_post_hook(self: ModuleBase, hook: Callable[..., Any]) -> RemovableHandle:
     """`hook(module, state_dict, prefix, local_metadata) -> None` after this module's part is saved; it may change the dict in place."""
 
     @wraps(hook)
@@ -112,7 +90,7 @@ def register_state_dict_post_hook(self: Module, hook: Callable[..., Any]) -> Rem
     return enter(self._state_dict_hooks, public)
 
 
-def register_state_dict_pre_hook(self: Module, hook: Callable[..., Any]) -> RemovableHandle:
+def register_state_dict_pre_hook(self: ModuleBase, hook: Callable[..., Any]) -> RemovableHandle:
     """`hook(module, prefix, keep_vars) -> None` before this module's part is saved."""
     return enter(self._state_dict_pre_hooks, hook)
 
@@ -121,29 +99,29 @@ def register_state_dict_pre_hook(self: Module, hook: Callable[..., Any]) -> Remo
 class BoundHook:
     """A load hook that wants the module as its first argument."""
 
-    def __init__(self, hook: Callable[..., Any], module: Module | None) -> None:
+    def __init__(self, hook: Callable[..., Any], module: ModuleBase | None) -> None:
         self.hook, self.with_module, self.module = hook, module is not None, module
 
     def __call__(self, *args: Any) -> Any:
         return self.hook(self.module, *args) if self.with_module else self.hook(*args)
 
 
-def _register_load_state_dict_pre_hook(self: Module, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
+def _register_load_state_dict_pre_hook(self: ModuleBase, hook: Callable[..., Any], with_module: bool = False) -> RemovableHandle:
     return enter(self._load_state_dict_pre_hooks, BoundHook(hook, self if with_module else None))
 
 
-def register_load_state_dict_pre_hook(self: Module, hook: Callable[..., Any]) -> RemovableHandle:
+def register_load_state_dict_pre_hook(self: ModuleBase, hook: Callable[..., Any]) -> RemovableHandle:
     """`hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)` before loading."""
     return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
 
-def register_load_state_dict_post_hook(self: Module, hook: Callable[..., Any]) -> RemovableHandle:
+def register_load_state_dict_post_hook(self: ModuleBase, hook: Callable[..., Any]) -> RemovableHandle:
     """`hook(module, incompatible_keys)` after loading; it may change the two lists."""
     return enter(self._load_state_dict_post_hooks, hook)
 
 
 def _load_from_state_dict(
-    self: Module, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str], unexpected_keys: list[str],
+    self: ModuleBase, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str], unexpected_keys: list[str],
     error_msgs: list[str],
 ) -> None:  # fmt: skip
     """Load this module's own parameters and buffers from `state_dict`; what does not fit is written into the three lists."""
@@ -159,7 +137,7 @@ def _load_from_state_dict(
         elif strict:
             missing_keys.append(key)
     extra = prefix + EXTRA_STATE
-    if type(self).set_extra_state is not DEFAULT["set"]:
+    if type(self).set_extra_state is not ModuleBase.set_extra_state:
         if extra in state_dict:
             self.set_extra_state(state_dict[extra])
         elif strict:
@@ -174,7 +152,7 @@ def _load_from_state_dict(
                     unexpected_keys.append(key)
 
 
-def _load_one(module: Module, name: str, key: str, value: Any, given: Any, assign: bool, error_msgs: list[str]) -> None:
+def _load_one(module: ModuleBase, name: str, key: str, value: Any, given: Any, assign: bool, error_msgs: list[str]) -> None:
     if not isinstance(given, Tensor):
         error_msgs.append(f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from checkpoint but '
                           f"received {type(given)}")  # fmt: skip
@@ -203,7 +181,7 @@ def _load_one(module: Module, name: str, key: str, value: Any, given: Any, assig
         error_msgs.append(f'While copying the parameter named "{key}", {notes}, an exception occurred : {error.args}.')
 
 
-def load_state_dict(self: Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+def load_state_dict(self: ModuleBase, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
     """Copy parameters and buffers from `state_dict`; with `assign` its tensors themselves take their places.
 
     `strict` refuses missing and unexpected names, after everything that fits was loaded.
@@ -219,7 +197,7 @@ def load_state_dict(self: Module, state_dict: Mapping[str, Any], strict: bool = 
     if metadata is not None:
         state._metadata = metadata
 
-    def load(module: Module, part: Any, prefix: str = "") -> None:
+    def load(module: ModuleBase, part: Any, prefix: str = "") -> None:
         local = {} if metadata is None else metadata.get(prefix[:-1], {})
         if assign:
             local["assign_to_params_buffers"] = assign

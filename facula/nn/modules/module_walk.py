@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ...base.dtypes import bfloat16 as bfloat16_dtype
 from ...base.dtypes import dtype as DType
@@ -11,30 +12,13 @@ from ...base.dtypes import float16, float32, float64
 from ...base.errors import refuse
 from ...core import Tensor, no_grad
 from ..parameter import Parameter, is_lazy, is_parameter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from .module import Module
-
-
-MODULES: list[type] = []  # the class `Module`, entered by `bind`: its file imports this one
-
-
-def bind(module: type[Module]) -> None:
-    """Say which class modules have."""
-    MODULES.append(module)
-
-
-def is_module(value: Any) -> bool:
-    """Whether `value` is a module."""
-    return isinstance(value, tuple(MODULES))
+from .module_base import ModuleBase
 
 
 # ---------------------------------------------------------------- names
 def named_modules(
-    self: Module, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
-) -> Iterator[tuple[str, Module]]:
+    self: ModuleBase, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
+) -> Iterator[tuple[str, Any]]:
     """(path, module) of this module and all below it, parents first; each object once unless `remove_duplicate=False`."""
     memo = set() if memo is None else memo
     if self in memo:
@@ -47,13 +31,13 @@ def named_modules(
             yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
 
-def modules(self: Module) -> Iterator[Module]:
+def modules(self: ModuleBase) -> Iterator[Any]:
     """This module and all below it, each once."""
     for _, module in self.named_modules():
         yield module
 
 
-def named_children(self: Module) -> Iterator[tuple[str, Module]]:
+def named_children(self: ModuleBase) -> Iterator[tuple[str, Any]]:
     """(name, module) of the immediate children, each object once."""
     seen: set[Any] = set()
     for name, child in self._modules.items():
@@ -62,14 +46,14 @@ def named_children(self: Module) -> Iterator[tuple[str, Module]]:
             yield name, child
 
 
-def children(self: Module) -> Iterator[Module]:
+def children(self: ModuleBase) -> Iterator[Any]:
     """The immediate children, each once."""
     for _, child in self.named_children():
         yield child
 
 
 def _named_members(
-    self: Module, get_members_fn: Callable[[Module], Any], prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    self: ModuleBase, get_members_fn: Callable[[Any], Any], prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
 ) -> Iterator[tuple[str, Any]]:
     seen: set[Any] = set()
     for path, module in self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate) if recurse else [(prefix, self)]:
@@ -82,31 +66,31 @@ def _named_members(
 
 
 def named_parameters(
-    self: Module, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    self: ModuleBase, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
 ) -> Iterator[tuple[str, Parameter]]:
     """(path, parameter) in the order of registration."""
     yield from self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
 
 
-def parameters(self: Module, recurse: bool = True) -> Iterator[Parameter]:
+def parameters(self: ModuleBase, recurse: bool = True) -> Iterator[Parameter]:
     """The parameters, in the order of registration."""
     for _, p in self.named_parameters(recurse=recurse):
         yield p
 
 
-def named_buffers(self: Module, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+def named_buffers(self: ModuleBase, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
     """(path, buffer) in the order of registration."""
     yield from self._named_members(lambda m: m._buffers.items(), prefix, recurse, remove_duplicate)
 
 
-def buffers(self: Module, recurse: bool = True) -> Iterator[Tensor]:
+def buffers(self: ModuleBase, recurse: bool = True) -> Iterator[Tensor]:
     """The buffers, in the order of registration."""
     for _, b in self.named_buffers(recurse=recurse):
         yield b
 
 
 # ---------------------------------------------------------------- look-up by path
-def get_submodule(self: Module, target: str) -> Any:
+def get_submodule(self: ModuleBase, target: str) -> Any:
     """The module at a dotted path; the module itself for ""."""
     module: Any = self
     for name in target.split(".") if target else []:
@@ -114,27 +98,27 @@ def get_submodule(self: Module, target: str) -> Any:
             raise refuse(AttributeError, f"{module._get_name()} has no attribute `{name}`", received=target,
                          expected=f"one of {', '.join(module._modules) or 'no children'}")  # fmt: skip
         module = getattr(module, name)
-        if not is_module(module):
+        if not isinstance(module, ModuleBase):
             raise refuse(AttributeError, f"`{name}` is not an nn.Module", received=type(module).__name__, expected="a Module")
     return module
 
 
-def set_submodule(self: Module, target: str, module: Module, strict: bool = False) -> None:
+def set_submodule(self: ModuleBase, target: str, module: ModuleBase, strict: bool = False) -> None:
     """Put `module` at a dotted path; with `strict` something must be there already."""
     if target == "":
         raise refuse(ValueError, "Cannot set the submodule without a target name!")
     path, _, name = target.rpartition(".")
-    if not is_module(module):
+    if not isinstance(module, ModuleBase):
         raise refuse(ValueError, f"`module` is not an nn.Module, found {type(module)}", received=repr(module), expected="a Module")
     parent = self.get_submodule(path)
     if strict and not hasattr(parent, name):
         raise refuse(AttributeError, f"{parent._get_name()} has no attribute `{name}`")
-    if hasattr(parent, name) and not is_module(getattr(parent, name)):
+    if hasattr(parent, name) and not isinstance(getattr(parent, name), ModuleBase):
         raise refuse(AttributeError, f"`{name}` is not an nn.Module", received=type(getattr(parent, name)).__name__, expected="a Module")
     setattr(parent, name, module)
 
 
-def get_parameter(self: Module, target: str) -> Parameter:
+def get_parameter(self: ModuleBase, target: str) -> Parameter:
     """The parameter at a dotted path."""
     path, _, name = target.rpartition(".")
     module = self.get_submodule(path)
@@ -146,7 +130,7 @@ def get_parameter(self: Module, target: str) -> Parameter:
     return value
 
 
-def get_buffer(self: Module, target: str) -> Tensor:
+def get_buffer(self: ModuleBase, target: str) -> Tensor:
     """The buffer at a dotted path."""
     path, _, name = target.rpartition(".")
     module = self.get_submodule(path)
@@ -158,7 +142,7 @@ def get_buffer(self: Module, target: str) -> Tensor:
 
 
 # ---------------------------------------------------------------- changes of all tensors
-def apply(self: Module, fn: Callable[[Module], None]) -> Any:
+def apply(self: ModuleBase, fn: Callable[[Any], None]) -> Any:
     """`fn(module)` for everything below, then for this module."""
     for child in self.children():
         child.apply(fn)
@@ -166,7 +150,7 @@ def apply(self: Module, fn: Callable[[Module], None]) -> Any:
     return self
 
 
-def _apply(self: Module, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+def _apply(self: ModuleBase, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
     """Replace every parameter, its gradient and every buffer by `fn` of it; parameter objects stay the same."""
     if recurse:
         for child in self.children():
@@ -214,7 +198,7 @@ def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, b
     return device, dtype, non_blocking, memory_format
 
 
-def to(self: Module, *args: Any, **kwargs: Any) -> Any:
+def to(self: ModuleBase, *args: Any, **kwargs: Any) -> Any:
     """Move or cast parameters and buffers in place: `to(device, dtype, non_blocking)`, `to(dtype)`, `to(tensor)`, `to(memory_format=)`.
 
     Only floating and complex tensors are cast; integers are moved only.
@@ -242,47 +226,47 @@ def to(self: Module, *args: Any, **kwargs: Any) -> Any:
     return self._apply(move)
 
 
-def to_empty(self: Module, *, device: Any, recurse: bool = True) -> Any:
+def to_empty(self: ModuleBase, *, device: Any, recurse: bool = True) -> Any:
     """Move to `device` with new memory whose contents are not set."""
     from ... import ops
 
     return self._apply(lambda t: ops.empty_like(t, device=device), recurse=recurse)
 
 
-def type_(self: Module, dst_type: Any) -> Any:
+def type_(self: ModuleBase, dst_type: Any) -> Any:
     """Cast all parameters and buffers to a type."""
     return self._apply(lambda t: t.type(dst_type))
 
 
-def _cast(self: Module, dtype: Any) -> Any:
+def _cast(self: ModuleBase, dtype: Any) -> Any:
     return self._apply(lambda t: t.to(dtype=dtype) if t.is_floating_point() else t)
 
 
-def float_(self: Module) -> Any:
+def float_(self: ModuleBase) -> Any:
     """Cast floating parameters and buffers to float32."""
     return _cast(self, float32)
 
 
-def double(self: Module) -> Any:
+def double(self: ModuleBase) -> Any:
     """Cast floating parameters and buffers to float64."""
     return _cast(self, float64)
 
 
-def half(self: Module) -> Any:
+def half(self: ModuleBase) -> Any:
     """Cast floating parameters and buffers to float16."""
     return _cast(self, float16)
 
 
-def bfloat16(self: Module) -> Any:
+def bfloat16(self: ModuleBase) -> Any:
     """Cast floating parameters and buffers to bfloat16."""
     return _cast(self, bfloat16_dtype)
 
 
-def cpu(self: Module) -> Any:
+def cpu(self: ModuleBase) -> Any:
     """Move all parameters and buffers to the processor's memory."""
     return self._apply(lambda t: t.to(device="cpu"))
 
 
-def cuda(self: Module, device: Any = None) -> Any:
+def cuda(self: ModuleBase, device: Any = None) -> Any:
     """Move all parameters and buffers to a GPU; refused where there is none."""
     return self._apply(lambda t: t.to(device="cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device))
