@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from typing import Any
+
+from .errors import refuse
 
 TYPES = (
     "cpu",
@@ -31,7 +34,9 @@ TYPES = (
 
 
 class device:
-    """A device type and, where there are several, an index: device("cpu"), device("cuda:1"), device("cuda", 1)."""
+    """A device type and, where there are several, an index: device("cpu"), device("cuda:1"), device("cuda", 1).
+
+    One object per device. With `with`, tensors made inside without a device of their own are made there (`core/placing.py`)."""
 
     __slots__ = ("__weakref__", "index", "type")
     _known: dict[tuple[str, int | None], device] = {}
@@ -39,29 +44,32 @@ class device:
     type: str
     index: int | None
 
-    def __new__(cls, type: Any = "cpu", index: int | None = None) -> device:
-        if isinstance(type, device):
-            return type
-        if isinstance(type, bool) or not isinstance(type, (str, int)):
-            raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
-        if isinstance(type, int):
-            type, index = "cuda", type
-        match = re.fullmatch(r"([a-z]+)(?::(\d+))?", type)
+    def __new__(cls, *args: Any, **kwargs: Any) -> device:
+        kind, index = _spelled(args, kwargs)
+        if isinstance(kind, device):
+            return kind
+        match = re.fullmatch(r"([a-zA-Z_]+)(?::(0|[1-9]\d*))?", kind)
+        if not kind:
+            raise refuse(RuntimeError, "Device string must not be empty", received="''", expected="such as 'cpu' or 'meta'")
         if not match:
-            raise RuntimeError(f"Invalid device string: '{type}'")
+            raise refuse(RuntimeError, f"Invalid device string: '{kind}'", expected="a type, or a type and an index: 'cpu', 'cuda:1'")
+        if match[1] not in TYPES:
+            raise refuse(
+                RuntimeError,
+                "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, "
+                f"privateuseone device type at start of device string: {match[1]}",
+            )
         if match[2] is not None:
             if index is not None:
-                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+                raise refuse(RuntimeError, f"type (string) must not include an index because index was passed explicitly: {kind}")
             index = int(match[2])
-        if match[1] not in TYPES:
-            raise RuntimeError(
-                f"Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, "
-                f"privateuseone device type at start of device string: {type}"
-            )
+        if index is not None and index < 0:
+            raise refuse(RuntimeError, "Device index must not be negative", received=f"index={index}")
         key = match[1], index
         if key not in cls._known:
             self = cls._known[key] = object.__new__(cls)
-            self.type, self.index = key
+            for name, value in zip(("type", "index"), key):
+                object.__setattr__(self, name, value)
         return cls._known[key]
 
     def __repr__(self) -> str:
@@ -70,18 +78,46 @@ class device:
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"attribute '{name}' of 'torch.device' objects is not writable")
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return device, (self.type, self.index)
+        return device, (self.type,) if self.index is None else (self.type, self.index)
 
-    def __enter__(self) -> device:
-        return self
 
-    def __exit__(self, *exc: object) -> None:
-        return None
+def _spelled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, int | None]:
+    """(type or device, index) of a call of `device`: ("cuda", 1), (type="cuda", index=1), (device="cuda:1"), ("cuda:1"), (1)."""
+    names = ("device",) if "device" in kwargs else ("type", "index")
+    given = {**dict(zip(names, args)), **kwargs}
+    kind, index = given.get(names[0]), given.get("index")
+    if len(args) > len(names) or set(given) - set(names) or isinstance(kind, bool) or not isinstance(kind, (str, int, device)):
+        shown = ", ".join(builtins.type(a).__name__ for a in (*args, *kwargs.values()))
+        raise refuse(
+            TypeError,
+            f"device() received an invalid combination of arguments - got ({shown}), but expected one of:\n * (torch.device device)\n"
+            " * (str type, int index = -1)\n",
+        )
+    if isinstance(kind, int):
+        raise refuse(RuntimeError, "Cannot access accelerator device when none is available.", received=f"device {kind}", hint="'cpu'")
+    if index is not None and isinstance(kind, device):
+        raise TypeError("device(): argument 'type' (position 1) must be str, not torch.device")
+    return kind, index
 
 
 CPU = device("cpu")
 META = device("meta")
+
+
+def absent(where: device, copying: bool = False) -> Exception:
+    """The error for a device that this build has not, as PyTorch's CPU build spells it when a tensor is made there or copied there."""
+    facts = {"received": f"device {where}", "expected": "cpu, or meta for shapes without values"}
+    if where.type in ("cuda", "xpu", "mtia"):
+        hint = f"torch.{where.type}.is_available() tells"
+        return refuse(AssertionError, f"Torch not compiled with {where.type.upper()} enabled", **facts, hint=hint)
+    if copying:
+        return refuse(RuntimeError, f"PyTorch is not linked with support for {where.type} devices", **facts)
+    backend = where.type.title() if where.type in ("vulkan", "lazy") else where.type.upper()
+    return refuse(NotImplementedError, f"Could not run 'aten::empty.memory_format' with arguments from the '{backend}' backend.", **facts)
 
 
 class _Named:

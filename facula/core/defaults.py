@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..base.device import device
 from ..base.dtypes import bfloat16, dtype, float16, float32, float64
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..runtime import pool
 from .objects import Tensor
+from .placing import get_default_device, set_default_device
 
 
 def get_default_dtype() -> dtype:
@@ -29,17 +29,6 @@ def set_default_dtype(d: dtype) -> None:
             expected="float16, bfloat16, float32 or float64",
         )
     SETTINGS.default_dtype = d
-
-
-def get_default_device() -> device:
-    """Where tensors are made when nobody says."""
-    return device("cpu")
-
-
-def set_default_device(device_: Any) -> None:
-    """Only the CPU can be the default."""
-    if device_ is not None and device(device_).type != "cpu":
-        raise refuse(RuntimeError, f"device {device(device_)} is not available in this build", received=str(device_), expected="cpu")
 
 
 def get_num_threads() -> int:
