@@ -6,6 +6,7 @@ from typing import Any
 
 from .dtypes import dtype, float32
 from .errors import refuse
+from .narrow import is_a
 
 DIGITS = {
     "float16": (10, 5),
@@ -20,7 +21,7 @@ class finfo:
     """Limits of a floating type, or of the parts of a complex one: bits, eps, min, max, tiny, smallest_normal, resolution."""
 
     def __init__(self, type: dtype = float32) -> None:
-        if not (isinstance(type, dtype) and (type.is_floating_point or type.is_complex)):
+        if not (is_a(type, dtype) and (type.is_floating_point or type.is_complex)):
             raise refuse(
                 TypeError, f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type!r}'", received=repr(type)
             )
@@ -50,7 +51,7 @@ class iinfo:
     """Limits of an integer type: bits, min, max."""
 
     def __init__(self, type: dtype) -> None:
-        if not (isinstance(type, dtype) and type.is_integral):
+        if not (is_a(type, dtype) and type.is_integral):
             raise refuse(
                 TypeError, f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type!r}'", received=repr(type)
             )

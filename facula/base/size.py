@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 
 class Size(tuple[int, ...]):
@@ -22,13 +22,16 @@ class Size(tuple[int, ...]):
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> int: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> Size: ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> int | Size:
         got = super().__getitem__(index)
-        return Size(got) if isinstance(index, slice) else got
+        return Size(got) if isinstance(got, tuple) else got
 
-    def __add__(self, other: Any) -> Size:  # type: ignore[override]
-        got = super().__add__(tuple(other) if isinstance(other, tuple) else other)
-        return Size(got)
+    def __add__(self, other: tuple[Any, ...], /) -> Size:
+        return Size(super().__add__(other))
 
     def __radd__(self, other: Any) -> Size:
         return Size(tuple(other) + tuple(self))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 from ..base.errors import OutOfMemoryError, refuse
 from . import host, state
@@ -32,17 +32,24 @@ def _word(offset: int) -> ctypes.c_int64:
     return state.word("facula_memory", offset)
 
 
+class _Native(NamedTuple):
+    """The emitted functions; an address that is None was refused."""
+
+    allocate: Callable[[int], int | None]
+    free: Callable[[int], None]
+    external: Callable[[int, int, object], int | None]
+    trim: Callable[[int], None]
+
+
 @functools.cache
-def _native() -> tuple[Callable[..., Any], ...]:
-    """(allocate, free, external, trim)"""
-    word, pointer = ctypes.c_int64, ctypes.c_void_p
-    kinds = {
-        "allocate": (pointer, word),
-        "free": (None, pointer),
-        "external": (pointer, pointer, word, ctypes.py_object),
-        "trim": (None, word),
-    }
-    return tuple(ctypes.PYFUNCTYPE(*kind)(state.exports()[f"facula_{name}"]) for name, kind in kinds.items())
+def _native() -> _Native:
+    word, pointer, symbols = ctypes.c_int64, ctypes.c_void_p, state.exports()
+    return _Native(
+        ctypes.PYFUNCTYPE(pointer, word)(symbols["facula_allocate"]),
+        ctypes.PYFUNCTYPE(None, pointer)(symbols["facula_free"]),
+        ctypes.PYFUNCTYPE(pointer, pointer, word, ctypes.py_object)(symbols["facula_external"]),
+        ctypes.PYFUNCTYPE(None, word)(symbols["facula_trim"]),
+    )
 
 
 def out_of_memory(nbytes: int) -> OutOfMemoryError:
@@ -60,7 +67,7 @@ def allocate(nbytes: int) -> int:
     """Address of a new block with one reference; its contents are undefined. OutOfMemoryError when the system refuses."""
     if nbytes < 0:
         raise refuse(RuntimeError, f"a block cannot have {nbytes} bytes", expected="0 or more")
-    block = _native()[0](nbytes) if nbytes <= GREATEST else None
+    block = _native().allocate(nbytes) if nbytes <= GREATEST else None
     if not block:
         raise out_of_memory(nbytes)
     return block
@@ -70,7 +77,7 @@ def external(address: int, nbytes: int, owner: object) -> int:
     """Address of a block for memory that `owner` keeps alive; the owner is let go when the last reference is released."""
     if nbytes < 0 or nbytes > GREATEST:
         raise refuse(RuntimeError, f"a block cannot have {nbytes} bytes", expected=f"0 to {GREATEST}")
-    block = _native()[2](address, nbytes, owner)
+    block = _native().external(address, nbytes, owner)
     if not block:
         raise out_of_memory(64)
     return block
@@ -78,7 +85,7 @@ def external(address: int, nbytes: int, owner: object) -> int:
 
 def release(block: int) -> None:
     """Give up one reference; with the last one the block waits for its next use."""
-    _native()[1](block)
+    _native().free(block)
 
 
 def data(block: int) -> int:
@@ -88,7 +95,7 @@ def data(block: int) -> int:
 
 def empty_cache() -> None:
     """Give all memory that waits for reuse back to the system."""
-    _native()[3](0)
+    _native().trim(0)
 
 
 def set_cache_limit(nbytes: int) -> None:
@@ -97,7 +104,7 @@ def set_cache_limit(nbytes: int) -> None:
         raise refuse(ValueError, f"a cache cannot hold {nbytes} bytes", expected="0 or more")
     setup()
     _word(LIMIT).value = nbytes
-    _native()[3](nbytes)
+    _native().trim(nbytes)
 
 
 def memory_stats() -> dict[str, int]:

@@ -7,7 +7,7 @@ that wait in lists with the time of their release, and leave oldest first when m
 
 from __future__ import annotations
 
-from .ir import Function, Module, Value
+from .ir import Function, Module, Term, Value
 
 # The header, in bytes from the block's address.
 REFCOUNT = 0  # i64; 0 while the block waits (then the previous block of a large list)
@@ -59,11 +59,11 @@ class _Memory:
         p = self.f.bytes(block or self.state, offset)
         return self.f.op(type_, f"load {type_}, ptr {p.text}, align 8")
 
-    def set(self, offset: int, value: object, block: Value | None = None, type_: str = "i64") -> None:
+    def set(self, offset: int, value: Term, block: Value | None = None, type_: str = "i64") -> None:
         p = self.f.bytes(block or self.state, offset)
         self.f.do(f"store {self.f.const(type_, value)}, ptr {p.text}, align 8")
 
-    def add(self, offset: int, value: object) -> Value:
+    def add(self, offset: int, value: Term) -> Value:
         new = self.get(offset) + value
         self.set(offset, new)
         return new

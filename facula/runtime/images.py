@@ -34,8 +34,8 @@ class Image:
 
     code: bytes
     exports: dict[str, int]
-    slots: dict[str, int] = field(default_factory=dict)
-    rebase: dict[int, int] = field(default_factory=dict)
+    slots: dict[str, int] = field(default_factory=dict[str, int])
+    rebase: dict[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ class _Linker:
 
     def read_symbols(self) -> list[_Symbol]:
         table = next(s for s in self.sections if s.kind == 2)
-        names, out = self.sections[table.link].offset, []
+        names = self.sections[table.link].offset
+        out: list[_Symbol] = []
         for at in range(table.offset, table.offset + table.size, 24):
             name, info, _, section, value, _ = struct.unpack_from("<IBBHQQ", self.obj, at)
             place = self.base[section] + value if section in self.base else None

@@ -14,10 +14,16 @@ Python numbers become constants of the other operand's type. Vectors are spelled
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..base.target import Target
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Term: TypeAlias = "Value | Var | float"  # what instructions take: a number becomes a constant of the other operand's type
 
 SIZE = {"float": 4, "double": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "i1": 1, "bfloat": 2, "half": 2, "ptr": 8}  # bytes
 SUFFIX = {"float": "f32", "double": "f64", "bfloat": "bf16", "half": "f16", "ptr": "p0"}
@@ -80,7 +86,7 @@ class Value:
     def __str__(self) -> str:
         return f"{self.type} {self.text}"
 
-    def _two(self, integer: str, floating: str, other: object, swap: bool = False) -> Value:
+    def _two(self, integer: str, floating: str, other: Term, swap: bool = False) -> Value:
         a, b = self, self.fn.const(self.type, other)
         if swap:
             a, b = b, a
@@ -89,56 +95,56 @@ class Value:
             raise TypeError(f"no such instruction for {self.type}")
         return self.fn.op(self.type, f"{name} {self.type} {a.text}, {b.text}")
 
-    def __add__(self, o: object) -> Value:
+    def __add__(self, o: Term) -> Value:
         return self._two("add", "fadd", o)
 
-    def __sub__(self, o: object) -> Value:
+    def __sub__(self, o: Term) -> Value:
         return self._two("sub", "fsub", o)
 
-    def __mul__(self, o: object) -> Value:
+    def __mul__(self, o: Term) -> Value:
         return self._two("mul", "fmul", o)
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __rsub__(self, o: object) -> Value:
+    def __rsub__(self, o: Term) -> Value:
         return self._two("sub", "fsub", o, True)
 
-    def __truediv__(self, o: object) -> Value:
+    def __truediv__(self, o: Term) -> Value:
         return self._two("", "fdiv", o)
 
-    def __rtruediv__(self, o: object) -> Value:
+    def __rtruediv__(self, o: Term) -> Value:
         return self._two("", "fdiv", o, True)
 
-    def __floordiv__(self, o: object) -> Value:
+    def __floordiv__(self, o: Term) -> Value:
         """Signed division that truncates (LLVM's sdiv, not Python's floor)."""
         return self._two("sdiv", "", o)
 
-    def __mod__(self, o: object) -> Value:
+    def __mod__(self, o: Term) -> Value:
         return self._two("srem", "frem", o)
 
-    def udiv(self, o: object) -> Value:
+    def udiv(self, o: Term) -> Value:
         return self._two("udiv", "", o)
 
-    def urem(self, o: object) -> Value:
+    def urem(self, o: Term) -> Value:
         return self._two("urem", "", o)
 
-    def __and__(self, o: object) -> Value:
+    def __and__(self, o: Term) -> Value:
         return self._two("and", "", o)
 
-    def __or__(self, o: object) -> Value:
+    def __or__(self, o: Term) -> Value:
         return self._two("or", "", o)
 
-    def __xor__(self, o: object) -> Value:
+    def __xor__(self, o: Term) -> Value:
         return self._two("xor", "", o)
 
-    def __lshift__(self, o: object) -> Value:
+    def __lshift__(self, o: Term) -> Value:
         return self._two("shl", "", o)
 
-    def __rshift__(self, o: object) -> Value:
+    def __rshift__(self, o: Term) -> Value:
         """Logical shift (zeros come in); `ashr` keeps the sign."""
         return self._two("lshr", "", o)
 
-    def ashr(self, o: object) -> Value:
+    def ashr(self, o: Term) -> Value:
         return self._two("ashr", "", o)
 
     def __invert__(self) -> Value:
@@ -147,33 +153,33 @@ class Value:
     def __neg__(self) -> Value:
         return self.fn.op(self.type, f"fneg {self}") if is_float(self.type) else 0 - self
 
-    def _compare(self, integer: str, floating: str, o: object) -> Value:
+    def _compare(self, integer: str, floating: str, o: Term) -> Value:
         b = self.fn.const(self.type, o)
         head = f"fcmp {floating}" if is_float(self.type) else f"icmp {integer}"
         return self.fn.op(like(self.type, "i1"), f"{head} {self}, {b.text}")
 
-    def __lt__(self, o: object) -> Value:
+    def __lt__(self, o: Term) -> Value:
         return self._compare("slt", "olt", o)
 
-    def __le__(self, o: object) -> Value:
+    def __le__(self, o: Term) -> Value:
         return self._compare("sle", "ole", o)
 
-    def __gt__(self, o: object) -> Value:
+    def __gt__(self, o: Term) -> Value:
         return self._compare("sgt", "ogt", o)
 
-    def __ge__(self, o: object) -> Value:
+    def __ge__(self, o: Term) -> Value:
         return self._compare("sge", "oge", o)
 
-    def eq(self, o: object) -> Value:
+    def eq(self, o: Term) -> Value:
         return self._compare("eq", "oeq", o)
 
-    def ne(self, o: object) -> Value:
+    def ne(self, o: Term) -> Value:
         return self._compare("ne", "une", o)
 
-    def ult(self, o: object) -> Value:
+    def ult(self, o: Term) -> Value:
         return self._compare("ult", "ult", o)
 
-    def ugt(self, o: object) -> Value:
+    def ugt(self, o: Term) -> Value:
         return self._compare("ugt", "ugt", o)
 
     def isnan(self) -> Value:
@@ -195,7 +201,7 @@ class Var:
         return self.fn.op(self.type, f"load {self.type}, ptr {self.slot}")
 
     @v.setter
-    def v(self, value: object) -> None:
+    def v(self, value: Term) -> None:
         self.fn.do(f"store {self.fn.const(self.type, value)}, ptr {self.slot}")
 
 
@@ -235,7 +241,7 @@ class Function:
         return slot
 
     # -- values
-    def const(self, type_: str, x: object) -> Value:
+    def const(self, type_: str, x: Term) -> Value:
         """`x` as a value of the type: a Value or Var passes (a scalar is broadcast to a vector type), a number becomes a constant."""
         if isinstance(x, Var):
             x = x.v
@@ -249,21 +255,21 @@ class Function:
         elif e == "i1":
             text = "true" if x else "false"
         elif is_float(type_):
-            text = float_text(e, float(x))  # type: ignore[arg-type]
+            text = float_text(e, float(x))
         else:
-            text = str(int(x))  # type: ignore[call-overload]
+            text = str(int(x))
         return Value(self, type_, f"splat ({e} {text})" if type_[0] == "<" else text)
 
-    def i64(self, x: object) -> Value:
+    def i64(self, x: Term) -> Value:
         return self.const("i64", x)
 
-    def lanes(self, type_: str, xs: Sequence[object]) -> Value:
+    def lanes(self, type_: str, xs: Sequence[float]) -> Value:
         """A constant vector."""
         e = element(type_)
-        body = ", ".join(f"{e} {float_text(e, float(x)) if is_float(type_) else x}" for x in xs)  # type: ignore[arg-type]
+        body = ", ".join(f"{e} {float_text(e, float(x)) if is_float(type_) else x}" for x in xs)
         return Value(self, type_, f"<{body}>")
 
-    def var(self, type_: str, x: object) -> Var:
+    def var(self, type_: str, x: Term) -> Var:
         return Var(self, self.const(type_, x))
 
     def array(self, elem: str, n: int, align: int = 64) -> Value:
@@ -291,18 +297,18 @@ class Function:
         """One LLVM conversion: trunc zext sext fptrunc fpext fptosi fptoui sitofp uitofp bitcast ptrtoint inttoptr."""
         return x if x.type == type_ else self.op(type_, f"{how} {x} to {type_}")
 
-    def select(self, condition: Value, a: object, b: object) -> Value:
+    def select(self, condition: Value, a: Term, b: Term) -> Value:
         kind = a.type if isinstance(a, (Value, Var)) else b.type if isinstance(b, (Value, Var)) else ""
         if not kind:
             raise TypeError("select of two plain numbers")
         x, y = self.const(kind, a), self.const(kind, b)
         return self.op(kind, f"select {condition}, {x}, {y}")
 
-    def smin(self, a: Value, b: object) -> Value:
+    def smin(self, a: Value, b: Term) -> Value:
         b = self.const(a.type, b)
         return self.select(a < b, a, b)
 
-    def smax(self, a: Value, b: object) -> Value:
+    def smax(self, a: Value, b: Term) -> Value:
         b = self.const(a.type, b)
         return self.select(a > b, a, b)
 
@@ -312,14 +318,14 @@ class Function:
         return ids < self.splat(self.cast("trunc", self.smin(left, n), "i32"), n)
 
     # -- memory
-    def at(self, pointer: Value, index: object, elem: str = "float") -> Value:
+    def at(self, pointer: Value, index: Term, elem: str = "float") -> Value:
         """Address of element `index`."""
         return self.op("ptr", f"getelementptr {elem}, ptr {pointer.text}, {self.i64(index)}")
 
-    def bytes(self, pointer: Value, offset: object) -> Value:
+    def bytes(self, pointer: Value, offset: Term) -> Value:
         return self.at(pointer, offset, "i8")
 
-    def load(self, type_: str, pointer: Value, index: object = 0, mask: Value | None = None, other: object = 0) -> Value:
+    def load(self, type_: str, pointer: Value, index: Term = 0, mask: Value | None = None, other: Term = 0) -> Value:
         """Element (or vector from element) `index`; masked-off lanes give `other` and touch no memory."""
         e = element(type_)
         p = pointer if index == 0 and isinstance(index, int) else self.at(pointer, index, e)
@@ -329,12 +335,10 @@ class Function:
             return self._load_lanes(type_, p, mask, other)
         return self.call(type_, f"llvm.masked.load.{suffix(type_)}.p0", p, Value(self, "i32", str(SIZE[e])), mask, self.const(type_, other))
 
-    def store(self, value: object, pointer: Value, index: object = 0, mask: Value | None = None, stream: bool = False) -> None:
+    def store(self, value: Value | Var, pointer: Value, index: Term = 0, mask: Value | None = None, stream: bool = False) -> None:
         """`stream` goes past the caches; the address must then be a multiple of the vector's size."""
         if isinstance(value, Var):
             value = value.v
-        if not isinstance(value, Value):
-            raise TypeError("store wants a Value")
         e = element(value.type)
         p = pointer if index == 0 and isinstance(index, int) else self.at(pointer, index, e)
         if mask is not None and not self.module.target.name.startswith("x86"):
@@ -348,7 +352,7 @@ class Function:
         else:
             self.do(f"store {value}, ptr {p.text}, align {SIZE[e]}")
 
-    def _load_lanes(self, type_: str, pointer: Value, mask: Value, other: object) -> Value:
+    def _load_lanes(self, type_: str, pointer: Value, mask: Value, other: Term) -> Value:
         """A load under a mask for targets without one: LLVM would branch for each lane."""
         e, out = element(type_), Value(self, type_, "poison")
         for i, place in enumerate(self._lanes_inside(type_, pointer, mask)):
@@ -366,7 +370,7 @@ class Function:
         """The kernel's arguments: 8-byte words from `start`, each read as its type (a float sits in the low bytes)."""
         return [self.load(t, self.at(words, start + i, "i64")) for i, t in enumerate(types)]
 
-    def prefetch(self, pointer: Value, index: object = 0, write: int = 0, level: int = 3, elem: str = "float") -> None:
+    def prefetch(self, pointer: Value, index: Term = 0, write: int = 0, level: int = 3, elem: str = "float") -> None:
         self.call("void", "llvm.prefetch.p0", self.at(pointer, index, elem), *[Value(self, "i32", str(x)) for x in (write, level, 1)])
 
     # -- calls
@@ -387,23 +391,23 @@ class Function:
             return Value(self, "void", "")
         return self.op(ret, text)
 
-    def math(self, name: str, *args: object) -> Value:
+    def math(self, name: str, *args: Term) -> Value:
         """An intrinsic overloaded on its first argument: fma sqrt fabs rint floor ceil trunc copysign minnum maxnum ctlz ..."""
         first = args[0]
         assert isinstance(first, Value)
         return self.call(first.type, f"llvm.{name}.{suffix(first.type)}", *[self.const(first.type, a) for a in args])
 
-    def fma(self, a: Value, b: object, c: object) -> Value:
+    def fma(self, a: Value, b: Term, c: Term) -> Value:
         return self.math("fma", a, b, c)
 
     # -- control
-    def ret(self, value: object = None) -> None:
+    def ret(self, value: Term | None = None) -> None:
         """Return now; what follows in this block is unreachable."""
         self.do("ret void" if value is None else f"ret {self.const(self.ret_type, value)}")
         self.label(f"L{self.tick()}")
 
     @contextmanager
-    def range(self, start: object, stop: object, step: object = 1) -> Iterator[Value]:
+    def range(self, start: Term, stop: Term, step: Term = 1) -> Generator[Value, None, None]:
         i = self.var("i64", start)
         limit = self.i64(stop)
         top, body, done = (f"L{self.tick()}" for _ in range(3))
@@ -418,7 +422,7 @@ class Function:
         self.label(done)
 
     @contextmanager
-    def loop(self) -> Iterator[str]:
+    def loop(self) -> Generator[str, None, None]:
         """Endless loop; `f.leave(label)` or `f.leave(label, condition)` with the yielded label ends it."""
         top, done = f"L{self.tick()}", f"L{self.tick()}"
         self.do(f"br label %{top}")
@@ -436,7 +440,7 @@ class Function:
         self.label(go)
 
     @contextmanager
-    def when(self, condition: Value) -> Iterator[None]:
+    def when(self, condition: Value) -> Generator[None, None, None]:
         body, done = f"L{self.tick()}", f"L{self.tick()}"
         self.do(f"br {condition}, label %{body}, label %{done}")
         self.label(body)
@@ -445,7 +449,7 @@ class Function:
         self.label(done)
 
     @contextmanager
-    def otherwise(self, condition: Value) -> Iterator[None]:
+    def otherwise(self, condition: Value) -> Generator[None, None, None]:
         """The block runs when the condition does not hold."""
         with self.when(~condition):
             yield
@@ -463,19 +467,19 @@ class Function:
             s *= 2
         return out
 
-    def fold(self, x: Value, combine: object) -> Value:
+    def fold(self, x: Value, combine: Callable[[Value, Value], Value]) -> Value:
         """All lanes combined in a tree into a scalar; the order depends on the lane count alone."""
         n = count(x.type)
         while n > 1:
             n //= 2
-            x = combine(self.shuffle(x, None, range(n)), self.shuffle(x, None, range(n, 2 * n)))  # type: ignore[operator]
+            x = combine(self.shuffle(x, None, range(n)), self.shuffle(x, None, range(n, 2 * n)))
         return self.extract(x, 0)
 
 
 class Names:
     """A kernel's words by name, each read as the type that `types` gives it."""
 
-    def __init__(self, f: Function, words: Value, types: dict[str, str]) -> None:
+    def __init__(self, f: Function, words: Value, types: Mapping[str, str]) -> None:
         for name, value in zip(types, f.words(words, *types.values())):
             setattr(self, name, value)
 
@@ -502,14 +506,16 @@ class Module:
         self.globals.setdefault(name, f"@{name} = external global i8")
         return "@" + name
 
-    def constant(self, name: str, elem: str, xs: Sequence[object], align: int = 64) -> str:
+    def constant(self, name: str, elem: str, xs: Sequence[float], align: int = 64) -> str:
         """A read-only table."""
-        body = ", ".join(f"{elem} {float_text(elem, float(x)) if is_float(elem) else x}" for x in xs)  # type: ignore[arg-type]
+        body = ", ".join(f"{elem} {float_text(elem, float(x)) if is_float(elem) else x}" for x in xs)
         self.globals.setdefault(name, f"@{name} = private unnamed_addr constant [{len(xs)} x {elem}] [{body}], align {align}")
         return "@" + name
 
     @contextmanager
-    def function(self, name: str, params: str, ret: str = "void", internal: bool = False, attributes: str = "nounwind") -> Iterator[tuple]:
+    def function(
+        self, name: str, params: str, ret: str = "void", internal: bool = False, attributes: str = "nounwind"
+    ) -> Generator[tuple[Function, Unpack[tuple[Value, ...]]], None, None]:
         """`with m.function("f", "ptr noalias out, i64 n") as (f, out, n):` writes one function."""
         self.defined.add(name)
         f = Function(self, name, params, ret)

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 
+from ..base.narrow import is_a
 from . import host, state
 from .pool_code import (
     ASLEEP,
@@ -57,7 +58,7 @@ def get_num_threads() -> int:
 
 def set_num_threads(n: int) -> None:
     """Change the number of threads. Results do not depend on it. RuntimeError unless n is positive."""
-    if isinstance(n, bool) or not isinstance(n, int):
+    if isinstance(n, bool) or not is_a(n, int):
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n < 1:
         raise RuntimeError("set_num_threads expects a positive integer")

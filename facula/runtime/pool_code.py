@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from .ir import Function, Module, Value
+from .ir import Function, Module, Term, Value
 
 # Fields of the state at @facula_pool, in bytes; what different threads write lies on different cache lines.
 GATE = 0  # i64
@@ -61,11 +61,11 @@ class _Pool:
     def set(self, offset: int, value: Value) -> None:
         self.f.do(f"store atomic {value}, ptr {self.at(offset).text} release, align {4 if value.type == 'i32' else 8}")
 
-    def change(self, how: str, offset: int, value: object, type_: str = "i64") -> Value:
+    def change(self, how: str, offset: int, value: Term, type_: str = "i64") -> Value:
         """Atomic read-modify-write -> the old value."""
         return self.f.op(type_, f"atomicrmw {how} ptr {self.at(offset).text}, {self.f.const(type_, value)} seq_cst")
 
-    def swap(self, offset: int, old: object, new: object, type_: str = "i64") -> tuple[Value, Value]:
+    def swap(self, offset: int, old: Term, new: Term, type_: str = "i64") -> tuple[Value, Value]:
         """Compare and exchange -> (old value, whether it was done)."""
         f = self.f
         a, b = f.const(type_, old), f.const(type_, new)

@@ -190,7 +190,8 @@ class _Linker:
 
     def read_segments(self) -> list[tuple[int, int]]:
         """(offset in the data section, bytes) of each table."""
-        payload, out = self.payload(DATA), []
+        payload = self.payload(DATA)
+        out: list[tuple[int, int]] = []
         if payload is not None:
             r = _Reader(payload)
             for _ in range(r.u()):
@@ -204,7 +205,8 @@ class _Linker:
         return out
 
     def place_segments(self) -> list[int]:
-        at, out = self.base, []
+        at = self.base
+        out: list[int] = []
         for (_, size), align in zip(self.segments, self.alignment):
             at = -(-at // max(align, 16)) * max(align, 16)
             out.append(at)

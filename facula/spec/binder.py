@@ -8,6 +8,7 @@ from typing import Any
 from ..base.device import CPU, device, layout, memory_format
 from ..base.dtypes import dtype
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from .schema import REQUIRED, Param, Schema
 
 # names that NumPy's users write, accepted beside the schema's
@@ -77,11 +78,11 @@ class Binder:
         if value is None and (p.optional or p.default is None):
             return None
         if p.is_list:
-            if p.size and not isinstance(value, (list, tuple)):
+            if is_sequence(value):
+                return tuple(self._element(p, v, title, position, i) for i, v in enumerate(value))
+            if p.size:
                 return (self._one(p, value, title, position),) * p.size
-            if not isinstance(value, (list, tuple)):
-                raise self._wrong(p, value, title, position)
-            return tuple(self._element(p, v, title, position, i) for i, v in enumerate(value))
+            raise self._wrong(p, value, title, position)
         return self._one(p, value, title, position)
 
     def _element(self, p: Param, value: Any, title: str, position: int, i: int) -> Any:
@@ -215,13 +216,13 @@ def _count(n: int) -> str:
 
 
 def _type_name(v: Any) -> str:
-    if isinstance(v, (list, tuple)) and v:
-        return (
-            f"{type(v).__name__} of {'(' if isinstance(v, tuple) else '['}{', '.join(_type_name(x) for x in v[:3])}{', ...' if len(v) > 3 else ''}{')' if isinstance(v, tuple) else ']'}"
-            if len({type(x) for x in v}) > 1
-            else type(v).__name__
-        )
-    return type(v).__name__ if not isinstance(v, dtype) else "torch.dtype"
+    if isinstance(v, dtype):
+        return "torch.dtype"
+    name = type(v).__name__
+    if not is_sequence(v) or all(type(x) is type(v[0]) for x in v):
+        return name
+    shown = ", ".join([_type_name(x) for x in v[:3]] + ["..."] * (len(v) > 3))
+    return f"{name} of " + (f"({shown})" if isinstance(v, tuple) else f"[{shown}]")
 
 
 def _short(v: Any) -> str:

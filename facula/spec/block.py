@@ -17,6 +17,7 @@ gradient; for a `Tensor[]` argument a list).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .registry import Op, enter
@@ -42,6 +43,8 @@ class Block:
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
     floats: ClassVar[tuple[str, ...]] = ("float16", "bfloat16", "float32", "float64")  # floating types that it takes
     by_strides: ClassVar[bool] = False  # what it gives, or whether it works, depends on how the input lies in memory
+    batching: ClassVar[str] = ""  # how `vmap` adds a dim (core/batching.py): "front dim +size", "fold input", "rows amax"; "" runs once per example
+    batch: ClassVar[Any] = None  # or the rule itself: batch(examples, arguments of the schema...), see core/batching.py:Examples
     gradient: Any = None
     samples: Any = None
     refusals: Any = None
@@ -65,13 +68,17 @@ class Block:
 
     @classmethod
     def all_samples(cls) -> list[Sample]:
-        got = cls.samples() if callable(cls.samples) else cls.samples
-        return list(got or ())  # type: ignore[arg-type]
+        return _listed(cls.samples)
 
     @classmethod
     def all_refusals(cls) -> list[Refusal]:
-        got = cls.refusals() if callable(cls.refusals) else cls.refusals
-        return list(got or ())  # type: ignore[arg-type]
+        return _listed(cls.refusals)
+
+
+def _listed(cases: Any) -> list[Any]:
+    """What a block declares: a list, nothing, or a function that gives one of them."""
+    declared: Callable[[], Any] = cases if callable(cases) else lambda: cases
+    return list(declared() or ())
 
 
 class Pointwise(Block, kind="pointwise", body="scalar"):

@@ -17,7 +17,7 @@ class Op:
     block: Any
     kind: str
     tensors: tuple[int, ...] = ()  # places of arguments that may hold tensors
-    cache: dict[Any, Any] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict[Any, Any])
 
     @property
     def name(self) -> str:

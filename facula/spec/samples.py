@@ -63,7 +63,7 @@ class Sample:
     """One call that must work."""
 
     args: tuple[Any, ...]
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,8 @@ class Schema:
 
 
 def _split(text: str) -> list[str]:
-    parts, depth, start = [], 0, 0
+    parts: list[str] = []
+    depth = start = 0
     for i, c in enumerate(text):
         depth += (c in "([" and 1) or (-1 if c in ")]" else 0)
         if c == "," and not depth:
@@ -122,7 +123,8 @@ def parse(text: str) -> Schema:
     if not match:
         raise ValueError(f"schema {text!r}: expected name(arguments) -> results")
     name, overload, inside, result = match.groups()
-    params, keyword_only = [], False
+    params: list[Param] = []
+    keyword_only = False
     for part in _split(inside):
         if part == "*":
             keyword_only = True
