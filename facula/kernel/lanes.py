@@ -7,9 +7,10 @@ special case for the end of a row: the lanes outside are given the neutral eleme
 from __future__ import annotations
 
 from ..base.dtypes import dtype
+from ..base.target import Target
 from ..runtime.ir import SIZE, Function, Value, count, element, vector
-
-CARRIER = {"half": "i16"}  # halves move as integers: not every target has masked moves of them
+from .access import CARRIER
+from .scalar.memory import from_memory, to_memory
 
 
 def memory(d: dtype) -> str:
@@ -27,26 +28,18 @@ def width(f: Function, d: dtype) -> int:
     return f.module.target.lanes * 4 // SIZE[compute(d)]
 
 
-def widen(f: Function, d: dtype, x: Value) -> Value:
-    """Memory type to compute type, lane by lane or one element."""
-    if d.name == "bfloat16":
-        n = count(x.type)
-        return f.cast("bitcast", f.cast("zext", x, vector(n, "i32")) << 16, vector(n, "float"))
-    if d.name == "float16":
-        return f.cast("fpext", x, vector(count(x.type), "float"))
-    return x
+def widen(f: Function, d: dtype, x: Value, to: str | None = None) -> Value:
+    """Memory type to compute type, lane by lane or one element; integers keep their type unless `to` names a wider one."""
+    if d.is_floating_point:
+        return from_memory(f, x, d)
+    return x if to in (None, element(x.type)) else f.cast("sext" if d.is_signed else "zext", x, vector(count(x.type), to))
 
 
 def narrow(f: Function, d: dtype, x: Value) -> Value:
-    """Compute type to memory type, rounded to nearest even; every NaN stays one."""
-    n = count(x.type)
-    if d.name == "bfloat16":
-        bits = f.cast("bitcast", x, vector(n, "i32"))
-        rounded = (bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16
-        return f.cast("trunc", f.select(x.isnan(), (bits >> 16) | 0x40, rounded), vector(n, "i16"))
-    if d.name == "float16":
-        return f.cast("fptrunc", x, vector(n, "half"))
-    return x
+    """Compute type to memory type: rounded to nearest even, or the low bits of an integer."""
+    if d.is_floating_point:
+        return to_memory(f, x, d)
+    return x if element(x.type) == d.llvm else f.cast("trunc", x, vector(count(x.type), d.llvm))
 
 
 def load(f: Function, d: dtype, n: int, pointer: Value, index: object = 0, left: Value | None = None, other: float = 0.0) -> Value:
@@ -100,3 +93,60 @@ def total(f: Function, x: Value) -> Value:
 
 def elements(x: Value) -> str:
     return element(x.type)
+
+
+def masks(target: Target, type_: str) -> bool:
+    """Whether the target loads and stores elements of the type under a mask."""
+    return target.masked or (SIZE[type_] >= 4 and target.name.startswith("x86"))
+
+
+def fill_row(f: Function, d: dtype, lanes: int, to: Value, width: Value, row: Value, left: Value, size: Value, other: Value) -> None:
+    """to[j] = row[j - left] for 0 <= j < width, `other` outside of 0 <= j - left < size. Writes up to a vector past `width`."""
+    one = other.type
+    if masks(f.module.target, d.llvm):
+        carrier = CARRIER.get(d.llvm, d.llvm)
+        ids = f.lanes(f"<{lanes} x i32>", list(range(lanes)))
+        edge = f.splat(f.cast("trunc", size, "i32"), lanes)
+        memory_other = f.splat(f.cast("bitcast", f.extract(narrow(f, d, f.splat(other, 2)), 0), carrier), lanes)
+        with f.range(0, width, lanes) as j:
+            column = ids + f.splat(f.cast("trunc", j - left, "i32"), lanes)
+            x = f.load(vector(lanes, carrier), row, j - left, column.ult(edge), memory_other)
+            f.store(widen(f, d, f.cast("bitcast", x, vector(lanes, d.llvm)), one), to, j)
+        return
+    fill = f.splat(other, lanes)
+    with f.range(0, width, lanes) as j:
+        f.store(fill, to, j)
+    begin, end = f.smax(f.i64(0), left), f.smin(width, left + size)
+    whole = begin + (f.smax(f.i64(0), end - begin) & -lanes)
+    with f.range(begin, whole, lanes) as j:
+        f.store(widen(f, d, f.load(vector(lanes, d.llvm), row, j - left), one), to, j)
+    with f.range(whole, end) as j:
+        f.store(f.extract(widen(f, d, f.splat(f.load(d.llvm, row, j - left), 2), one), 0), to, j)
+
+
+def store_first(f: Function, x: Value, to: Value, left: Value) -> None:
+    """Store the first `left` lanes (all when there are as many) of memory elements."""
+    n, e = count(x.type), element(x.type)
+    if masks(f.module.target, e):
+        f.store(f.cast("bitcast", x, vector(n, CARRIER.get(e, e))), to, 0, f.mask(n, left))
+        return
+    with f.when(left >= n):
+        f.store(x, to)
+    with f.when(left < n):
+        line = f.array(e, n)
+        f.store(x, line)
+        with f.range(0, left) as j:
+            f.store(f.load(e, line, j), to, j)
+
+
+def load_first(f: Function, type_: str, lanes: int, at: Value, left: Value) -> Value:
+    """The first `left` elements as a vector; the other lanes hold anything."""
+    if masks(f.module.target, type_):
+        carrier = CARRIER.get(type_, type_)
+        return f.cast("bitcast", f.load(vector(lanes, carrier), at, 0, f.mask(lanes, left)), vector(lanes, type_))
+    line = f.array(type_, lanes)
+    with f.when(left >= lanes):
+        f.store(f.load(vector(lanes, type_), at), line)
+    with f.when(left < lanes), f.range(0, left) as j:
+        f.store(f.load(type_, at, j), line, j)
+    return f.load(vector(lanes, type_), line)

@@ -16,6 +16,7 @@ from ..base.target import Target
 from ..runtime import host
 from ..runtime.ir import SIZE, Function, Module, Value, vector
 from ..runtime.pool_code import SCRATCH, scratch
+from .lanes import load_first, narrow, store_first
 from .launch import In, Kernel, Launch, Operand, Out, Schedule, Word
 from .pooling import lanes as ln
 
@@ -181,7 +182,7 @@ def emit_resample(m: Module, name: str, dtype_name: str) -> None:
                     with f.when(weight.ne(0.0)):
                         at = (f.load("i64", w.index_d, td) * w.height + f.load("i64", w.index_h, th)) * w.width
                         with f.range(0, w.width, lanes) as i:
-                            here = ln.widen(f, d, ln.load_first(f, d.llvm, lanes, f.at(x, at + i, d.llvm), w.width - i))
+                            here = ln.widen(f, d, load_first(f, d.llvm, lanes, f.at(x, at + i, d.llvm), w.width - i))
                             f.store(f.fma(here, f.splat(weight, lanes), f.load(vec, row, i)), row, i)
                 to = f.at(w.y, ((plane * w.out_depth + od) * w.out_height + oh) * w.out_width, d.llvm)
                 with f.range(0, w.out_width, lanes) as o:
@@ -190,7 +191,7 @@ def emit_resample(m: Module, name: str, dtype_name: str) -> None:
                         index = f.load(f"<{lanes} x i32>", w.index_w, k * w.padded + o)
                         weight = f.load(vec, w.weight_w, k * w.padded + o)
                         total.v = f.fma(_pick(f, kind, lanes, row, index, weight.ne(0.0)), weight, total.v)
-                    ln.store_first(f, ln.narrow(f, d, total.v), f.at(to, o, d.llvm), w.out_width - o)
+                    store_first(f, narrow(f, d, total.v), f.at(to, o, d.llvm), w.out_width - o)
 
 
 def _pick(f: Function, kind: str, lanes: int, row: Value, index: Value, used: Value) -> Value:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...base.dtypes import float32, float64
 from ...runtime.ir import Function, Module, Names, Value
 from ...runtime.pool_code import scratch
-from ..pooling.lanes import fill_row
+from ..lanes import fill_row
 from .tile import Shape, shape_for
 
 ROWS = 4  # rows of results at a time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...base.dtypes import DTYPES
 from ...runtime.ir import Module, vector
-from ..pooling.lanes import narrow, widen
+from ..lanes import narrow, widen
 
 CHUNK = 1 << 15  # elements of an item
 WORDS = {"source": "ptr", "to": "ptr", "count": "i64"}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ...base.dtypes import DTYPES, dtype
 from ...base.target import Target
 from ...runtime.ir import SIZE, Function, Value, count, element, is_float, vector
+from ..scalar.memory import round_to_bfloat16, widen_bfloat16
 
 
 @dataclass(frozen=True)
@@ -93,25 +94,18 @@ def widen(f: Function, kind: Kind, x: Value, to: str) -> Value:
     e = element(x.type)
     if e == to:
         return x
-    n = count(x.type)
     if kind.brain:
-        return f.cast("bitcast", f.cast("zext", x, vector(n, "i32")) << 16, vector(n, "float"))
-    return f.cast("fpext" if is_float(x.type) else "sext", x, vector(n, to))
+        return widen_bfloat16(f, x)
+    return f.cast("fpext" if is_float(x.type) else "sext", x, vector(count(x.type), to))
 
 
 def narrow(f: Function, kind: Kind, x: Value) -> Value:
     """Accumulator lanes rounded (to nearest, ties to even) or wrapped to memory elements."""
-    n = count(x.type)
     if not kind.converts:
         return x
     if kind.brain:
-        if kind.pack == 2:  # the target has the conversion
-            return f.cast("bitcast", f.cast("fptrunc", x, vector(n, "bfloat")), vector(n, "i16"))
-        bits = f.cast("bitcast", x, vector(n, "i32"))
-        even = bits + ((bits >> 16) & 1) + 0x7FFF
-        kept = f.select(x.isnan(), f.const(bits.type, 0x7FC00000), even)
-        return f.cast("trunc", kept >> 16, vector(n, "i16"))
-    return f.cast("fptrunc" if is_float(x.type) else "trunc", x, vector(n, kind.out))
+        return round_to_bfloat16(f, x)
+    return f.cast("fptrunc" if is_float(x.type) else "trunc", x, vector(count(x.type), kind.out))
 
 
 def multiply_add(f: Function, kind: Kind, a: Value, b: Value, acc: Value) -> Value:

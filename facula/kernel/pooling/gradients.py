@@ -13,6 +13,7 @@ import facula.kernel.pooling.lanes as ln
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Names, Value, vector
 from ...runtime.pool_code import scratch
+from ..lanes import fill_row, narrow, store_first
 
 WORDS = {
     "g": "ptr", "to": "ptr", "divisor_w": "ptr", "divisor_h": "ptr", "divisor_d": "ptr",
@@ -59,8 +60,8 @@ def emit_gradient(m: Module, name: str, dtype_name: str, stride: int) -> None:
                         f.store(x, b.row, j * stride + half * lanes)
                 to = f.at(w.to, ((plane * w.depth + z) * w.height + h) * w.width, d.llvm)
                 with f.range(0, w.width, lanes) as c:
-                    x = ln.narrow(f, d, f.load(b.vec, b.row, w.pw + c))
-                    ln.store_first(f, x, f.at(to, c, d.llvm), w.width - c)
+                    x = narrow(f, d, f.load(b.vec, b.row, w.pw + c))
+                    store_first(f, x, f.at(to, c, d.llvm), w.width - c)
 
 
 def _copy(f: Function, w: Names, d: dtype, b: _Board, plane: Value, od: Value, oh: Value) -> None:
@@ -68,7 +69,7 @@ def _copy(f: Function, w: Names, d: dtype, b: _Board, plane: Value, od: Value, o
     row = od * w.out_height + oh
     source = f.at(w.g, (plane * w.out_depth * w.out_height + row) * w.out_width, d.llvm)
     to = f.at(b.g, row * w.pitch, b.kind)
-    ln.fill_row(f, d, b.lanes, to, w.pitch - b.lanes, source, w.border, w.out_width, f.const(b.kind, 0))
+    fill_row(f, d, b.lanes, to, w.pitch - b.lanes, source, w.border, w.out_width, f.const(b.kind, 0))
     rest = f.splat(f.load(b.kind, w.divisor_d, od) * f.load(b.kind, w.divisor_h, oh), b.lanes)
     with f.range(0, w.out_width, b.lanes) as ow:
         place = f.at(to, w.border + ow, b.kind)

@@ -12,6 +12,7 @@ import facula.kernel.pooling.lanes as ln
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
+from ..lanes import load_first, narrow, store_first
 
 SCATTER_WORDS = {
     "g": "ptr", "codes": "ptr", "to": "ptr", "offsets": "ptr", "size": "i64", "out_depth": "i64", "out_height": "i64", "out_width": "i64",
@@ -62,7 +63,7 @@ def _clear(f: Function, to: Value, size: Value, kind: str, lanes: int) -> None:
 
 def _narrow_plane(f: Function, d: dtype, kind: str, lanes: int, source: Value, to: Value, size: Value) -> None:
     with f.range(0, size, lanes) as i:
-        ln.store_first(f, ln.narrow(f, d, f.load(vector(lanes, kind), source, i)), f.at(to, i, d.llvm), size - i)
+        store_first(f, narrow(f, d, f.load(vector(lanes, kind), source, i)), f.at(to, i, d.llvm), size - i)
 
 
 TAKE_WORDS = {"source": "ptr", "codes": "ptr", "to": "ptr", "size": "i64", "count": "i64"}
@@ -142,7 +143,7 @@ def _region(f: Function, w: Names, kind: str, od: Value, oh: Value, ow: Value) -
 
 
 def _store_one(f: Function, d: dtype, x: Value, to: Value, at: Value) -> None:
-    f.store(x if x.type == d.llvm else f.extract(ln.narrow(f, d, f.splat(x, 2)), 0), to, at)
+    f.store(x if x.type == d.llvm else f.extract(narrow(f, d, f.splat(x, 2)), 0), to, at)
 
 
 def _sum(f: Function, w: Names, d: dtype, kind: str, lanes: int, region: _Region, x: Value) -> Value:
@@ -153,7 +154,7 @@ def _sum(f: Function, w: Names, d: dtype, kind: str, lanes: int, region: _Region
     with f.range(*region.d) as z, f.range(*region.h) as h:
         row = (z * w.height + h) * w.width
         with f.range(begin, end, lanes) as c:
-            part = ln.widen(f, d, ln.load_first(f, d.llvm, lanes, f.at(x, row + c, d.llvm), end - c))
+            part = ln.widen(f, d, load_first(f, d.llvm, lanes, f.at(x, row + c, d.llvm), end - c))
             total.v = total.v + f.select(f.mask(lanes, end - c), part, f.const(vec, 0))
     return f.fold(total.v, lambda a, b: a + b)
 

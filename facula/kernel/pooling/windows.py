@@ -12,6 +12,7 @@ import facula.kernel.pooling.lanes as ln
 
 from ...runtime.ir import Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
+from ..lanes import fill_row, load_first, narrow, store_first
 
 WORDS = {
     "x": "ptr", "y": "ptr", "codes": "ptr", "first_w": "ptr", "first_h": "ptr", "first_d": "ptr",
@@ -81,7 +82,7 @@ def _copy(
         inside = z.ult(w.depth) & h.ult(w.height)
         to = f.at(board, (kd * rows + r) * w.pitch, kind)
         row = f.at(x, f.select(inside, (z * w.height + h) * w.width, f.i64(0)), d.llvm)  # type: ignore[attr-defined]
-        ln.fill_row(f, d, lanes, to, w.pitch - lanes, row, left, f.select(inside, w.width, f.i64(0)), outside)  # type: ignore[arg-type]
+        fill_row(f, d, lanes, to, w.pitch - lanes, row, left, f.select(inside, w.width, f.i64(0)), outside)  # type: ignore[arg-type]
 
 
 def _taps(f: Function, w: Names, form: Form, kind: str, lanes: int, here: Value, rows: Value, visit: object) -> None:
@@ -141,7 +142,7 @@ def _maximum(
     code = None
     if form.note:  # a window of nothing but the lowest value notes its first element inside the plane
         first = f.load("i64", w.first_d, od) * w.code_d + f.load("i64", w.first_h, oh) * w.code_h
-        start = ln.load_first(f, "i32", lanes, f.at(w.first_w, ow, "i32"), left) * short(w.code_w) + short(first)
+        start = load_first(f, "i32", lanes, f.at(w.first_w, ow, "i32"), left) * short(w.code_w) + short(first)
         code = f.var(ints, start)
 
     def visit(x: Value, kd: Value, kh: Value, kw: Value) -> None:
@@ -153,9 +154,9 @@ def _maximum(
             code.v = f.select(better, short(kd * w.code_d + kh * w.code_h + kw * w.code_w), code.v)
 
     _taps(f, w, form, kind, lanes, here, rows, visit)
-    ln.store_first(f, ln.narrow(f, d, best.v), f.at(w.y, at, d.llvm), left)  # type: ignore[arg-type, attr-defined]
+    store_first(f, narrow(f, d, best.v), f.at(w.y, at, d.llvm), left)  # type: ignore[arg-type, attr-defined]
     if form.note == "tap" and code:
-        ln.store_first(f, f.cast("trunc", code.v, f"<{lanes} x i8>"), f.at(w.codes, at, "i8"), left)
+        store_first(f, f.cast("trunc", code.v, f"<{lanes} x i8>"), f.at(w.codes, at, "i8"), left)
     elif code:
         corner = ((od * w.sd - w.pd) * w.height + (oh * w.sh - w.ph)) * w.width + (ow * w.sw - w.pw)
         index = code.v + short(corner) + f.lanes(ints, list(range(lanes))) * short(w.sw)
@@ -163,7 +164,7 @@ def _maximum(
         for h in (0, 1):  # two vectors of int64
             part = f.cast("sext", f.shuffle(index, None, range(h * half, (h + 1) * half)), f"<{half} x i64>")
             with f.when(left > h * half):
-                ln.store_first(f, part, f.at(w.codes, at + h * half, "i64"), left - h * half)
+                store_first(f, part, f.at(w.codes, at + h * half, "i64"), left - h * half)
 
 
 def _average(
@@ -190,4 +191,4 @@ def _average(
     _taps(f, w, form, kind, lanes, here, rows, visit)
     rest = f.load(kind, w.first_d, od) * f.load(kind, w.first_h, oh)
     by = f.load(vector(lanes, kind), w.first_w, ow) * f.splat(rest, lanes)  # the table is padded to whole vectors
-    ln.store_first(f, ln.narrow(f, d, total.v / by), f.at(w.y, at, d.llvm), left)  # type: ignore[arg-type, attr-defined]
+    store_first(f, narrow(f, d, total.v / by), f.at(w.y, at, d.llvm), left)  # type: ignore[arg-type, attr-defined]

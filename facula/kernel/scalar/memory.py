@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ...base.dtypes import bfloat16, bool_, complex32, dtype, float16
-from ...runtime.ir import Function, Value, like
+from ...runtime.ir import Function, Value, element, like
+
+QUIET = 0x7FC0  # bits of the bfloat16 that stands for every NaN
 
 
 def from_memory(f: Function, value: Value, dtype: dtype) -> Value:
@@ -13,10 +15,7 @@ def from_memory(f: Function, value: Value, dtype: dtype) -> Value:
         return value.ne(0)
     if dtype is float16 or dtype is complex32:
         return f.cast("fpext", value, like(value.type, "float"))
-    if dtype is bfloat16:
-        wide = f.cast("zext", value, like(value.type, "i32")) << 16
-        return f.cast("bitcast", wide, like(value.type, "float"))
-    return value
+    return widen_bfloat16(f, value) if dtype is bfloat16 else value
 
 
 def to_memory(f: Function, value: Value, dtype: dtype) -> Value:
@@ -25,10 +24,18 @@ def to_memory(f: Function, value: Value, dtype: dtype) -> Value:
         return f.cast("zext", value, like(value.type, "i8"))
     if dtype is float16 or dtype is complex32:
         return f.cast("fptrunc", value, like(value.type, "half"))
-    if dtype is bfloat16 and value.type.rstrip(">").endswith("float"):
-        word = like(value.type, "i32")
-        bits = f.cast("bitcast", value, word)
-        rounded = (bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16
-        quiet = (bits >> 16) | 0x40  # the carry of rounding must not turn a NaN into an infinity
-        return f.cast("trunc", f.select(value.isnan(), quiet, rounded), like(value.type, "i16"))
+    if dtype is bfloat16 and element(value.type) == "float":
+        return round_to_bfloat16(f, value)
     return value
+
+
+def widen_bfloat16(f: Function, x: Value) -> Value:
+    """The 16 bits of a bfloat16, one or a vector of them, as the float32 that it is."""
+    return f.cast("bitcast", f.cast("zext", x, like(x.type, "i32")) << 16, like(x.type, "float"))
+
+
+def round_to_bfloat16(f: Function, x: Value) -> Value:
+    """float32 to the 16 bits of the nearest bfloat16, ties to even. Every NaN becomes the same one, as PyTorch's conversion has it."""
+    bits = f.cast("bitcast", x, like(x.type, "i32"))
+    rounded = (bits + (((bits >> 16) & 1) + 0x7FFF)) >> 16
+    return f.cast("trunc", f.select(x.isnan(), f.const(bits.type, QUIET), rounded), like(x.type, "i16"))
