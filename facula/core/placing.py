@@ -108,6 +108,18 @@ def apart(this: device, expected: device) -> RuntimeError:
     )
 
 
+def no_values(kind: type[Exception], sentence: str) -> Exception:
+    """The refusal of what needs the values of a meta tensor."""
+    error = refuse(kind, sentence, received="a meta tensor, which has a shape and no values", expected="a tensor with values")
+    error.lacks_values = True  # type: ignore[attr-defined]
+    return error
+
+
+def lacks_values(error: Exception) -> bool:
+    """Whether `no_values` made it."""
+    return getattr(error, "lacks_values", False)
+
+
 def known(*tensors: Any) -> bool:
     """Whether these have values that can be looked at: what a check of values asks first."""
     return not PLACES.several or not any(t._layout.device is META for t in tensors)
