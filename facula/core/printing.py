@@ -92,56 +92,50 @@ class ComplexFormatter:
         return re + ("+" + im if im[0] not in "+-" else im)
 
 
-def _shown(x: Any, summarise: bool) -> list[Any]:
-    """The values that will be printed, flat."""
-    import numpy as np
-
-    if summarise:
-        e = OPTIONS.edgeitems
-        for axis, n in enumerate(x.shape):
-            if n > 2 * e:
-                x = np.take(x, [*range(e), *range(n - e, n)], axis)
-    return x.reshape(-1).tolist()
-
-
-def _vector(x: Any, indent: int, summarise: bool, form: Any) -> str:
+def _edges(t: Any) -> Any:
+    """The first and last few places of every long dim. A view is copied, so nothing that is not shown takes memory or time."""
     e = OPTIONS.edgeitems
-    per_line = max(1, (OPTIONS.linewidth - indent) // (form.width + 2))
-    items = x.tolist()
-    if summarise and len(items) > 2 * e:
-        cells = [form(v) for v in items[:e]] + [" ..."] + [form(v) for v in items[-e:]]
-    else:
-        cells = [form(v) for v in items]
-    lines = [cells[i : i + per_line] for i in range(0, len(cells), per_line)]
-    return "[" + (",\n" + " " * (indent + 1)).join(", ".join(line) for line in lines) + "]"
+    sizes: list[int] = []
+    strides: list[int] = []
+    for n, stride in zip(t.shape, t.stride()):
+        long = n > 2 * e
+        sizes += [2, e] if long else [n]
+        strides += [(n - e) * stride, stride] if long else [stride]
+    return t.as_strided(sizes, strides, t.storage_offset()).reshape([min(n, 2 * e) for n in t.shape])
 
 
-def _nested(x: Any, indent: int, summarise: bool, form: Any) -> str:
-    if x.ndim == 0:
-        return form(x.item())
-    if x.ndim == 1:
-        return _vector(x, indent, summarise, form)
+def _nested(items: list[Any], shape: tuple[int, ...], indent: int, form: Any, summarise: bool) -> str:
+    """Brackets around the values, which lie row by row; `shape` is the tensor's own, of which the edges are there when summarised."""
+    if not shape:
+        return form(items[0])
     e = OPTIONS.edgeitems
-    if summarise and x.shape[0] > 2 * e:
-        parts = [_nested(x[i], indent + 1, summarise, form) for i in range(e)] + ["..."]
-        parts += [_nested(x[i], indent + 1, summarise, form) for i in range(x.shape[0] - e, x.shape[0])]
+    cut = summarise and shape[0] > 2 * e
+    rows = 2 * e if cut else shape[0]
+    if len(shape) == 1:
+        parts, per_line, between = list(map(form, items)), max(1, (OPTIONS.linewidth - indent) // (form.width + 2)), "\n"
     else:
-        parts = [_nested(x[i], indent + 1, summarise, form) for i in range(x.shape[0])]
-    return "[" + ("," + "\n" * (x.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+        step = len(items) // max(rows, 1)
+        parts = [_nested(items[i * step : (i + 1) * step], shape[1:], indent + 1, form, summarise) for i in range(rows)]
+        per_line, between = 1, "\n" * (len(shape) - 1)
+    if cut:
+        parts.insert(e, "..." if len(shape) > 1 else " ...")
+    lines = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
+    return "[" + ("," + between + " " * (indent + 1)).join(lines) + "]"
 
 
 def values_text(t: Any, indent: int) -> str:
     """The brackets and numbers."""
-    x = t.detach()
+    x, shape = t.detach(), tuple(t.shape)
+    summarise = x.numel() > OPTIONS.threshold
+    if summarise:
+        x = _edges(x.resolve_conj())
     if x.dtype in (d.bfloat16, d.float16):
         x = x.to(d.float32)
     if x.dtype is d.complex32:
         x = x.to(d.complex64)
-    array = as_array(x)
-    summarise = array.size > OPTIONS.threshold
-    shown = _shown(array, summarise)
-    form: Any = ComplexFormatter(shown) if x.dtype.is_complex else Formatter(shown, x.dtype.is_floating_point)
-    return _nested(array, indent, summarise, form)
+    items = as_array(x.reshape(-1)).tolist()  # flat: NumPy has at most 64 dims
+    form: Any = ComplexFormatter(items) if x.dtype.is_complex else Formatter(items, x.dtype.is_floating_point)
+    return _nested(items, shape, indent, form, summarise)
 
 
 def text(t: Any) -> str:

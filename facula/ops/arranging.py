@@ -15,7 +15,7 @@ from ..kernel.pointwise import flip, pointwise
 from ..kernel.scalar import Scalar, const, index, input, where
 from ..spec.block import Composite, Fused, Procedure
 from ..spec.registry import ops
-from ..spec.samples import grid, normal, sample
+from ..spec.samples import each, grid, normal, refused, sample, values
 
 
 def _list(dims: Any) -> tuple[int, ...]:
@@ -26,6 +26,7 @@ class FlipDims(Fused):
     """Read from the last element of the dims back."""
 
     schema = "flip_dims(Tensor input, int[] dims) -> Tensor"
+    batching = "front dims"
     paths = ""
 
     @staticmethod
@@ -153,10 +154,17 @@ class RepeatInterleave(Composite):
         counts = repeats.tolist()
         if any(c < 0 for c in counts):
             raise refuse(RuntimeError, "repeats can not be negative")
-        places = ops.tensor([i for i, c in enumerate(counts) for _ in range(c)], dtype=d.int64)
+        total = sum(counts)
+        if output_size is not None and output_size != total:
+            raise refuse(
+                RuntimeError, "allocated size does not match required size", received=f"output_size={output_size}", expected=str(total)
+            )
+        places = ops.searchsorted(repeats.cumsum(0, dtype=d.int64), ops.arange(total, device=x.device), right=True)
         return ops.index_get(x, [places], (k,), k)
 
     samples = [sample(normal(3, 2), 2), sample(normal(3, 2), 2, 0)]
+    refusals = each(refused(normal(2), values([3, 2**62]), raises=RuntimeError, match="Storage size calculation overflowed"),
+                    refused(normal(2), values([3, 1]), output_size=5, raises=RuntimeError, match="allocated size does not match required size"))  # fmt: skip
 
 
 # -- triangles
@@ -164,6 +172,7 @@ class Triangle(Fused):
     """The part of matrices on and below (`upper`: above) a diagonal; zeros elsewhere."""
 
     schema = "triangle(Tensor input, int diagonal, bool upper) -> Tensor"
+    batching = "front"
     paths = ""
 
     @staticmethod
@@ -245,6 +254,7 @@ class Padded(Fused):
     """Constant borders."""
 
     schema = "padded(Tensor input, int[] pad, Scalar value) -> Tensor"
+    batching = "front"
     paths = ""
     static = ("value",)
 

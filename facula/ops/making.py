@@ -16,7 +16,7 @@ from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number, where
 from ..spec.block import Composite, Fused
 from ..spec.registry import ops
-from ..spec.samples import normal, sample, values
+from ..spec.samples import each, normal, refused, sample, values
 from .creation import OPTIONS, fill, fitting, new, size_of
 
 
@@ -522,6 +522,19 @@ class CartesianProd(Composite):
     samples = [sample([normal(2), normal(3)])]
 
 
+CHOICES = 1 << 26  # indices that are made one by one; more take too long
+
+
+def _ways(n: int, r: int) -> int:
+    """How many choices of r out of n there are; no more than needed to see that they are more than CHOICES."""
+    ways, r = 1, min(r, n - r)
+    for i in range(r):
+        if ways > CHOICES:
+            break
+        ways = ways * (n - i) // (i + 1)
+    return ways if r >= 0 else 0
+
+
 class Combinations(Composite):
     """All ways to choose r elements of a vector, in order, as rows."""
 
@@ -538,12 +551,19 @@ class Combinations(Composite):
             raise refuse(RuntimeError, f"Expect a non-negative number, but got {r}")
         if r == 0:
             return ops.empty((0,), dtype=input.dtype)
+        n = input.shape[0]
+        if r > CHOICES or _ways(n + r - 1 if with_replacement else n, r) * r > CHOICES:
+            raise refuse(
+                RuntimeError, "combinations: too many of them", received=f"{r=} of {n} elements", expected=f"{CHOICES:,} indices at most"
+            )
         choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-        rows = list(choose(range(input.shape[0]), r))
+        rows = list(choose(range(n), r))
         places = ops.tensor(rows, dtype=d.int64) if rows else ops.empty((0, r), dtype=d.int64)
         return ops.index_get(input, [places], (0,), 0)
 
     samples = [sample(normal(4)), sample(normal(3), 2, True)]
+    refusals = each(refused(normal(4), 2**62, True, raises=RuntimeError, match="combinations: too many of them"),
+                    refused(normal(100), 50, raises=RuntimeError, match="combinations: too many of them"))  # fmt: skip
 
 
 class Vander(Composite):

@@ -78,6 +78,9 @@ class Swapdims(Composite):
 
 
 # -- pieces
+PIECES = 1 << 20  # tensors from one call; more of them are refused
+
+
 class TensorSplit(Composite):
     """A number of nearly equal pieces, or cut at the listed indices."""
 
@@ -114,12 +117,20 @@ class TensorSplit(Composite):
             m = cuts.__index__()
             if m <= 0:
                 raise refuse(RuntimeError, f"number of sections must be larger than 0, got {m}")
+            if m > PIECES:
+                raise refuse(
+                    RuntimeError,
+                    f"tensor_split: too many sections, got {m}",
+                    received=f"size {n} in dim {k}",
+                    expected=f"at most {PIECES:,}",
+                )
             small, extra = divmod(n, m)
             return ops.split_with_sizes(input, tuple(small + (i < extra) for i in range(m)), k)
         edges = [0, *(int(c) for c in cuts), n]
         return tuple(ops.slice(input, k, a, b, 1) for a, b in zip([0, *edges[1:-1]], [*edges[1:-1], n]))
 
     samples = [sample(normal(5, 2), 3), sample(normal(5, 2), (1, 3)), sample(normal(2, 5), 2, 1)]
+    refusals = each(refused(normal(5, 2), 2**40, raises=RuntimeError, match="tensor_split: too many sections"))
 
 
 def _pieces(name: str, least: int, axis: Callable[[Tensor], int]) -> None:

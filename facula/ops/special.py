@@ -369,7 +369,7 @@ def _polynomial(name: str, evaluate: Callable[[Any, Any], Any], meaning: str) ->
     def function(x: Any, n: Any) -> Any:
         import numpy as np
 
-        whole = np.trunc(np.where(np.isnan(n), -1.0, n)).astype(np.int64)
+        whole = np.clip(np.where(np.isnan(n), -1.0, n), -1.0, 2.0**62).astype(np.int64)
         x, whole = np.broadcast_arrays(x, whole)
         return np.where(whole < 0, 0.0, evaluate(np.maximum(whole, 0), x))
 
@@ -377,18 +377,27 @@ def _polynomial(name: str, evaluate: Callable[[Any, Any], Any], meaning: str) ->
     _of_two("special_" + name, "input", "n", function, meaning, None, samples)
 
 
-def recurrence(first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """p0 = 1, p1 = first(x), p(k+1) = step(k, x, pk, p(k-1)): each element stops at its own degree."""
+DEGREES = 100_000  # the recurrences take a step a degree: more of them is refused
+
+
+def recurrence(
+    first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any], Any], last: int | None = None
+) -> Callable[[Any, Any], Any]:
+    """p0 = 1, p1 = first(x), p(k+1) = step(k, x, pk, p(k-1)): each element stops at its own degree. NaN above degree `last`."""
 
     def evaluate(n: Any, x: Any) -> Any:
         import numpy as np
 
+        known = n if last is None else np.minimum(n, last)
+        degree = int(known.max(initial=0))
+        if degree > DEGREES:
+            raise refuse(RuntimeError, "the degree of the polynomial is too large", received=f"n={degree}", expected=f"at most {DEGREES}")
         before, now = np.ones_like(x), first(x)
         out = np.where(n == 0, before, now)
-        for k in range(1, int(n.max(initial=0))):
+        for k in range(1, degree):
             before, now = now, step(k, x, now, before)
             out = np.where(n == k + 1, now, out)
-        return out
+        return np.where(n == known, out, np.nan)
 
     return evaluate
 
@@ -412,13 +421,16 @@ for _kind, (_word, _first) in KINDS.items():
         chebyshev(_first, True),
         f"Chebyshev polynomial of the {_word} kind at 2 * input - 1, degree n.",
     )
+HERMITE = 512  # PyTorch's last degree in float64
 _polynomial(
     "hermite_polynomial_h",
-    recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * (x * p - k * q)),
+    recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * (x * p - k * q), HERMITE),
     "Physicist's Hermite polynomial of degree n.",
 )
 _polynomial(
-    "hermite_polynomial_he", recurrence(lambda x: x, lambda k, x, p, q: x * p - k * q), "Probabilist's Hermite polynomial of degree n."
+    "hermite_polynomial_he",
+    recurrence(lambda x: x, lambda k, x, p, q: x * p - k * q, HERMITE),
+    "Probabilist's Hermite polynomial of degree n.",
 )
 _polynomial(
     "laguerre_polynomial_l",

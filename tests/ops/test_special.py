@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 import facula
 from facula.testing import derived
 
@@ -37,3 +39,12 @@ def test_third_derivative_of_lgamma_is_there() -> None:
     for _ in range(3):
         (g,) = facula.autograd.grad(g, x, create_graph=True)
     assert abs(g.item() - facula.polygamma(2, facula.tensor(2.0, dtype=DOUBLE)).item()) < 1e-12
+
+
+@pytest.mark.parametrize("degree", [2**31, 2**62, facula.tensor([1.0, 1e30])], ids=str)
+def test_polynomials_of_absurd_degree_are_answered_at_once(degree: object) -> None:
+    x = facula.tensor([0.5, 2.0])
+    for name in ("chebyshev_polynomial_t", "legendre_polynomial_p", "laguerre_polynomial_l"):
+        with pytest.raises(RuntimeError, match="the degree of the polynomial is too large"):
+            getattr(facula.special, name)(x, degree)
+    assert facula.special.hermite_polynomial_he(x, degree)[1].isnan()
