@@ -1,6 +1,6 @@
 """Sort keys: unsigned integers of 32 or 64 bits whose order is the order of the values, with NaN after everything else.
 
-Both zeros have one key, so that sorting stays stable between them; a zero that was negative comes back positive. NaNs come back as one NaN.
+Both zeros have one key, so that sorting stays stable between them; decoded it is the positive one. NaNs come back as one NaN.
 Descending order complements the key: equal keys keep their order either way.
 """
 
@@ -35,6 +35,12 @@ def encode(f: Function, d: dtype, x: Value, descending: bool = False) -> Value:
     else:
         key = f.cast("zext", x, vector(n, kind))
     return ~key if descending else key
+
+
+def zero(d: dtype, descending: bool) -> int:
+    """The key of the floating zeros, as a signed number."""
+    low = -1 << (63 if key_type(d) == "i64" else 31)
+    return ~low if descending else low
 
 
 def decode(f: Function, d: dtype, key: Value, descending: bool = False) -> Value:

@@ -59,10 +59,14 @@ class Items:
         word = word if self.wide else word >> 32
         return (word >> (digits * p)) & ((1 << digits) - 1)
 
-    def value(self, item: tuple[Value, Value]) -> Value:
-        """The element as it lies in memory."""
+    def value(self, item: tuple[Value, Value], x: Value) -> Value:
+        """The element as it lies in memory. The key does not tell the sign of a zero: it is read again from the row x."""
         key = item[0] if self.wide else self.f.cast("trunc", item[0] >> 32, "i32")
-        return keys.decode(self.f, self.d, key, self.descending)
+        value = keys.decode(self.f, self.d, key, self.descending)
+        if not self.d.is_floating_point:
+            return value
+        zero = key.eq(keys.zero(self.d, self.descending))
+        return self.f.select(zero, self.f.load(self.d.llvm, x, self.f.select(zero, self.index(item), 0)), value)
 
     def index(self, item: tuple[Value, Value]) -> Value:
         return item[1] if self.wide else item[1] & 0xFFFFFFFF
@@ -144,11 +148,12 @@ def emit_sort(m: Module, name: str, d: dtype, descending: bool) -> None:
         items = Items(f, d, descending)
         with f.range(lo, hi) as slot, f.range(slot, f.select(slots.eq(0), slot + 1, rows), f.select(slots.eq(0), 1, slots)) as row:
             counters, a, b = rows_of(f, worker, slot, slots, space, n, items.bytes)
-            done = f.call("ptr", sort, f.at(x, row * n, d.llvm), n, counters, a, b)
+            elements = f.at(x, row * n, d.llvm)
+            done = f.call("ptr", sort, elements, n, counters, a, b)
             out, index = f.at(values, row * n, d.llvm), f.at(indices, row * n, "i64")
             with f.range(0, n) as i:
                 item = items.load(done, i)
-                f.store(items.value(item), out, i)
+                f.store(items.value(item, elements), out, i)
                 f.store(items.index(item), index, i)
 
 
@@ -160,10 +165,11 @@ def emit_part(m: Module, name: str, d: dtype, descending: bool) -> None:
         items = Items(f, d, descending)
         with f.range(lo, hi) as slot, f.range(slot, f.select(slots.eq(0), slot + 1, rows), f.select(slots.eq(0), 1, slots)) as row:
             counters, a, b = rows_of(f, worker, slot, slots, space, n, items.bytes)
-            done = f.call("ptr", sort, f.at(x, row * n, d.llvm), n, counters, a, b)
+            elements = f.at(x, row * n, d.llvm)
+            done = f.call("ptr", sort, elements, n, counters, a, b)
             with f.range(0, k) as i:
                 item = items.load(done, first + i)
-                f.store(items.value(item), values, row * k + i)
+                f.store(items.value(item, elements), values, row * k + i)
                 f.store(items.index(item), indices, row * k + i)
 
 

@@ -100,7 +100,8 @@ def emit_median(m: Module, name: str, d: dtype) -> None:
         items = radix.Items(f, d, False)
         with f.range(lo, hi) as slot, f.range(slot, f.select(slots.eq(0), slot + 1, rows), f.select(slots.eq(0), 1, slots)) as row:
             counters, a, b = radix.rows_of(f, worker, slot, slots, space, n, items.bytes)
-            done = f.call("ptr", sort, f.at(x, row * n, d.llvm), n, counters, a, b)
+            elements = f.at(x, row * n, d.llvm)
+            done = f.call("ptr", sort, elements, n, counters, a, b)
             at = f.var("i64", (n - 1) >> 1)
             if d.is_floating_point:
                 low, high = f.var("i64", 0), f.var("i64", n)
@@ -112,7 +113,7 @@ def emit_median(m: Module, name: str, d: dtype) -> None:
                     low.v, high.v = f.select(key.eq(-1), low.v, middle + 1), f.select(key.eq(-1), middle, high.v)
                 at.v = f.select(low.v < n, low.v, at.v)
             item = items.load(done, at.v)
-            f.store(items.value(item), values, row)
+            f.store(items.value(item, elements), values, row)
             f.store(items.index(item), indices, row)
 
 

@@ -6,21 +6,10 @@ import numpy as np
 import pytest
 
 from facula.base import dtypes
-from facula.base.target import TARGETS
 from facula.kernel import compiler, sorting
-from facula.kernel.launch import Array
-from facula.runtime import host
+from facula.testing.operands import operand
 
 ALL = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint64", "float16", "bfloat16", "float32", "float64")
-
-
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-
-
-def operand(a: np.ndarray) -> Array:
-    return Array(dtypes.DTYPES[a.dtype.name], a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def rows(d: str, count: int, n: int) -> np.ndarray:
@@ -53,7 +42,8 @@ def order(x: np.ndarray, descending: bool = False) -> np.ndarray:
 
 
 def same(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(((a == b) | ((a != a) & (b != b))).all())
+    alike = (a == b) & (np.signbit(a.astype(np.float64)) == np.signbit(b.astype(np.float64))) if a.dtype.kind not in "biu" else a == b
+    return bool((alike | ((a != a) & (b != b))).all())
 
 
 @pytest.mark.parametrize("descending", [False, True])
