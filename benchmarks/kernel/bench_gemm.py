@@ -16,13 +16,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from facula.base.dtypes import DTYPES, bfloat16, dtype
+from facula.base.dtypes import bfloat16, dtype
 from facula.base.target import TARGETS, Target
 from facula.kernel import compiler
 from facula.kernel.gemm import matmul
-from facula.kernel.launch import Array, In, Kernel, Out, Schedule, Work
+from facula.kernel.launch import In, Kernel, Out, Schedule, Work
 from facula.runtime import host, native, pool
 from facula.runtime.ir import Module
+from facula.testing.operands import operand
 
 SQUARES = (64, 128, 256, 512, 1000, 1024, 2048)
 BATCHES = ((96, 128, 64, 128), (256, 64, 64, 64), (512, 32, 32, 32))  # count, M, K, N
@@ -101,10 +102,6 @@ def best(call: Callable[[int], object], seconds: float = 0.5) -> float:
         call(count)
         low = min(low, (clock() - start) / count)
     return low
-
-
-def operand(x: np.ndarray, d: dtype | None = None) -> Array:
-    return Array(d or DTYPES[x.dtype.name], x.shape, tuple(s // x.itemsize for s in x.strides))
 
 
 def job(a: np.ndarray, b: np.ndarray, target: Target, d: dtype | None = None) -> Job:

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from facula.base.dtypes import DTYPES
 from facula.kernel import compiler
-from facula.kernel.launch import Array, Schedule
+from facula.kernel.launch import Schedule
 from facula.runtime import pool
 
 REFERENCE = """
@@ -69,10 +68,6 @@ def aligned(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     x = block[start : start + size].view(dtype).reshape(shape)
     x[...] = np.random.default_rng(0).standard_normal(shape)
     return x
-
-
-def operand(a: np.ndarray) -> Array:
-    return Array(DTYPES[a.dtype.name], a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def best(call: Callable[[], None], clock: Callable[[], float], seconds: float = 0.5) -> float:

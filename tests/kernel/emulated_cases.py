@@ -7,12 +7,12 @@ from unittest.mock import patch
 
 import numpy as np
 
-from facula.base.dtypes import bfloat16, dtype, float16, float32, float64, from_numpy, int8, int16, int32, int64, uint8
+from facula.base.dtypes import bfloat16, dtype, float16, float32, float64, int8, int16, int32, int64, uint8
 from facula.base.target import X86_64_V3, Target
 from facula.kernel import compiler, convolution, emulate, indexing, random, rows, sorting
 from facula.kernel.convolution.interpret import interpret_backward_input, interpret_backward_weight, interpret_forward
 from facula.kernel.gemm import matmul
-from facula.kernel.launch import Array, Schedule
+from facula.kernel.launch import Schedule
 from facula.kernel.pointwise import copy, interpret_pointwise, pointwise
 from facula.kernel.pointwise.nest import number_types
 from facula.kernel.random.mt19937 import BYTES
@@ -39,6 +39,7 @@ from facula.kernel.scalar import (
 )
 from facula.kernel.scan import cummax_of, interpret_scan, scan
 from facula.runtime import host
+from facula.testing.operands import operand
 
 MACHINE = host.target  # before a test puts another in its place
 SIZES = (1, 3, 4, 17, 100)
@@ -48,12 +49,6 @@ CASES: dict[str, Callable[[Target], None]] = {}
 def case(f: Callable[[Target], None]) -> Callable[[Target], None]:
     CASES[f.__name__] = f
     return f
-
-
-def operand(a: np.ndarray) -> Array:
-    kind = from_numpy(a.dtype)
-    assert kind is not None
-    return Array(kind, a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def values(shape: int | Sequence[int], d: dtype, seed: int = 0) -> np.ndarray:

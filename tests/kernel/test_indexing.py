@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from facula.base.dtypes import float32, from_numpy, int64
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.dtypes import float32, int64
+from facula.base.target import Target
 from facula.kernel.compiler import run
 from facula.kernel.indexing import (
     check_indices,
@@ -30,9 +30,9 @@ from facula.kernel.indexing import (
     take_rows,
 )
 from facula.kernel.launch import Array
-from facula.runtime import host, pool
+from facula.runtime import pool
+from facula.testing.operands import operand
 
-RUNNABLE = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)]
 KINDS = ("f", "b", "d", "F", "D", "e")
 # shape, shapes of the indices, dims they point into, place of their dims in the result
 ADVANCED = [
@@ -45,18 +45,6 @@ ALONG = [
     ((10,), (5,), 0), ((10,), (50,), 0), ((20, 30), (20, 5), 1), ((20, 30), (5, 30), 0), ((20, 30), (7, 11), 0), ((3, 40, 50), (3, 20, 50), 1),
     ((3, 40, 50), (2, 40, 9), 2), ((), (), 0), ((1,), (), 0), ((300, 500), (100, 500), 0), ((4, 5), (0, 5), 0),
 ]  # fmt: skip
-
-
-@pytest.fixture(params=RUNNABLE, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    yield request.param
-
-
-def operand(a: np.ndarray[Any, Any]) -> Array:
-    kind = from_numpy(a.dtype)
-    assert kind is not None
-    return Array(kind, a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def drawn(case: tuple[Any, ...], kind: str) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:

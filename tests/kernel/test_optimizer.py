@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 
 from facula.base import dtypes
-from facula.base.target import TARGETS
 from facula.kernel import optimizer
 from facula.kernel.optimizer import ADAGRAD, ADAM, RMSPROP, SGD, Table, step
-from facula.runtime import host
 
 SIZES = [1, 7, 64, 16384, 40001, 3]
-
-
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "target", lambda: request.param)
 
 
 def setting(rule: optimizer.Rule, d: str, flags: set[str]) -> tuple[Table, dict[str, list[np.ndarray]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,35 +18,22 @@ from facula.base.dtypes import (
     float16,
     float32,
     float64,
-    from_numpy,
     int8,
     int16,
     int32,
     int64,
     uint8,
 )
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.target import Target
 from facula.kernel.compiler import run
 from facula.kernel.launch import Array, Schedule
 from facula.kernel.pointwise import copy, fill, flip, interpret_pointwise, pointwise
 from facula.kernel.scalar import Scalar, cast, exp, index, input, number
-from facula.runtime import host, pool
+from facula.runtime import pool
+from facula.testing.operands import operand
 
-RUNNABLE = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)]
 SIZES = (1, 2, 7, 8, 15, 16, 17, 33, 64, 100, 1000, 20011)
 REAL = (uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
-
-
-@pytest.fixture(params=RUNNABLE, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    yield request.param
-
-
-def operand(a: np.ndarray[Any, Any]) -> Array:
-    kind = from_numpy(a.dtype)
-    assert kind is not None
-    return Array(kind, a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def values(shape: int | Sequence[int], d: dtype, seed: int = 0) -> np.ndarray[Any, Any]:

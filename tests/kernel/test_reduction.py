@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from facula.base.dtypes import bool_, complex64, float16, float32, float64, from_numpy, int8, int64, uint8
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.dtypes import bool_, complex64, float16, float32, float64, int8, int64, uint8
+from facula.base.target import Target
 from facula.kernel.compiler import run
 from facula.kernel.launch import Array, Schedule
 from facula.kernel.reduction import (
@@ -32,27 +32,15 @@ from facula.kernel.reduction import (
     reducer,
     sum_of,
 )
-from facula.runtime import host, pool
+from facula.runtime import pool
+from facula.testing.operands import operand
 
-RUNNABLE = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)]
 CASES = [
     ((5,), (0,)), ((0,), (0,)), ((3, 0), (1,)), ((3, 0, 4), (1,)), ((1,), (0,)), ((), ()), ((4, 5), ()), ((100,), (0,)), ((5000,), (0,)),
     ((300001,), (0,)), ((7, 33), (1,)), ((7, 33), (0,)), ((1000, 3), (0,)), ((1000, 3), (1,)), ((3, 5000), (1,)), ((2000, 600), (0,)),
     ((100000, 7), (0,)), ((4, 6, 49), (0, 2)), ((4, 6, 49), (1,)), ((4, 6, 300), (0, 1)), ((8, 3, 5, 17), (0, 2, 3)),
     ((40, 2, 3000), (1,)), ((600, 1100), (0, 1)), ((70, 50, 20), (0, 2)),
 ]  # fmt: skip
-
-
-@pytest.fixture(params=RUNNABLE, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    yield request.param
-
-
-def operand(a: np.ndarray[Any, Any]) -> Array:
-    kind = from_numpy(a.dtype)
-    assert kind is not None
-    return Array(kind, a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def layouts(shape: tuple[int, ...]) -> list[np.ndarray[Any, Any]]:

@@ -8,29 +8,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from facula.base.dtypes import from_numpy, int32
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.dtypes import int32
+from facula.base.target import Target
 from facula.kernel import compiler
 from facula.kernel.launch import Array
 from facula.kernel.resample import interpret_resample, resample, resample_backward, taps
-from facula.runtime import host
+from facula.testing.operands import operand
 
-TARGETS = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)] or [host.target()]
 SHAPES = [((9,), (20,)), ((40,), (7,)), ((6, 5), (12, 10)), ((13, 17), (8, 40)), ((1, 3), (4, 1)), ((3, 4, 5), (5, 2, 21))]
 MODES = [("nearest", False), ("nearest-exact", False), ("linear", False), ("linear", True), ("cubic", False), ("cubic", True)]
 EPS = {2: 2**-7, 4: 3e-6, 8: 1e-13}
-
-
-@pytest.fixture(params=TARGETS, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    return request.param
-
-
-def layout(x: np.ndarray) -> Array:
-    d = from_numpy(x.dtype)
-    assert d is not None
-    return Array(d, x.shape, tuple(s // x.itemsize for s in x.strides))
 
 
 @pytest.mark.parametrize(
@@ -43,8 +30,8 @@ def test_interpolation_and_gradient(target: Target, dtype: type, mode: str, alig
         options = {"mode": mode, "align_corners": align}
         x, g = rng.standard_normal((2, 3, *size)).astype(dtype), rng.standard_normal((2, 3, *result)).astype(dtype)
         y, gx = np.full_like(g, np.nan), np.full_like(x, np.nan)
-        compiler.run(resample(layout(y), layout(x), spatial=len(size), **options), [y], [x])
-        compiler.run(resample_backward(layout(gx), layout(g), spatial=len(size), **options), [gx], [g])
+        compiler.run(resample(operand(y), operand(x), spatial=len(size), **options), [y], [x])
+        compiler.run(resample_backward(operand(gx), operand(g), spatial=len(size), **options), [gx], [g])
         exact = interpret_resample(x, result, **options)
         assert np.abs(y.astype(np.float64) - exact).max() <= EPS[x.itemsize] * max(1, np.abs(exact).max())
         # <g, A x> = <A^T g, x>
@@ -69,14 +56,14 @@ def test_weights_add_up_to_one(mode: str, align: bool) -> None:
 def test_a_given_factor_defines_the_grid() -> None:
     x = np.arange(5.0, dtype=np.float32).reshape(1, 5)
     y = np.zeros((1, 12), np.float32)
-    compiler.run(resample(layout(y), layout(x), spatial=1, mode="nearest", scales=(2.5,)), [y], [x])
+    compiler.run(resample(operand(y), operand(x), spatial=1, mode="nearest", scales=(2.5,)), [y], [x])
     assert y[0].tolist() == [float(min(4, int(np.float32(i) * np.float32(0.4)))) for i in range(12)]
 
 
 def test_infinity_beside_a_weight_of_zero_stays_out() -> None:
     x = np.array([[1.0, np.inf, 3.0]], np.float32)
     y = np.zeros((1, 3), np.float32)
-    compiler.run(resample(layout(y), layout(x), spatial=1, mode="linear", align_corners=True), [y], [x])
+    compiler.run(resample(operand(y), operand(x), spatial=1, mode="linear", align_corners=True), [y], [x])
     assert y[0].tolist() == [1.0, np.inf, 3.0]
 
 

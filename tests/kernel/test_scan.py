@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from facula.base.dtypes import bool_, complex64, float16, float32, from_numpy, int64
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.dtypes import bool_, complex64, float16, float32, int64
+from facula.base.target import Target
 from facula.kernel.compiler import run
 from facula.kernel.launch import Array
 from facula.kernel.reduction import Reducer, logsumexp_of, product_of, sum_of
 from facula.kernel.scan import cummax_of, cummin_of, interpret_scan, scan
-from facula.runtime import host, pool
+from facula.runtime import pool
+from facula.testing.operands import operand
 
-RUNNABLE = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)]
 SHAPES = [(), (1,), (5,), (16,), (17,), (1000,), (3, 0), (0,), (7, 33), (33, 7), (40, 600), (600, 40), (3, 4, 5), (5, 230, 3)]
-
-
-@pytest.fixture(params=RUNNABLE, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    yield request.param
-
-
-def operand(a: np.ndarray[Any, Any]) -> Array:
-    kind = from_numpy(a.dtype)
-    assert kind is not None
-    return Array(kind, a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def agree(x: np.ndarray[Any, Any], dim: int, r: Reducer, kinds: str, tolerance: float = 0.0) -> None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from facula.base.dtypes import complex64, float32, from_numpy, int32
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.dtypes import complex64, float32, int32
+from facula.base.target import Target
 from facula.kernel import compiler, convolution
 from facula.kernel.convolution import plan
 from facula.kernel.convolution.interpret import interpret_backward_input, interpret_backward_weight, interpret_forward
 from facula.kernel.launch import Array, Schedule
-from facula.runtime import host, pool
+from facula.runtime import pool
+from facula.testing.operands import operand
 
-TARGETS = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)] or [host.target()]
 EPS = {2: 2**-8, 4: 1e-5, 8: 1e-13}  # of the largest result; half precision: one rounding of bfloat16
 
 
@@ -90,26 +89,6 @@ def depthwise(seed: int) -> Geometry:
             return g
 
 
-@pytest.fixture(params=TARGETS, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """The instruction set that plans and kernels are made for."""
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    return request.param
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
-def layout(x: np.ndarray) -> Array:
-    d = from_numpy(x.dtype)
-    assert d is not None
-    return Array(d, x.shape, tuple(s // x.itemsize for s in x.strides))
-
-
 def normal(rng: np.random.Generator, shape: tuple[int, ...], dtype: object) -> np.ndarray:
     return rng.standard_normal(shape).astype(dtype)  # type: ignore[arg-type]
 
@@ -130,9 +109,9 @@ def operands(g: Geometry, dtype: object, seed: int) -> tuple[np.ndarray, ...]:
 def results(g: Geometry, x: np.ndarray, w: np.ndarray, bias: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
     """Forward with bias, gradient of the input, gradient of the weight."""
     y, gx, gw = (np.full(like.shape, np.nan, like.dtype) for like in (dy, x, w))
-    compiler.run(convolution.forward(layout(y), layout(x), layout(w), bias=True, **g.options), [y], [x, w, bias])
-    compiler.run(convolution.backward_input(layout(gx), layout(dy), layout(w), **g.options), [gx], [dy, w])
-    compiler.run(convolution.backward_weight(layout(gw), layout(dy), layout(x), **g.options), [gw], [dy, x])
+    compiler.run(convolution.forward(operand(y), operand(x), operand(w), bias=True, **g.options), [y], [x, w, bias])
+    compiler.run(convolution.backward_input(operand(gx), operand(dy), operand(w), **g.options), [gx], [dy, w])
+    compiler.run(convolution.backward_weight(operand(gw), operand(dy), operand(x), **g.options), [gw], [dy, x])
     return [y, gx, gw]
 
 
@@ -191,7 +170,7 @@ def test_output_padding_of_a_transposed_convolution(target: Target) -> None:
     for extra in ((0, 0), (1, 0), (1, 1)):
         size = tuple((r - 1) * 2 - 2 + 3 + e for r, e in zip(g.result, extra))
         gx, bias = np.full((2, 4, *size), np.nan, np.float32), normal(rng, (4,), np.float32)
-        compiler.run(convolution.backward_input(layout(gx), layout(dy), layout(w), bias=True, **g.options), [gx], [dy, w, bias])
+        compiler.run(convolution.backward_input(operand(gx), operand(dy), operand(w), bias=True, **g.options), [gx], [dy, w, bias])
         close(gx, interpret_backward_input(dy, w, size, **g.options) + bias.reshape(-1, 1, 1))
 
 
@@ -201,7 +180,7 @@ def test_images_and_channels_at_any_stride(target: Target) -> None:
     wide = np.repeat(x, 2, axis=1)[::-1]
     apart = np.ascontiguousarray(wide)[:, ::2]
     y = np.zeros((3, 7, *g.result), np.float32)
-    compiler.run(convolution.forward(layout(y), layout(apart), layout(w), **g.options), [y], [apart, w])
+    compiler.run(convolution.forward(operand(y), operand(apart), operand(w), **g.options), [y], [apart, w])
     close(y, interpret_forward(apart, w, g.result, **g.options))
 
 
@@ -234,7 +213,7 @@ def test_minimal_filtering_is_as_precise_as_it_says() -> None:
 def test_plans_say_what_they_chose() -> None:
     def notes(g: Geometry) -> str:
         x, w, _, dy = operands(g, np.float32, 0)
-        one: Schedule = convolution.forward(layout(dy), layout(x), layout(w), **g.options)
+        one: Schedule = convolution.forward(operand(dy), operand(x), operand(w), **g.options)
         return " ".join(one.notes)
 
     assert "minimal filtering" in notes(square(0))
@@ -264,9 +243,9 @@ def test_a_new_batch_size_compiles_nothing() -> None:
         g = Geometry(images, 1, 40, 48, (14, 14), (3, 3), (1, 1), (1, 1), (1, 1))
         x, w, _, dy = operands(g, np.float32, 0)
         made = [
-            convolution.forward(layout(dy), layout(x), layout(w), **g.options),
-            convolution.backward_input(layout(x), layout(dy), layout(w), **g.options),
-            convolution.backward_weight(layout(w), layout(dy), layout(x), **g.options),
+            convolution.forward(operand(dy), operand(x), operand(w), **g.options),
+            convolution.backward_input(operand(x), operand(dy), operand(w), **g.options),
+            convolution.backward_weight(operand(w), operand(dy), operand(x), **g.options),
         ]
         return {launch.kernel for one in made for launch in one.launches}
 
@@ -279,12 +258,12 @@ def test_empty_operands(target: Target) -> None:
     sizes = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1)}
     gw, none = np.full((3, 2, 3, 3), np.nan, np.float32), np.zeros((0, 2, 4, 4), np.float32)
     compiler.run(
-        convolution.backward_weight(layout(gw), layout(np.zeros((0, 3, 4, 4), np.float32)), layout(none), **sizes), [gw], [none, none]
+        convolution.backward_weight(operand(gw), operand(np.zeros((0, 3, 4, 4), np.float32)), operand(none), **sizes), [gw], [none, none]
     )
     assert not gw.any()
     bias, y, x = np.arange(3, dtype=np.float32), np.full((2, 3, 4, 4), np.nan, np.float32), np.zeros((2, 0, 4, 4), np.float32)
     w = np.zeros((3, 0, 3, 3), np.float32)
-    compiler.run(convolution.forward(layout(y), layout(x), layout(w), bias=True, **sizes), [y], [x, w, bias])
+    compiler.run(convolution.forward(operand(y), operand(x), operand(w), bias=True, **sizes), [y], [x, w, bias])
     assert (y == bias.reshape(-1, 1, 1)).all()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Iterator
 
 import ml_dtypes
 import numpy as np
@@ -17,6 +16,7 @@ from facula.kernel.gemm import blocked, matmul, skinny
 from facula.kernel.launch import Array, Kernel, Number, Schedule
 from facula.kernel.scalar import clamp, relu, text, trace
 from facula.runtime import host, pool
+from facula.testing.operands import operand
 
 NAMES = ("float32", "float64", "bfloat16", "float16", "complex64", "complex128", "int8", "uint8", "int16", "int32", "int64")
 RUNNABLE = [t for t in TARGETS.values() if host.runs(t)]
@@ -37,17 +37,6 @@ LARGE = [
     (900, 3, 800),
     (2, 2, 70000),
 ]
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
-def operand(x: np.ndarray, d: dtype) -> Array:
-    return Array(d, x.shape, tuple(s // x.itemsize for s in x.strides))
 
 
 def random(rng: np.random.Generator, d: dtype, shape: tuple[int, ...]) -> np.ndarray:

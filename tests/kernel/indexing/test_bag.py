@@ -7,16 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from facula.base import dtypes as d
 from facula.kernel import indexing
 from facula.kernel.compiler import run
-from facula.kernel.launch import Array
-
-
-def _operand(x: np.ndarray) -> Array:
-    kind = d.from_numpy(x.dtype)
-    assert kind is not None
-    return Array(kind, x.shape, tuple(s // x.itemsize for s in x.strides))
+from facula.testing.operands import operand
 
 
 @pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
@@ -31,7 +24,7 @@ def test_bags(kind: str, columns: int, mean: bool, weighted: bool) -> None:
     tolerance = 5e-3 if kind == "float16" else 1e-5
     for offsets in (np.array([0, 0, 5, 5, 20]), np.array([0])):
         out = np.full((len(offsets), columns), np.nan, kind)
-        schedule = indexing.bag_rows(_operand(out), _operand(weight), _operand(index), _operand(offsets), mean, weighted)
+        schedule = indexing.bag_rows(operand(out), operand(weight), operand(index), operand(offsets), mean, weighted)
         run(schedule, [out], [weight, index, offsets, *([factors] if weighted else [])])
         wide = weight.astype(np.float64)[index] * (factors.astype(np.float64)[:, None] if weighted else 1.0)
         sums = np.stack([wide[a:b].sum(0) / (max(b - a, 1) if mean else 1) for a, b in pairwise([*offsets, 21])])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
 import pytest
 
-from facula.base.dtypes import complex64, from_numpy
-from facula.base.target import X86_64_V3, X86_64_V4, Target
+from facula.base.dtypes import complex64
+from facula.base.target import Target
 from facula.kernel import compiler, pooling
 from facula.kernel.launch import Array
 from facula.kernel.pooling.interpret import (
@@ -21,9 +20,9 @@ from facula.kernel.pooling.interpret import (
     interpret_scatter,
     window_boxes,
 )
-from facula.runtime import host, pool
+from facula.runtime import pool
+from facula.testing.operands import operand
 
-TARGETS = [t for t in (X86_64_V3, X86_64_V4) if host.runs(t)] or [host.target()]
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int8", "uint8", "int16", "int32", "int64")
 EPS = {2: 2**-8, 4: 1e-6, 8: 1e-14}
@@ -73,28 +72,8 @@ def geometry(seed: int, dilated: bool = True) -> Geometry:
             return g
 
 
-@pytest.fixture(params=TARGETS, ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """The instruction set that plans and kernels are made for."""
-    monkeypatch.setattr(host, "target", lambda: request.param)
-    return request.param
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    before = pool.get_num_threads()
-    yield
-    pool.set_num_threads(before)
-
-
 def of(name: str) -> np.dtype:
     return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
-
-
-def layout(x: np.ndarray) -> Array:
-    d = from_numpy(x.dtype)
-    assert d is not None
-    return Array(d, x.shape, tuple(s // x.itemsize for s in x.strides))
 
 
 def values(shape: tuple[int, ...], name: str, seed: int) -> np.ndarray:
@@ -124,7 +103,7 @@ def test_maximum(target: Target, name: str, seed: int) -> None:
     y, index, taps = np.zeros_like(expected), np.full(expected.shape, -7), np.zeros(expected.shape, np.uint8)
     for note, outs in (("", [y]), ("tap", [y, taps]), ("index", [y, index])):
         y.fill(0)
-        compiler.run(pooling.max_pool(layout(y), layout(x), **g.window, dilation=g.dilation, note=note), outs, [x])
+        compiler.run(pooling.max_pool(operand(y), operand(x), **g.window, dilation=g.dilation, note=note), outs, [x])
         assert np.array_equal(y.astype(np.float64), expected.astype(np.float64), equal_nan=True)
     assert np.array_equal(index, places)
     if name in FLOATS:
@@ -133,7 +112,7 @@ def test_maximum(target: Target, name: str, seed: int) -> None:
         for note, noted in (("tap", taps), ("index", index)):
             gx = np.full(x.shape, 7, x.dtype)
             extra = {"spatial": len(g.size)} if note == "index" else {**g.window, "dilation": g.dilation}
-            compiler.run(pooling.max_pool_backward(layout(gx), layout(grad), note=note, **extra), [gx], [grad, noted])
+            compiler.run(pooling.max_pool_backward(operand(gx), operand(grad), note=note, **extra), [gx], [grad, noted])
             close(gx, exact)
 
 
@@ -153,10 +132,10 @@ def test_average(target: Target, name: str, include: bool, override: int | None,
         divisors[...] = override
     options = {**g.window, "count_include_pad": include, "divisor_override": override}
     y, gx = np.zeros((*g.lead, *g.result), x.dtype), np.full(x.shape, 7, x.dtype)
-    compiler.run(pooling.avg_pool(layout(y), layout(x), **options), [y], [x])
+    compiler.run(pooling.avg_pool(operand(y), operand(x), **options), [y], [x])
     close(y, interpret_average(x, g.boxes, divisors))
     grad = np.random.default_rng(seed + 1).standard_normal(y.shape).astype(y.dtype)
-    compiler.run(pooling.avg_pool_backward(layout(gx), layout(grad), **options), [gx], [grad])
+    compiler.run(pooling.avg_pool_backward(operand(gx), operand(grad), **options), [gx], [grad])
     close(gx, interpret_average_backward(grad, g.boxes, divisors, g.size))
 
 
@@ -182,19 +161,19 @@ def test_adaptive_and_unpooling(target: Target, name: str, size: tuple[int, ...]
         divisors = divisors * np.array(list(map(len, line))).reshape([-1 if i == dim else 1 for i in range(n)])
     x = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(of(name))
     y, gx = np.zeros((2, 3, *result), x.dtype), np.full(x.shape, 7, x.dtype)
-    compiler.run(pooling.adaptive_avg_pool(layout(y), layout(x), spatial=n), [y], [x])
+    compiler.run(pooling.adaptive_avg_pool(operand(y), operand(x), spatial=n), [y], [x])
     close(y, interpret_average(x, boxes, divisors))
     grad = np.random.default_rng(1).standard_normal(y.shape).astype(y.dtype)
-    compiler.run(pooling.adaptive_avg_pool_backward(layout(gx), layout(grad), spatial=n), [gx], [grad])
+    compiler.run(pooling.adaptive_avg_pool_backward(operand(gx), operand(grad), spatial=n), [gx], [grad])
     close(gx, interpret_average_backward(grad, boxes, divisors, size))
 
     index, (expected, places) = np.zeros(y.shape, np.int64), interpret_max(x, boxes)
-    compiler.run(pooling.adaptive_max_pool(layout(y), layout(x), spatial=n), [y, index], [x])
+    compiler.run(pooling.adaptive_max_pool(operand(y), operand(x), spatial=n), [y, index], [x])
     assert np.array_equal(y.astype(np.float64), expected.astype(np.float64)) and np.array_equal(index, places)
     back, gy = np.full(x.shape, 7, x.dtype), np.zeros_like(y)
-    compiler.run(pooling.max_unpool(layout(back), layout(y), spatial=n), [back], [y, index])
+    compiler.run(pooling.max_unpool(operand(back), operand(y), spatial=n), [back], [y, index])
     assert np.array_equal(back.astype(np.float64), interpret_scatter(y, places, size, False))
-    compiler.run(pooling.max_unpool_backward(layout(gy), layout(x), spatial=n), [gy], [x, index])
+    compiler.run(pooling.max_unpool_backward(operand(gy), operand(x), spatial=n), [gy], [x, index])
     flat = np.take_along_axis(x.reshape(6, -1).astype(np.float64), index.reshape(6, -1), 1)
     assert np.array_equal(gy.reshape(6, -1).astype(np.float64), flat)
 
@@ -202,17 +181,17 @@ def test_adaptive_and_unpooling(target: Target, name: str, size: tuple[int, ...]
 def test_unpooling_skips_indices_outside_the_plane() -> None:
     x, index = np.ones((1, 3), np.float32), np.array([[0, 4, -1]])
     y = np.full((1, 4), 9, np.float32)
-    compiler.run(pooling.max_unpool(layout(y), layout(x), spatial=1), [y], [x, index])
+    compiler.run(pooling.max_unpool(operand(y), operand(x), spatial=1), [y], [x, index])
     assert y.tolist() == [[1, 0, 0, 0]]
 
 
 def test_a_large_plane_is_pooled_in_bands(target: Target) -> None:
     x = np.random.default_rng(0).standard_normal((1, 700, 900)).astype(np.float32)
     y = np.zeros((1, 350, 450), np.float32)
-    compiler.run(pooling.max_pool(layout(y), layout(x), kernel=(2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1)), [y], [x])
+    compiler.run(pooling.max_pool(operand(y), operand(x), kernel=(2, 2), stride=(2, 2), padding=(0, 0), dilation=(1, 1)), [y], [x])
     assert np.array_equal(y, x.reshape(1, 350, 2, 450, 2).max((2, 4)))
     gx, grad = np.zeros_like(x), np.ones_like(y)
-    compiler.run(pooling.avg_pool_backward(layout(gx), layout(grad), kernel=(2, 2), stride=(2, 2), padding=(0, 0)), [gx], [grad])
+    compiler.run(pooling.avg_pool_backward(operand(gx), operand(grad), kernel=(2, 2), stride=(2, 2), padding=(0, 0)), [gx], [grad])
     assert np.array_equal(gx, np.full_like(x, 0.25))
 
 
@@ -228,9 +207,9 @@ def test_same_bits_for_any_number_of_threads(threads: None) -> None:
             np.zeros_like(x),
             np.zeros((4, 5, 4, 3), np.float32),
         )
-        compiler.run(pooling.max_pool(layout(y), layout(x), **window, dilation=(1, 1), note="tap"), [y, taps], [x])
-        compiler.run(pooling.max_pool_backward(layout(gx), layout(y), **window, dilation=(1, 1), note="tap"), [gx], [y, taps])
-        compiler.run(pooling.adaptive_avg_pool(layout(mean), layout(x), spatial=2), [mean], [x])
+        compiler.run(pooling.max_pool(operand(y), operand(x), **window, dilation=(1, 1), note="tap"), [y, taps], [x])
+        compiler.run(pooling.max_pool_backward(operand(gx), operand(y), **window, dilation=(1, 1), note="tap"), [gx], [y, taps])
+        compiler.run(pooling.adaptive_avg_pool(operand(mean), operand(x), spatial=2), [mean], [x])
         seen.add(y.tobytes() + taps.tobytes() + gx.tobytes() + mean.tobytes())
     assert len(seen) == 1
 
@@ -239,6 +218,6 @@ def test_what_cannot_be_pooled_is_refused() -> None:
     x = Array(complex64, (1, 4, 4), (16, 4, 1))
     with pytest.raises(NotImplementedError, match="complex64"):
         pooling.max_pool(x, x, kernel=(1, 1), stride=(1, 1), padding=(0, 0), dilation=(1, 1))
-    y = layout(np.zeros((1, 20, 20), np.float32))
+    y = operand(np.zeros((1, 20, 20), np.float32))
     with pytest.raises(NotImplementedError, match="does not fit one byte"):
         pooling.max_pool(y, y, kernel=(17, 17), stride=(1, 1), padding=(8, 8), dilation=(1, 1), note="tap")

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 
 from facula.base import dtypes
-from facula.base.target import TARGETS
 from facula.kernel import compiler, random
 from facula.kernel.launch import Array
-from facula.runtime import host
 
 DATA = Path(__file__).parents[2] / "data"
 _spec = importlib.util.spec_from_file_location("record_random", DATA / "record_random.py")
@@ -65,12 +63,6 @@ def draw(state: random.State, step: tuple) -> np.ndarray:
     else:
         go(getattr(random, name)(out), *p)
     return x
-
-
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each instruction set this machine runs."""
-    monkeypatch.setattr(host, "target", lambda: request.param)
 
 
 @pytest.mark.parametrize("case", record.CASES)

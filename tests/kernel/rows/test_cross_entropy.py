@@ -8,22 +8,11 @@ import numpy as np
 import pytest
 
 from facula.base import dtypes
-from facula.base.target import TARGETS
 from facula.kernel import compiler, rows
-from facula.kernel.launch import Array
-from facula.runtime import host
+from facula.testing.operands import operand
 
 TOLERANCE = {"float32": 4e-6, "float64": 1e-13, "float16": 2e-3, "bfloat16": 2e-2}
 IGNORE = -100
-
-
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-
-
-def operand(a: np.ndarray) -> Array:
-    return Array(dtypes.DTYPES[a.dtype.name], a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def definition(x: np.ndarray, t: np.ndarray, w: np.ndarray, eps: float, reduction: str, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

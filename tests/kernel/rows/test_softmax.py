@@ -6,21 +6,10 @@ import numpy as np
 import pytest
 
 from facula.base import dtypes
-from facula.base.target import TARGETS
 from facula.kernel import compiler, rows
-from facula.kernel.launch import Array
-from facula.runtime import host
+from facula.testing.operands import operand
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14, "float16": 1e-3, "bfloat16": 8e-3}
-
-
-@pytest.fixture(params=[t for t in TARGETS.values() if host.runs(t) and not t.bfloat16], ids=lambda t: t.name)
-def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "target", lambda: request.param)
-
-
-def operand(a: np.ndarray) -> Array:
-    return Array(dtypes.DTYPES[a.dtype.name], a.shape, tuple(s // a.itemsize for s in a.strides))
 
 
 def guarded(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
