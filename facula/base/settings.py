@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from .dtypes import dtype, float32
 
 
@@ -13,6 +15,8 @@ class Settings:
         self.deterministic = False
         self.deterministic_warn_only = False
         self.matmul_precision = "highest"
+        # Every kernel compares every access with what its launch may touch; read once, for plans hold the code they were made with.
+        self.check_bounds = os.environ.get("FACULA_CHECK_BOUNDS", "0") != "0"
 
 
 SETTINGS = Settings()

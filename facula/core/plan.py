@@ -11,15 +11,13 @@ import facula.core.tape as tape
 
 from ..base.dtypes import uint8
 from ..base.errors import OutOfMemoryError
-from ..kernel import compiler
-from ..kernel.launch import In, Launch, Number, Out, Schedule, Work
-from .launching import parallel, word
+from ..base.settings import SETTINGS
+from ..kernel.launch import In, Number, Out, Schedule, Work
+from .launching import code, is_long, start
 from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
 from .tape import Rule
-
-NANOSECONDS_LONG = 20_000  # from here on a launch lets other Python threads run
 
 
 class Plan:
@@ -65,7 +63,7 @@ class KernelPlan(Plan):
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
         self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
-        self.launches = [(compiler.address(launch.kernel), launch) for launch in schedule.launches if launch.total > 0]
+        self.launches = [(code(launch), launch) for launch in schedule.launches if launch.total > 0]
 
     def run(self, operands: Sequence[Any]) -> Any:
         address = self.native(tuple(range(len(operands)))) if objects.NATIVE else 0
@@ -94,8 +92,9 @@ class KernelPlan(Plan):
             else:
                 outs.append(allocate(layout, nbytes))
         work = allocate_bytes(self.schedule.workspace) if self.schedule and self.schedule.workspace else None
+        tensors, numbers = operands[: self.tensors], operands[self.tensors :]
         for address, launch in self.launches:
-            launch_now(address, launch, outs, operands, work._address if work is not None else 0)
+            start(launch, self.schedule, address, outs, tensors, numbers, work._address if work is not None else 0)
         if self.rule is not None:
             tape.attach(tape.record(self.rule, operands, outs), [o if s[2] == F.OUT_NEW else None for o, s in zip(outs, self.outs)])
         if MODE.inference:
@@ -117,14 +116,14 @@ class KernelPlan(Plan):
     def _build(self, places: tuple[int, ...]) -> int:
         """The plan as emitted code reads it (fields.PLAN)."""
         complex_numbers = any(isinstance(w, Number) and w.part for _, launch in self.launches for w in launch.words)
-        if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers:
+        if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers or SETTINGS.check_bounds:
             return 0
         template: list[int] = []
         patches: list[int] = []
         launches: list[int] = []
         for address, launch in self.launches:
             launches += (address, len(template), launch.total, launch.grain, is_long(launch))
-            for word in launch.words:  # noqa: F402
+            for word in launch.words:
                 patch = self._patch(word, places)
                 if patch:
                     patches += (len(template), *patch)
@@ -310,18 +309,6 @@ def allocate_bytes(n: int) -> Any:
     return allocate(layout((n,), uint8))
 
 
-def is_long(launch: Launch) -> int:
-    return int(launch.bytes / 10 + launch.flops / 8 > NANOSECONDS_LONG)
-
-
-def launch_now(address: int, launch: Launch, outs: Sequence[Any], operands: Sequence[Any], work: int) -> None:
-    """One launch with its words filled in by Python."""
-    tensors = [t for t in operands if isinstance(t, objects.Tensor)]
-    numbers = [n for n in operands if not isinstance(n, objects.Tensor)]
-    words = (ctypes.c_int64 * max(1, len(launch.words)))(*(word(w, outs, tensors, numbers, work) for w in launch.words))
-    parallel(address, ctypes.addressof(words), launch.total, launch.grain, is_long(launch))
-
-
 def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = ()) -> None:
     """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on."""
     settle()
@@ -329,5 +316,4 @@ def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], num
     base = work._address if work is not None else 0
     for launch in schedule.launches:
         if launch.total > 0:
-            words = (ctypes.c_int64 * max(1, len(launch.words)))(*(word(w, outs, tensors, numbers, base) for w in launch.words))
-            parallel(compiler.address(launch.kernel), ctypes.addressof(words), launch.total, launch.grain, is_long(launch))
+            start(launch, schedule, code(launch), outs, tensors, numbers, base)

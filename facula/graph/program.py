@@ -7,12 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.settings import SETTINGS
 from ..core import objects
 from ..core.expression import Expression
-from ..core.launching import word
+from ..core.launching import code, filled, is_long, start
 from ..core.native import fields as F
-from ..core.plan import is_long
-from ..kernel import compiler
 from ..kernel.launch import Launch
 from .fuse import MOST_INPUTS, MOST_OUTPUTS, Group
 from .record import Entry
@@ -30,7 +29,7 @@ class Step:
     ) -> None:
         self.what, self.schedule, self.outputs, self.inputs, self.numbers, self.calls = what, schedule, outputs, inputs, numbers, calls
         self.launches: list[Launch] = [x for x in schedule.launches if x.total > 0]
-        self.addresses = [compiler.address(x.kernel) for x in self.launches]
+        self.addresses = [code(x) for x in self.launches]
         self.keep = getattr(schedule, "keep", ())
 
 
@@ -55,13 +54,14 @@ class Program:
             outs, ins = [tensors[s] for s in step.outputs], [tensors[s] for s in step.inputs]
             numbers = [numbers_of(entries[c])[i] for c, i in step.numbers]
             for address, launch in zip(step.addresses, step.launches):
-                words = (ctypes.c_int64 * max(1, len(launch.words)))(
-                    *[word(w, outs, ins, numbers, base) if not isinstance(w, int) else w for w in launch.words]
-                )
+                if SETTINGS.check_bounds:
+                    start(launch, step.schedule, address, outs, ins, numbers, base)
+                    continue
+                words = filled(launch, outs, ins, numbers, base)
                 keep.append(words)
                 table[row : row + 5] = address, ctypes.addressof(words), launch.total, launch.grain, is_long(launch)
                 row += 5
-        objects.replay(ctypes.addressof(table), self.count)
+        objects.replay(ctypes.addressof(table), row // 5)
 
     def explain(self) -> str:
         """One line per launch group: what, calls it stands for, bytes."""

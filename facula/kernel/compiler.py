@@ -19,9 +19,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..base.settings import SETTINGS
 from ..base.target import TARGETS, Target
 from ..runtime import cache, host, images, native
 from ..runtime.ir import Module
+from .bounds import record
+from .bounds.instrument import instrument
+from .bounds.record import Range, array_places
 from .launch import In, Kernel, Number, Out, Schedule, Word, Work, bits
 
 if TYPE_CHECKING:
@@ -83,12 +87,20 @@ def identity(kernel: Kernel, target: Target, level: Level = "light", check: bool
 
 # -- text
 def text(kernel: Kernel, target: Target | None = None, check: bool = False) -> tuple[str, str]:
-    """(name, LLVM text as emitted). `check` asks emitters for bounds checks: they find it as `module.check`."""
+    """(name, LLVM text as emitted). With `check`, each access is compared with what the launch may touch (`bounds/instrument.py`)."""
     name = _symbol(kernel)
     module = Module(target or host.target())
-    setattr(module, "check", check)
     kernel.emit(module, name, *kernel.static)
+    if check:
+        instrument(module)
     return name, module.text()
+
+
+def access(kernel: Kernel, site: int) -> str:
+    """What a checked kernel's access by this number is, and who wrote it."""
+    module = Module(host.target(), traced=True)
+    kernel.emit(module, _symbol(kernel), *kernel.static)
+    return str(instrument(module)[site])
 
 
 def llvm_text(kernel: Kernel, target: Target | None = None, optimised: bool = True) -> str:
@@ -194,11 +206,19 @@ def run(
     for launch in schedule.launches:
         words = [_word(word, addresses, base, numbers) & (1 << 64) - 1 for word in launch.words]
         packed = struct.pack(f"<{len(words)}Q", *words)
-        native.parallel(address(launch.kernel), _address_of(packed), launch.total, launch.grain, long)
+        if SETTINGS.check_bounds:
+            start(launch.kernel, words, array_places(launch, schedule, outs, ins, base, numbers), launch.total, launch.grain, long)
+        else:
+            native.parallel(address(launch.kernel), _address_of(packed), launch.total, launch.grain, long)
 
 
 def _address_of(data: bytes) -> int:
     return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+
+
+def start(kernel: Kernel, words: Sequence[int], ranges: Iterable[Range], total: int, grain: int, long: bool) -> None:
+    """One launch of the kernel's checked form. RuntimeError when it left the ranges."""
+    record.parallel(address(kernel, check=True), words, ranges, total, grain, long, lambda site: (kernel.key, access(kernel, site)))
 
 
 def _word(word: Word, addresses: tuple[list[int], list[int]], work: int, numbers: Sequence[complex]) -> int:

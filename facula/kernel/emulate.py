@@ -13,7 +13,7 @@ import ctypes
 import functools
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..base.target import Target
@@ -21,6 +21,7 @@ from ..runtime import images, wasm_image
 from ..runtime.ir import Module
 from ..runtime.pool_code import SCRATCH
 from . import compiler, wasm_support
+from .bounds.record import arrays, extent
 from .launch import In, Kernel, Number, Out, Schedule, Word, Work, bits
 
 if TYPE_CHECKING:
@@ -66,12 +67,12 @@ def run(
         return placed[low, size]
 
     def address(a: np.ndarray) -> int:
-        low, size = _extent(a)
+        low, size = extent(a)
         return put(low, size) + a.ctypes.data - low
 
     addresses = [address(a) for a in outs], [address(a) for a in ins]
     work = machine.place(bytes(schedule.workspace)) if schedule.workspace else 0
-    moved = {a.ctypes.data: address(a) for a in _arrays(schedule.keep)}
+    moved = {a.ctypes.data: address(a) for a in arrays(schedule.keep)}
     elsewhere = {low: put(low, size) for low, size in blocks}
     numbers = [elsewhere.get(x, x) if isinstance(x, int) else x for x in numbers]
     for launch in schedule.launches:
@@ -83,24 +84,6 @@ def run(
         after = machine.fetch(place, size)
         if after != ctypes.string_at(low, size):  # inputs too: some kernels write to a tensor that they also read
             ctypes.memmove(low, after, size)
-
-
-def _arrays(kept: Iterable[Any]) -> Iterator[np.ndarray]:
-    """The arrays in what a schedule keeps, which may lie in tuples."""
-    for x in kept:
-        if isinstance(x, (tuple, list)):
-            yield from _arrays(x)
-        elif hasattr(x, "ctypes"):
-            yield x
-
-
-def _extent(a: np.ndarray) -> tuple[int, int]:
-    """First byte and number of bytes that the array's elements span."""
-    if not a.size:
-        return a.ctypes.data, 0
-    reach = [(n - 1) * s for n, s in zip(a.shape, a.strides)]
-    low = a.ctypes.data + sum(r for r in reach if r < 0)
-    return low, sum(map(abs, reach)) + a.itemsize
 
 
 def _word(word: Word, addresses: tuple[list[int], list[int]], work: int, numbers: Sequence[complex]) -> int:
@@ -124,11 +107,11 @@ class _Arm:
     """An aarch64 processor with a stack, scratch memory and the few functions of the C library that LLVM calls."""
 
     def __init__(self, target: Target) -> None:
-        import unicorn  # pyright: ignore[reportMissingImports]  # of the test extra
-        from unicorn import arm64_const as r  # pyright: ignore[reportMissingImports]
+        import unicorn  # of the test extra
+        from unicorn import arm64_const as r
 
         self.target, self.r, self.unicorn = target, r, unicorn
-        self.uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)  # pyright: ignore[reportPrivateImportUsage]
+        self.uc = uc = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
         uc.reg_write(r.UC_ARM64_REG_CPACR_EL1, 3 << 20)  # floating point on
         self.heap, self.code, self.loaded = HEAP, CODE, dict[Kernel, int]()
         uc.mem_map(STACK, STACK_BYTES)
@@ -251,7 +234,7 @@ class _Wasm:
     """One memory; each kernel is an instance of its own on it."""
 
     def __init__(self, target: Target) -> None:
-        import wasmtime  # pyright: ignore[reportMissingImports]
+        import wasmtime
 
         self.target, self.wasmtime = target, wasmtime
         self.store = wasmtime.Store(_engine())
@@ -295,7 +278,7 @@ class _Wasm:
 
 @functools.cache
 def _engine() -> Any:
-    import wasmtime  # pyright: ignore[reportMissingImports]
+    import wasmtime
 
     atexit.register(_engine.cache_clear)  # while the binding can still free them; the last registered goes first
     atexit.register(_module.cache_clear)
@@ -304,6 +287,6 @@ def _engine() -> Any:
 
 @functools.cache
 def _module(module: bytes) -> Any:
-    import wasmtime  # pyright: ignore[reportMissingImports]
+    import wasmtime
 
     return wasmtime.Module(_engine(), module)

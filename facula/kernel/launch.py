@@ -70,6 +70,17 @@ class Number:
 Word = int | Out | In | Work | Number
 
 
+class Place(int):
+    """A number that is an address: of `nbytes` bytes which no tensor owns and a kernel may read and write."""
+
+    nbytes: int
+
+    def __new__(cls, address: int, nbytes: int) -> Place:
+        place = super().__new__(cls, address)
+        place.nbytes = nbytes
+        return place
+
+
 def bits(x: float, type_: str = "float") -> int:
     """A constant number as the word a kernel reads."""
     return int.from_bytes(struct.pack("<f" if type_ == "float" else "<d", x).ljust(8, b"\0"), "little")

@@ -16,9 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..base.dtypes import dtype
+from ..base.settings import SETTINGS
 from ..runtime import native
 from ..runtime.ir import Function, Module, Value
 from . import compiler, lanes
+from .bounds.record import Range
 from .launch import Kernel, bits
 
 CHUNK = 1 << 14  # elements of a work item
@@ -194,6 +196,16 @@ class Table:
         at, kind = 2 + len(self.rule.tensors) + self.rule.scalars.index(name), self.dtype.compute.llvm
         self._words[at : self.rows * self.rule.row : self.rule.row] = [bits(x, kind) for x in values]
 
+    def places(self) -> list[Range]:
+        """What a step may touch: the rows, and of each tensor in use its elements."""
+        out = [Range("the table", self.address, ctypes.sizeof(self._words), False)]
+        used = tensors_of(self.rule, self.flags)
+        for i, n in enumerate(self.sizes):
+            for name in used:
+                start = self._words[i * self.rule.row + 2 + self.rule.tensors.index(name)]
+                out.append(Range(f"{name} {i}", start, n * self.dtype.itemsize, name != "grad"))
+        return out
+
     def words(self, numbers: dict[str, float]) -> list[int]:
         """The kernel's words; numbers that are not given are 0."""
         kind = self.dtype.compute.llvm
@@ -205,5 +217,7 @@ def step(table: Table, **numbers: float) -> None:
     if not table.items:
         return
     words = table.words(numbers)
+    if SETTINGS.check_bounds:
+        return compiler.start(table.kernel, words, table.places(), table.items, 1, False)
     packed = (ctypes.c_uint64 * len(words))(*words)
     native.parallel(compiler.address(table.kernel), ctypes.addressof(packed), table.items, 1)

@@ -14,6 +14,7 @@ Python numbers become constants of the other operand's type. Vectors are spelled
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Term: TypeAlias = "Value | Var | float"  # what instructions take: a number becomes a constant of the other operand's type
 
 SIZE = {"float": 4, "double": 8, "i64": 8, "i32": 4, "i16": 2, "i8": 1, "i1": 1, "bfloat": 2, "half": 2, "ptr": 8}  # bytes
+WRITERS = ("runtime/ir.py", "contextlib.py", "kernel/lanes.py", "kernel/access.py")  # who calls them is what a trace wants to know
 SUFFIX = {"float": "f32", "double": "f64", "bfloat": "bf16", "half": "f16", "ptr": "p0"}
 
 
@@ -224,7 +226,7 @@ class Function:
         return self.n
 
     def do(self, text: str) -> None:
-        self.lines.append("  " + text)
+        self.lines.append(f"  {text}  ; {_origin()}" if self.module.traced else "  " + text)
 
     def op(self, type_: str, text: str) -> Value:
         out = f"%t{self.tick()}"
@@ -476,6 +478,14 @@ class Function:
         return self.extract(x, 0)
 
 
+def _origin() -> str:
+    """File and line of the emitter, a caller of this file's functions."""
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_code.co_filename.endswith(WRITERS):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
 class Names:
     """A kernel's words by name, each read as the type that `types` gives it."""
 
@@ -490,8 +500,9 @@ class Names:
 class Module:
     """Functions, constants and declarations for one target."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, traced: bool = False) -> None:
         self.target = target
+        self.traced = traced  # each instruction carries, as a comment, the line of Python that wrote it
         self.declared: dict[str, str] = {}
         self.defined: set[str] = set()
         self.globals: dict[str, str] = {}

@@ -39,11 +39,6 @@ def emit_broken(m: Module, name: str) -> None:
         f.do("this is not an instruction")
 
 
-def emit_checked(m: Module, name: str) -> None:
-    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, *_):
-        f.store(f.i64(2 if getattr(m, "check", False) else 1), f.words(words, "ptr")[0])
-
-
 def scale(lanes: int = 8, n: int = 1001) -> Schedule:
     return Schedule((Launch(Kernel(emit_scale, (lanes,)), (In(0), Out(0), Number(0)), n, 100),))
 
@@ -168,12 +163,10 @@ def test_wrong_text_is_an_error_that_leaves_nothing(empty: Path) -> None:
 
 
 def test_checked_code_is_another_kernel(empty: Path) -> None:
-    for check, want in ((False, 1), (True, 2)):
-        out = ctypes.c_int64(0)
-        words = (ctypes.c_int64 * 1)(ctypes.addressof(out))
-        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)(compiler.address(Kernel(emit_checked), check=check))
-        call(ctypes.addressof(words), 0, 1, 0)
-        assert out.value == want
+    kernel = Kernel(emit_scale, (8,))
+    assert compiler.address(kernel) != compiler.address(kernel, check=True) and compiler.counts == {"disk": 0, "compiled": 2}
+    plain, checked = (compiler.text(kernel, check=check)[1] for check in (False, True))
+    assert "facula_bounds" not in plain and "facula_bounds" in checked
 
 
 def test_symbols_of_the_caller_come_first(empty: Path) -> None:

@@ -12,6 +12,7 @@ import ctypes
 import struct
 
 from ...base.errors import refuse
+from ..launch import Place
 
 WORDS = 624
 SEED, LEFT, NEXT, NORMAL, HAS_NORMAL, FLOAT_NORMAL, HAS_FLOAT_NORMAL, TABLE = 0, 8, 12, 16, 24, 32, 40, 64
@@ -28,7 +29,7 @@ class State:
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self._block = ctypes.create_string_buffer(BYTES + 64)
-        self.address = (ctypes.addressof(self._block) + 63) // 64 * 64
+        self.address = Place((ctypes.addressof(self._block) + 63) // 64 * 64, BYTES)
         self.seed(seed)
 
     def _view(self, kind: type, offset: int) -> ctypes._SimpleCData:
