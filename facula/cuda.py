@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base.errors import refuse
+from .base.errors import NotCompiledError, refuse
 
 
 def is_available() -> bool:
@@ -57,7 +57,10 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 def _absent(device: Any = None) -> Any:
     raise refuse(
-        AssertionError, "Torch not compiled with CUDA enabled", received="a call that needs a CUDA device", expected="is_available() first"
+        NotCompiledError,
+        "Torch not compiled with CUDA enabled",
+        received="a call that needs a CUDA device",
+        expected="is_available() first",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..base.errors import refuse
 from ..core.modes import enable_grad
 from ..core.tensor import Tensor
 from ..spec.registry import ops
@@ -135,8 +136,9 @@ def jacobian(
     `vectorize` and `strategy` change nothing but the order of the work in PyTorch; both are taken.
     """
     if strategy not in ("forward-mode", "reverse-mode"):
-        raise AssertionError(
-            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".'
+        raise refuse(
+            AssertionError,
+            'Expected strategy to be either "forward-mode" or "reverse-mode". Hint: If your function has more outputs than inputs, "forward-mode" tends to be more performant. Otherwise, prefer to use "reverse-mode".',
         )
     with enable_grad():
         several, xs = _prepared(inputs, create_graph, "jacobian")

@@ -6,7 +6,7 @@ import builtins
 import re
 from typing import Any
 
-from .errors import refuse
+from .errors import NotCompiledError, refuse
 
 TYPES = (
     "cpu",
@@ -113,7 +113,7 @@ def absent(where: device, copying: bool = False) -> Exception:
     facts = {"received": f"device {where}", "expected": "cpu, or meta for shapes without values"}
     if where.type in ("cuda", "xpu", "mtia"):
         hint = f"torch.{where.type}.is_available() tells"
-        return refuse(AssertionError, f"Torch not compiled with {where.type.upper()} enabled", **facts, hint=hint)
+        return refuse(NotCompiledError, f"Torch not compiled with {where.type.upper()} enabled", **facts, hint=hint)
     if copying:
         return refuse(RuntimeError, f"PyTorch is not linked with support for {where.type} devices", **facts)
     backend = where.type.title() if where.type in ("vulkan", "lazy") else where.type.upper()

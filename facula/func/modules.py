@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..base.errors import refuse
 from ..spec.registry import ops
 
 
@@ -14,7 +15,7 @@ def _owner(module: Any, path: str) -> tuple[Any, str]:
     prefix, _, name = path.rpartition(".")
     owner = module.get_submodule(prefix) if prefix else module
     if name not in owner._parameters and name not in owner._buffers:
-        raise KeyError(f"{path} is not a parameter or buffer of {type(module).__name__}")
+        raise refuse(KeyError, f"{path} is not a parameter or buffer of {type(module).__name__}", received=repr(path))
     return owner, name
 
 

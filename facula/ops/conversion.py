@@ -7,7 +7,7 @@ from typing import Any
 from ..base.device import META, channels_last, contiguous_format, device, memory_format, preserve_format
 from ..base.dtypes import ALIASES, DTYPES
 from ..base.dtypes import dtype as DType
-from ..base.errors import refuse
+from ..base.errors import NotCompiledError, refuse
 from ..core import writing
 from ..core.copying import converted
 from ..core.expression import wants
@@ -119,7 +119,7 @@ class To(Composite):
         where = input.device if dev is None else device(dev)
         if where.type not in ("cpu", "meta"):
             raise refuse(
-                RuntimeError if where.type != "cuda" else AssertionError,
+                RuntimeError if where.type != "cuda" else NotCompiledError,
                 "Torch not compiled with CUDA enabled" if where.type == "cuda" else f"device {where} is not available in this build",
                 received=f"device {where}",
                 expected="cpu",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.errors import refuse
+from ..base.errors import NotCompiledError, refuse
 from ..base.size import Size
 from ..core import objects, writing
 from ..core.function import PUBLIC
@@ -149,10 +149,10 @@ def _elsewhere(name: str, sentence: str, kind: type[Exception]) -> None:
 
 if not hasattr(Tensor, "cpu"):
     Tensor.cpu = cpu
-_elsewhere("cuda", "Torch not compiled with CUDA enabled", AssertionError)
-_elsewhere("xpu", "Torch not compiled with XPU enabled", AssertionError)
-_elsewhere("mtia", "Torch not compiled with MTIA enabled", AssertionError)
-_elsewhere("ipu", "Torch not compiled with IPU enabled", AssertionError)
+_elsewhere("cuda", "Torch not compiled with CUDA enabled", NotCompiledError)
+_elsewhere("xpu", "Torch not compiled with XPU enabled", NotCompiledError)
+_elsewhere("mtia", "Torch not compiled with MTIA enabled", NotCompiledError)
+_elsewhere("ipu", "Torch not compiled with IPU enabled", NotCompiledError)
 _elsewhere("pin_memory", "Cannot access accelerator device when none is available.", RuntimeError)
 _elsewhere("record_stream", "record_stream is not supported on the CPU", NotImplementedError)
 

@@ -9,6 +9,7 @@ import facula.nn.functional as F
 import facula.nn.init as init
 
 from ... import ops
+from ...base.errors import refuse
 from ...core import Tensor
 from ..parameter import Parameter
 from .module import Module
@@ -80,7 +81,12 @@ class Hardtanh(Module):
         self.max_val = max_val
         self.inplace = inplace
         if self.max_val <= self.min_val:
-            raise AssertionError(f"max_val ({self.max_val}) must be greater than min_val ({self.min_val})")
+            raise refuse(
+                AssertionError,
+                f"max_val ({self.max_val}) must be greater than min_val ({self.min_val})",
+                received=f"{min_val=}, {max_val=}",
+                expected="min_val < max_val",
+            )
 
     def forward(self, input: Tensor) -> Tensor:
         return F.hardtanh(input, self.min_val, self.max_val, self.inplace)

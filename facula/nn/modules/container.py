@@ -122,7 +122,7 @@ class Sequential(Module):
     def insert(self, index: int, module: Module) -> Sequential:
         """Put `module` before the one at `index`."""
         if not isinstance(module, Module):
-            raise AssertionError(f"module should be of type: {Module}")
+            raise refuse(AssertionError, f"module should be of type: {Module}", received=type(module).__name__, expected="a Module")
         n = len(self._modules)
         if not -n <= index <= n:
             raise IndexError(f"Index out of range: {index}")

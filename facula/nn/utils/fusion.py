@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from ... import ops
+from ...base.errors import refuse
 from ...core import Tensor
 from ..parameter import Parameter
 
@@ -22,12 +23,18 @@ def fuse_conv_bn_weights(
     return Parameter((conv_w * scale.reshape(shape)).detach(), conv_w.requires_grad), Parameter(bias.detach(), kept)
 
 
+def _in_eval(first: Any, bn: Any) -> None:
+    if first.training or bn.training:
+        raise refuse(
+            AssertionError, "Fusion only for eval!", received=f"training={first.training} and {bn.training}", hint="call eval() first"
+        )
+
+
 def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     """A convolution that does what `conv` and then `bn` do in evaluation."""
-    if conv.training or bn.training:
-        raise AssertionError("Fusion only for eval!")
+    _in_eval(conv, bn)
     if bn.running_mean is None or bn.running_var is None:
-        raise AssertionError("bn.running_mean and bn.running_var must not be None")
+        raise refuse(AssertionError, "bn.running_mean and bn.running_var must not be None", hint="track_running_stats=True")
     fused = copy.deepcopy(conv)
     fused.weight, fused.bias = fuse_conv_bn_weights(
         fused.weight, fused.bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias, transpose
@@ -44,8 +51,11 @@ def fuse_linear_bn_weights(
 
 def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     """A linear layer that does what `linear` and then `bn` do in evaluation."""
-    if linear.training or bn.training:
-        raise AssertionError("Fusion only for eval!")
+    _in_eval(linear, bn)
     if bn.num_features not in (linear.out_features, 1):
-        raise AssertionError("To fuse, linear.out_features == bn.num_features or bn.num_features == 1")
+        raise refuse(
+            AssertionError,
+            "To fuse, linear.out_features == bn.num_features or bn.num_features == 1",
+            received=f"linear.out_features={linear.out_features}, bn.num_features={bn.num_features}",
+        )
     return fuse_conv_bn_eval(linear, bn)

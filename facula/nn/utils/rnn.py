@@ -33,7 +33,7 @@ class PackedSequence(_Fields):
     def __new__(cls, data: Any, batch_sizes: Any = None, sorted_indices: Any = None, unsorted_indices: Any = None) -> PackedSequence:
         if batch_sizes is None:  # the old form: both in a pair
             if not isinstance(data, (list, tuple)) or len(data) != 2:
-                raise AssertionError("Expected data to be a tuple of (data, batch_sizes)")
+                raise refuse(AssertionError, "Expected data to be a tuple of (data, batch_sizes)", received=type(data).__name__)
             data, batch_sizes = data
         if unsorted_indices is None:
             unsorted_indices = invert_permutation(sorted_indices)
