@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...base.dtypes import DTYPES
-from ...runtime.ir import Function, Module, Value, Var, vector
-from ..access import BROADCAST, INDEX, STRIDED, load, load_part, narrowed, store, store_one, store_part, widened
+from ...runtime.ir import Module, Value, Var
+from ..access import INDEX, STRIDED, narrowed, store, store_one, store_part
 from ..pointwise.cost import lanes_of, used_inputs, weight
 from ..pointwise.emit import Odometer, Port
-from ..scalar import Scalar, emit, parse
+from ..scalar import emit, parse
+from .reader import Reader, read_numbers
 from .state import Folding, Held, Kept, State, mapped
 
 BLOCK = 4096  # elements that one set of accumulators takes before its partial result is put away
@@ -32,17 +33,9 @@ LEVELS = 40  # of the binary counter: 2**40 blocks
 
 
 @dataclass
-class Frame:
+class Frame(Reader):
     """What both forms read from the words."""
 
-    f: Function
-    outs: tuple[Port, ...]
-    ins: tuple[Port, ...]
-    lift: tuple[Scalar, ...]
-    finish: tuple[Scalar, ...]
-    fold: Folding
-    lanes: int
-    base: list[Value]
     kept: list[Value]
     reduced: list[Value]
     out_steps: list[list[Value]]  # bytes: kept loops, then the piece
@@ -51,29 +44,10 @@ class Frame:
     length: Value  # of the cut loop in one piece
     pieces: Value
     count: Value
-    numbers: list[Any]
-
-    def lifted(self, pointers: list[Value], at: Value, kinds: Sequence[str], steps: Sequence[Value], left: Value | None = None) -> State:
-        """States of a vector of elements; `pointers` of the inputs, `at` the place along the vectorised loop."""
-        f, n = self.f, self.lanes
-        used, values = used_inputs(self.lift), []
-        for i, ((name, _), kind) in enumerate(zip(self.ins, kinds)):
-            d = DTYPES[name]
-            if i not in used:
-                values.append(f.const(vector(n, "i64"), 0))  # not read
-            elif self.ins[i][1] == INDEX:
-                lanes = f.lanes(vector(n, "i64"), list(range(n)))
-                values.append(f.splat(pointers[i] + at * steps[i], n) + lanes * f.splat(steps[i], n))
-            else:
-                here = pointers[i] if kind == BROADCAST else f.bytes(pointers[i], at * steps[i])
-                stride = steps[i].udiv(d.itemsize) if kind == STRIDED else None
-                raw = load(f, d, n, here, kind, stride) if left is None else load_part(f, d, n, here, kind, left, stride)
-                values.append(widened(f, raw, d))
-        out = emit(self.lift, f, values, [mapped(lambda v: f.splat(v, n), [x])[0] for x in self.numbers])
-        return [mapped(lambda v: v if v.type[0] == "<" else f.splat(v, n), [x])[0] for x in out]
 
     def advance(self, pointers: list[Value], offsets: Sequence[Value]) -> list[Value]:
-        return [p + o if k == INDEX else self.f.bytes(p, o) for p, o, (_, k) in zip(pointers, offsets, self.ins)]
+        """Pointers of the inputs moved on."""
+        return self.moved(self.ins, pointers, offsets)
 
     def piece_sizes(self, piece: Value) -> list[Value]:
         """Sizes of the reduced loops within a piece."""
@@ -114,15 +88,11 @@ def emit_reduce(
             place += rank
         length, pieces, count = f.words(words, "i64", "i64", "i64", start=place)
         place += 3
-        values: list[Any] = []
-        for kind in numbers:
-            parts = f.words(words, *kind.split("+"), start=place)
-            place += len(parts)
-            values.append(tuple(parts) if len(parts) == 2 else parts[0])
+        values = read_numbers(f, words, numbers, place)
         folding = Folding(f, parse(initial), parse(combine))
         frame = Frame(
-            f, outs, ins, roots, parse(finish), folding, lanes, base, sizes[:kept], sizes[kept:], steps[: len(outs)], steps[len(outs) :],
-            cut, length, pieces, count, values,
+            f, outs, ins, roots, parse(finish), folding, lanes, base, values, sizes[:kept], sizes[kept:], steps[: len(outs)],
+            steps[len(outs) :], cut, length, pieces, count,
         )  # fmt: skip
         (_rows if form == "rows" else _columns)(frame, lo, hi)
 
@@ -190,20 +160,19 @@ class _RowRun:
     def _block(self, pointers: list[Value], steps: list[Value], lo: Value, hi: Value) -> None:
         frame = self.frame
         f, n, fold = frame.f, frame.lanes, frame.fold
-        kinds = [k for _, k in frame.ins]
         span = n * self.unroll
         main = lo + (hi - lo).udiv(span) * span
         with f.range(lo, main, span) as i:
-            states = [frame.lifted(pointers, i + u * n, kinds, steps) for u in range(self.unroll)]
+            states = [frame.lifted(pointers, i + u * n, steps) for u in range(self.unroll)]
             for h, s in zip(self.held, states):
                 h.v = fold.together(h.v, s)
         rest = lo + (hi - lo).udiv(n) * n
         with f.range(main, rest, n) as i:
-            self.held[0].v = fold.together(self.held[0].v, frame.lifted(pointers, i, kinds, steps))
+            self.held[0].v = fold.together(self.held[0].v, frame.lifted(pointers, i, steps))
         with f.when(rest < hi):
             left = hi - rest
             last = self.held[-1]  # another one than the loop above: the chain is shorter
-            last.v = fold.chosen(f.mask(n, left), fold.together(last.v, frame.lifted(pointers, rest, kinds, steps, left)), last.v)
+            last.v = fold.chosen(f.mask(n, left), fold.together(last.v, frame.lifted(pointers, rest, steps, left)), last.v)
 
     def _put_away(self) -> None:
         """Push the accumulators as one block: equal levels combine, as in adding 1 to a binary number."""
@@ -299,19 +268,20 @@ class _ColumnRun:
         f, n, fold = frame.f, frame.lanes, frame.fold
         kept = len(frame.kept)
         along = [s[kept - 1] for s in frame.in_steps]
-        kinds = [k for _, k in frame.ins]
         lines = [pointers]
         for _ in range(group - 1):
             lines.append(frame.advance(lines[-1], step))
         width = self.width.v
         whole = width.udiv(n) * n
         with f.range(0, whole, n) as c:
-            for p in lines if group > 1 and kinds[0] != INDEX else []:  # the next group: rows are too short for the hardware to look ahead
+            for p in (
+                lines if group > 1 and frame.ins[0][1] != INDEX else []
+            ):  # the next group: rows are too short for the hardware to look ahead
                 f.prefetch(f.bytes(p[0], c * along[0] + step[0] * group), 0, level=2, elem="i8")
-            state = fold.tree([frame.lifted(p, c, kinds, along) for p in lines])
+            state = fold.tree([frame.lifted(p, c, along) for p in lines])
             self.block.store(fold.together(self.block.load(n, c), state), c)
         with f.when(whole < width):
-            state = fold.tree([frame.lifted(p, whole, kinds, along, width - whole) for p in lines])
+            state = fold.tree([frame.lifted(p, whole, along, width - whole) for p in lines])
             self.block.store(fold.together(self.block.load(n, whole), state), whole)
         self.since.v = self.since.v + group
         with f.when(self.since.v >= ROWS):

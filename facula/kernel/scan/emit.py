@@ -12,67 +12,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ...base.dtypes import DTYPES, dtype
-from ...runtime.ir import Function, Module, Value, vector
-from ..access import BROADCAST, INDEX, STRIDED, load, load_one, load_part, narrowed, store, store_one, store_part, widened
+from ...runtime.ir import Module, Value
+from ..access import INDEX, STRIDED, load_one, narrowed, store, store_one, store_part, widened
 from ..pointwise.cost import lanes_of, used_inputs
 from ..pointwise.emit import Odometer, Port
+from ..reduction.reader import Reader, read_numbers
 from ..reduction.state import Folding, Held, Kept, State, mapped
-from ..scalar import Scalar, emit, parse
+from ..scalar import emit, parse
 
 COLUMNS = 2048  # columns of an item: half rows of 4 KiB take twice as long, each page starts the hardware's prefetching anew
 
 
 @dataclass
-class Frame:
+class Frame(Reader):
     """What the forms read from the words. Strides are bytes (of an index: elements): kept loops, then the scanned dim."""
 
-    f: Function
-    outs: tuple[Port, ...]
-    ins: tuple[Port, ...]
-    lift: tuple[Scalar, ...]
-    finish: tuple[Scalar, ...]
-    fold: Folding
-    lanes: int
-    base: list[Value]
     totals: list[Value]
     kept: list[Value]
     length: Value
     steps: list[list[Value]]  # outputs, then inputs
     piece: Value
     pieces: Value
-    numbers: list[Any]
 
     @property
     def kinds(self) -> tuple[dtype, ...]:
         return self.fold.kinds
 
-    def lifted(self, pointers: Sequence[Value], at: Value, loop: int, left: Value | None = None) -> State:
-        """States of a vector of elements from place `at` along loop `loop` on."""
-        f, n, values = self.f, self.lanes, []
-        used = used_inputs(self.lift)
-        for i, (name, kind) in enumerate(self.ins):
-            d, step, pointer = DTYPES[name], self.steps[len(self.outs) + i][loop], pointers[len(self.outs) + i]
-            if i not in used:
-                values.append(f.const(vector(n, "i64"), 0))  # not read
-            elif kind == INDEX:
-                values.append(f.splat(pointer + at * step, n) + f.lanes(vector(n, "i64"), list(range(n))) * f.splat(step, n))
-            else:
-                here = pointer if kind == BROADCAST else f.bytes(pointer, at * step)
-                stride = step.udiv(d.itemsize) if kind == STRIDED else None
-                raw = load(f, d, n, here, kind, stride) if left is None else load_part(f, d, n, here, kind, left, stride)
-                values.append(widened(f, raw, d))
-        out = emit(self.lift, f, values, self.numbers)
-        return [mapped(lambda v: v if v.type[0] == "<" else f.splat(v, n), [x])[0] for x in out]
+    def read(self, pointers: Sequence[Value], at: Value, loop: int, left: Value | None = None) -> State:
+        """States of a vector of elements from place `at` along loop `loop` on; `pointers` of outputs and inputs."""
+        first = len(self.outs)
+        return self.lifted(pointers[first:], at, [s[loop] for s in self.steps[first:]], left)
 
     def write(self, pointers: Sequence[Value], s: State, at: Value, loop: int, left: Value | None = None) -> None:
         f, n = self.f, self.lanes
-        out = emit(self.finish, f, [*s, f.splat(self.length, n)], self.numbers)
+        out = self.spread(emit(self.finish, f, [*s, f.splat(self.length, n)], self.numbers))
         for o, ((name, kind), v) in enumerate(zip(self.outs, out)):
             d, step = DTYPES[name], self.steps[o][loop]
-            value = narrowed(f, mapped(lambda x: x if x.type[0] == "<" else f.splat(x, n), [v])[0], d)
+            value = narrowed(f, v, d)
             here = f.bytes(pointers[o], at * step)
             stride = step.udiv(d.itemsize) if kind == STRIDED else None
             if left is None:
@@ -80,9 +58,9 @@ class Frame:
             else:
                 store_part(f, d, value, n, here, kind, left, stride)
 
-    def moved(self, pointers: Sequence[Value], offsets: Sequence[Value]) -> list[Value]:
-        kinds = [k for _, k in (*self.outs, *self.ins)]
-        return [p + o if k == INDEX else self.f.bytes(p, o) for p, o, k in zip(pointers, offsets, kinds)]
+    def advance(self, pointers: Sequence[Value], offsets: Sequence[Value]) -> list[Value]:
+        """Pointers of outputs and inputs moved on."""
+        return self.moved((*self.outs, *self.ins), pointers, offsets)
 
     def total(self, at: Value) -> State:
         """The state of slot `at` of the totals, as scalars."""
@@ -119,14 +97,10 @@ def emit_scan(
             place += kept + 1
         piece, pieces = f.words(words, "i64", "i64", start=place)
         place += 2
-        values: list[Any] = []
-        for kind in numbers:
-            parts = f.words(words, *kind.split("+"), start=place)
-            place += len(parts)
-            values.append(tuple(parts) if len(parts) == 2 else parts[0])
+        values = read_numbers(f, words, numbers, place)
         frame = Frame(
-            f, outs, ins, roots, parse(finish), Folding(f, start, parse(combine)), lanes, base, totals, sizes[:-1], sizes[-1], steps,
-            piece, pieces, values,
+            f, outs, ins, roots, parse(finish), Folding(f, start, parse(combine)), lanes, base, values, totals, sizes[:-1],
+            sizes[-1], steps, piece, pieces,
         )  # fmt: skip
         if form == "columns":
             _columns(frame, lo, hi)
@@ -147,7 +121,7 @@ def _rows(frame: Frame, form: str, lo: Value, hi: Value) -> None:
     neutral.store(fold.start(n), n)
     start = neutral.load(n, (lo & 1) * n)
     with f.range(lo, hi) as item:
-        here = frame.moved(frame.base, [o.v for o in meter.offsets])
+        here = frame.advance(frame.base, [o.v for o in meter.offsets])
         carry.v = mapped(lambda v: f.splat(v, n), frame.total(item)) if form == "follow" else fold.start(n)
         length = f.smin(frame.piece, frame.length - meter.counts[-1].v * frame.piece)
         whole = length.udiv(n) * n
@@ -163,7 +137,7 @@ def _rows(frame: Frame, form: str, lo: Value, hi: Value) -> None:
 def _step(frame: Frame, here: list[Value], carry: Held, start: State, i: Value, left: Value | None, written: bool) -> None:
     """One vector: scanned by itself, then behind the carry, whose next value is the carry with this vector's last lane."""
     f, fold, n = frame.f, frame.fold, frame.lanes
-    s = frame.lifted(here, i, -1, left)
+    s = frame.read(here, i, -1, left)
     if left is not None and not written:  # lanes behind the end repeat an element: they must not count
         s = fold.chosen(f.mask(n, left), s, start)
     step = 1
@@ -197,20 +171,20 @@ def _columns(frame: Frame, lo: Value, hi: Value) -> None:
     meter = Odometer(f, [*frame.kept[:-1], blocks], [[*s[:-2], s[-2] * COLUMNS] for s in frame.steps], lo)
     states = Kept(f, fold.kinds, COLUMNS)
     with f.range(lo, hi):
-        here = frame.moved(frame.base, [o.v for o in meter.offsets])
+        here = frame.advance(frame.base, [o.v for o in meter.offsets])
         columns = f.smin(width - meter.counts[-1].v * COLUMNS, COLUMNS)
         whole = columns.udiv(n) * n
         with f.range(0, columns, n) as c:
             states.store(fold.start(n), c)
         with f.range(0, frame.length) as r:
-            line = frame.moved(here, [r * s[-1] for s in frame.steps])
+            line = frame.advance(here, [r * s[-1] for s in frame.steps])
             with f.range(0, whole, n) as c:
-                s = fold.together(states.load(n, c), frame.lifted(line, c, -2))
+                s = fold.together(states.load(n, c), frame.read(line, c, -2))
                 states.store(s, c)
                 frame.write(line, s, c, -2)
             with f.when(whole < columns):
                 left = columns - whole
-                s = fold.together(states.load(n, whole), frame.lifted(line, whole, -2, left))
+                s = fold.together(states.load(n, whole), frame.read(line, whole, -2, left))
                 states.store(s, whole)
                 frame.write(line, s, whole, -2, left)
         meter.advance()
