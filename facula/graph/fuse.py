@@ -39,9 +39,9 @@ class Group:
     def add(self, call: int, expression: Expression, slots: Sequence[int], outs: Sequence[int]) -> None:
         swap: dict[Scalar, Scalar] = {}
         for n in leaves(expression.body, "input"):
-            swap[n] = self.leaf(slots[int(n.attr)], n.dtype)  # type: ignore[arg-type]
+            swap[n] = self.leaf(slots[n.place], n.dtype)
         for n in leaves(expression.body, "number"):
-            key = (call, int(n.attr))  # type: ignore[arg-type]
+            key = (call, n.place)
             if key not in self.numbers:
                 self.numbers.append(key)
                 self.kinds.append(n.dtype)

@@ -15,7 +15,7 @@ def body_of(epilogue: str) -> tuple[Callable[..., Value] | None, int]:
     if not epilogue:
         return None, 1
     outputs = parse(epilogue)
-    arguments = 1 + max((int(n.attr) for n in order(outputs) if n.op == "input"), default=0)  # type: ignore[arg-type]
+    arguments = 1 + max((n.place for n in order(outputs) if n.op == "input"), default=0)
 
     def body(f: Function, inputs: list[Value], numbers: list[Value]) -> Value:
         (value,) = emit(outputs, f, inputs, numbers)

@@ -57,7 +57,7 @@ def weight(body: tuple[Scalar, ...]) -> float:
 @lru_cache(maxsize=4096)
 def used_inputs(body: tuple[Scalar, ...]) -> frozenset[int]:
     """Inputs that the body reads."""
-    return frozenset(int(n.attr) for n in order(body) if n.op == "input")  # type: ignore[arg-type]
+    return frozenset(n.place for n in order(body) if n.op == "input")
 
 
 def lanes_of(body: Sequence[Scalar], memory: Sequence[dtype], lanes: int) -> int:

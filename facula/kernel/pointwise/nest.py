@@ -104,9 +104,9 @@ def grounded(body: Sequence[Scalar], inputs: Sequence[Operand], kinds: Sequence[
         if leaf.op == "index":
             swap[leaf] = input(len(inputs), int64)
         elif leaf.op == "input":
-            swap[leaf] = cast(input(int(leaf.attr), inputs[int(leaf.attr)].dtype), leaf.dtype)  # type: ignore[arg-type]
+            swap[leaf] = cast(input(leaf.place, inputs[leaf.place].dtype), leaf.dtype)
         elif leaf.op == "number":
-            swap[leaf] = cast(number(int(leaf.attr), WORDS[kinds[int(leaf.attr)]]), leaf.dtype)  # type: ignore[arg-type]
+            swap[leaf] = cast(number(leaf.place, WORDS[kinds[leaf.place]]), leaf.dtype)
     return simplify(substitute(list(body), swap))
 
 
@@ -115,8 +115,8 @@ WORDS = {"i64": int64, "float": float32, "double": float64, "float+float": compl
 
 def number_types(body: Sequence[Scalar]) -> tuple[str, ...]:
     """Word types of the number leaves, in the order of their indices."""
-    found = {int(n.attr): n.dtype for n in order(list(body)) if n.op == "number"}  # type: ignore[arg-type]
-    out = []
+    found = {n.place: n.dtype for n in order(list(body)) if n.op == "number"}
+    out: list[str] = []
     for k in range(max(found, default=-1) + 1):
         d = found.get(k)
         real = "i64" if d is None or not (d.is_complex or d.is_floating_point) else "double" if d.real.itemsize == 8 else "float"

@@ -30,8 +30,18 @@ def split(outputs: Sequence[Scalar]) -> list[Scalar | Pair]:
         elif any(isinstance(a, tuple) for a in args):
             new[n] = _real_valued(n, args)
         else:
-            new[n] = Scalar(n.op, tuple(args), n.dtype, n.attr) if args else n  # type: ignore[arg-type]
+            new[n] = Scalar(n.op, tuple(_single(a) for a in args), n.dtype, n.attr) if args else n
     return [new[o] for o in outputs]
+
+
+def _single(x: Scalar | Pair) -> Scalar:
+    assert isinstance(x, Scalar)
+    return x
+
+
+def _both(x: Scalar | Pair) -> Pair:
+    assert isinstance(x, tuple)
+    return x
 
 
 def _pair(n: Scalar, args: list[Scalar | Pair]) -> Pair:
@@ -41,23 +51,23 @@ def _pair(n: Scalar, args: list[Scalar | Pair]) -> Pair:
         assert isinstance(n.attr, complex)
         return const(n.attr.real, n.dtype.real), const(n.attr.imag, n.dtype.real)
     if n.op == "complex":
-        return args[0], args[1]  # type: ignore[return-value]
+        return _single(args[0]), _single(args[1])
+    kind = n.dtype.real
     if n.op == "cast":
         re, im = args[0] if isinstance(args[0], tuple) else (args[0], None)
-        kind = n.dtype.real
         return fn.cast(re, kind), const(0, kind) if im is None else fn.cast(im, kind)
     if n.op in ("where", "rare"):
-        (re, im), (u, v) = args[1], args[2]  # type: ignore[misc]
-        return Scalar(n.op, (args[0], re, u), re.dtype), Scalar(n.op, (args[0], im, v), im.dtype)  # type: ignore[arg-type]
+        condition, (re, im), (u, v) = _single(args[0]), _both(args[1]), _both(args[2])
+        return Scalar(n.op, (condition, re, u), re.dtype), Scalar(n.op, (condition, im, v), im.dtype)
+    operands = [_both(a) for a in args]
     if n.op in _PLAIN:
-        return _PLAIN[n.op](*args)
-    kind = n.dtype.real
-    re, im = _WIDE[n.op](*[(fn.cast(x, float64), fn.cast(y, float64)) for x, y in args])  # type: ignore[misc]
+        return _PLAIN[n.op](*operands)
+    re, im = _WIDE[n.op](*[(fn.cast(x, float64), fn.cast(y, float64)) for x, y in operands])
     return fn.cast(re, kind), fn.cast(im, kind)
 
 
 def _real_valued(n: Scalar, args: list[Scalar | Pair]) -> Scalar:
-    re, im = args[0]  # type: ignore[misc]
+    re, im = _both(args[0])
     if n.op == "real":
         return re
     if n.op == "imag":
@@ -66,10 +76,9 @@ def _real_valued(n: Scalar, args: list[Scalar | Pair]) -> Scalar:
         return fn.hypot(re, im)
     if n.op == "angle":
         return fn.atan2(im, re)
-    if n.op == "eq":
-        return (re == args[1][0]) & (im == args[1][1])  # type: ignore[index]
-    if n.op == "ne":
-        return (re != args[1][0]) | (im != args[1][1])  # type: ignore[index]
+    if n.op in ("eq", "ne"):
+        u, v = _both(args[1])
+        return (re == u) & (im == v) if n.op == "eq" else (re != u) | (im != v)
     if n.op == "cast":
         return (re != 0) | (im != 0) if n.dtype is bool_ else fn.cast(re, n.dtype)
     raise TypeError(f"{n.op} is not defined for complex numbers")
@@ -89,6 +98,22 @@ def _div(a: Pair, b: Pair) -> Pair:
     return fn.where(none, a[0] / b[0], fn.where(endless, 0, re)), fn.where(none, a[1] / b[0], fn.where(endless, 0, im))
 
 
+def _add(a: Pair, b: Pair) -> Pair:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _sub(a: Pair, b: Pair) -> Pair:
+    return a[0] - b[0], a[1] - b[1]
+
+
+def _neg(z: Pair) -> Pair:
+    return -z[0], -z[1]
+
+
+def _conj(z: Pair) -> Pair:
+    return z[0], -z[1]
+
+
 def _sign(z: Pair) -> Pair:
     r = fn.hypot(*z)
     safe = fn.where(r == 0, 1, r)
@@ -96,10 +121,10 @@ def _sign(z: Pair) -> Pair:
 
 
 _PLAIN: dict[str, Callable[..., Pair]] = {
-    "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
-    "sub": lambda a, b: (a[0] - b[0], a[1] - b[1]),
-    "neg": lambda a: (-a[0], -a[1]),
-    "conj": lambda a: (a[0], -a[1]),
+    "add": _add,
+    "sub": _sub,
+    "neg": _neg,
+    "conj": _conj,
     "mul": _mul,
     "div": _div,
     "sign": _sign,
@@ -243,7 +268,7 @@ def _reciprocal(z: Pair) -> Pair:
     return _div((const(1, one), const(0, one)), z)
 
 
-_WIDE: dict[str, Callable[..., Pair]] = {
+_OF_ONE: dict[str, Callable[[Pair], Pair]] = {
     "exp": _exp,
     "exp2": lambda z: _exp(_scaled(z, math.log(2))),
     "expm1": _expm1,
@@ -265,6 +290,6 @@ _WIDE: dict[str, Callable[..., Pair]] = {
     "asinh": lambda z: _over_i(_asin(_times_i(z))),
     "acosh": _acosh,
     "atanh": _atanh,
-    "sigmoid": lambda z: _reciprocal(_one_plus(_exp((-z[0], -z[1])))),
-    "pow": _pow,
+    "sigmoid": lambda z: _reciprocal(_one_plus(_exp(_neg(z)))),
 }
+_WIDE: dict[str, Callable[..., Pair]] = {**_OF_ONE, "pow": _pow}

@@ -76,9 +76,9 @@ _GRAD, _OUTPUT = 1 << 20, 1 << 21  # leaf numbers while an expression is built
 def derive_saving(outputs: Sequence[Scalar], wrt: Sequence[int] | None = None) -> Backward:
     """Gradients for the inputs `wrt` (default: every input that can have one, up to the largest index), each as a function of the outputs'
     cotangents and as few saved tensors as will do. Outputs are saved instead of inputs only where then no input is needed."""
-    inputs = {n.attr: n for n in leaves(outputs, "input")}
+    inputs = {n.place: n for n in leaves(outputs, "input")}
     if wrt is None:
-        wrt = range(max(inputs, default=-1) + 1)  # type: ignore[type-var, arg-type]
+        wrt = range(max(inputs, default=-1) + 1)
     nodes = [inputs.get(i) for i in wrt]
     seeds = [Scalar("input", (), o.dtype, _GRAD + k) if _differentiable(o) else None for k, o in enumerate(outputs)]
     present = [n for n in nodes if n is not None and _differentiable(n)]
@@ -89,9 +89,9 @@ def derive_saving(outputs: Sequence[Scalar], wrt: Sequence[int] | None = None) -
     results = {o: Scalar("input", (), o.dtype, _OUTPUT + k) for k, o in enumerate(outputs) if o.args and _differentiable(o)}
     saving = simplify(substitute(live, results))
     chosen = saving if _reads(plain) and not _reads(saving) else plain
-    used = sorted({n.attr for n in leaves(chosen, "input")}, key=_place)  # type: ignore[arg-type]
+    used = sorted({n.place for n in leaves(chosen, "input")}, key=_place)
     order_of = {attr: i for i, attr in enumerate(used)}
-    names = {n: Scalar("input", (), n.dtype, order_of[n.attr]) for n in leaves(chosen, "input")}
+    names = {n: Scalar("input", (), n.dtype, order_of[n.place]) for n in leaves(chosen, "input")}
     rest = iter(substitute(chosen, names))
     kinds = tuple(("output", a - _OUTPUT) if a >= _OUTPUT else ("grad", a - _GRAD) if a >= _GRAD else ("input", a) for a in order_of)
     return Backward(tuple(None if e is None else next(rest) for e in exprs), kinds)
@@ -103,7 +103,7 @@ def _place(attr: int) -> tuple[int, int]:
 
 
 def _reads(exprs: Sequence[Scalar]) -> bool:
-    return any(n.attr < _GRAD for n in leaves(exprs, "input"))  # type: ignore[operator]
+    return any(n.place < _GRAD for n in leaves(exprs, "input"))
 
 
 def _differentiable(n: Scalar) -> bool:

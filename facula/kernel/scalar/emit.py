@@ -71,7 +71,7 @@ class _Writer:
         if not lanes or count(v.type):
             return v
         if n.op == "const":
-            return self.f.const(vector(lanes, v.type), n.attr)
+            return self.f.const(vector(lanes, v.type), n.value)
         if n not in self.wide:
             self.wide[n] = self.f.splat(v, lanes)
         return self.wide[n]
@@ -79,15 +79,16 @@ class _Writer:
     def node(self, n: Scalar) -> Value:
         f = self.f
         if n.op == "const":
-            return f.const(llvm_type(n.dtype), n.attr)
+            return f.const(llvm_type(n.dtype), n.value)
         if n.op in ("input", "number"):
-            x = (self.inputs if n.op == "input" else self.numbers)[n.attr]  # type: ignore[index]
+            x = (self.inputs if n.op == "input" else self.numbers)[n.place]
             assert isinstance(x, Value), "a complex leaf is read through real and imag"
             return x
         if n.op in ("real", "imag"):
             leaf = n.args[0]
-            z = (self.inputs if leaf.op == "input" else self.numbers)[leaf.attr]  # type: ignore[index]
-            return z[n.op == "imag"]  # type: ignore[index]
+            z = (self.inputs if leaf.op == "input" else self.numbers)[leaf.place]
+            assert isinstance(z, tuple), "a complex leaf comes as two parts"
+            return z[n.op == "imag"]
         if n.op == "index":
             if self.index is None:
                 raise ValueError("this expression reads index(): emit wants the index of each lane")
@@ -163,6 +164,10 @@ def _extreme(largest: bool, numbers_win: bool) -> Writer:
     return write
 
 
+def _where(f: Function, n: Scalar, condition: Value, a: Value, b: Value) -> Value:
+    return f.select(condition, a, b)
+
+
 def _abs(f: Function, n: Scalar, a: Value) -> Value:
     return f.math("fabs", a) if n.dtype.is_floating_point else f.select(a < 0, -a, a)
 
@@ -186,7 +191,10 @@ def _relu(f: Function, n: Scalar, a: Value) -> Value:
 
 
 def _math(name: str) -> Writer:
-    return lambda f, n, *args: f.math(name, *args)
+    def write(f: Function, n: Scalar, *args: Value) -> Value:
+        return f.math(name, *args)
+
+    return write
 
 
 def _shift(left: bool) -> Writer:
@@ -196,7 +204,7 @@ def _shift(left: bool) -> Writer:
         bits = 8 * n.dtype.itemsize
         name = "shl" if left else "ashr" if n.dtype.is_signed else "lshr"
         by = n.args[1]
-        if by.op == "const" and 0 <= by.attr < bits:  # type: ignore[operator]
+        if by.op == "const" and 0 <= by.value < bits:
             return f.op(a.type, f"{name} {a}, {b.text}")
         inside = f.op(like(a.type, "i1"), f"icmp ult {b}, {f.const(a.type, bits).text}")
         if name == "ashr":
@@ -259,49 +267,11 @@ def _to_integer(f: Function, a: Value, target: dtype, kind: str) -> Value:
     return f.cast("trunc", f.cast("fptosi", a, step), kind)
 
 
-_WRITE: dict[str, Writer] = {
-    "add": _two("add", "fadd"),
-    "sub": _two("sub", "fsub"),
-    "mul": _two("mul", "fmul"),
-    "div": _two("", "fdiv"),
-    "and": _two("and"),
-    "or": _two("or"),
-    "xor": _two("xor"),
-    "neg": lambda f, n, a: -a,
-    "not": lambda f, n, a: ~a,
-    "abs": _abs,
-    "sign": _sign,
-    "relu": _relu,
-    "fma": _math("fma"),
-    "sqrt": _math("sqrt"),
-    "floor": _math("floor"),
-    "ceil": _math("ceil"),
-    "trunc": _math("trunc"),
-    "round": _math("roundeven"),
-    "copysign": _math("copysign"),
-    **{name: _compare(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
-    "minimum": _extreme(False, False),
-    "maximum": _extreme(True, False),
-    "fmin": _extreme(False, True),
-    "fmax": _extreme(True, True),
-    "shl": _shift(True),
-    "shr": _shift(False),
-    "trunc_divide": _quotient(False),
-    "fmod": _quotient(True),
-    "where": lambda f, n, c, a, b: f.select(c, a, b),
-    "cast": _cast,
-    "bitcast": lambda f, n, a: f.cast("bitcast", a, like(a.type, llvm_type(n.dtype))),
-    "scale": lambda f, n, a, k: _scale(f, a, k),
-    "two_over_pi": lambda f, n, position: _two_over_pi(f, position),
-    "count_leading": lambda f, n, a: f.call(a.type, f"llvm.ctlz.{_mangled(a.type)}", a, f.const("i1", False)),
-}
-
-
 def _mangled(kind: str) -> str:
     return f"v{count(kind)}{kind.split()[-1][:-1]}" if kind[0] == "<" else kind
 
 
-def _scale(f: Function, a: Value, k: Value) -> Value:
+def _scale(f: Function, n: Scalar, a: Value, k: Value) -> Value:
     """a * 2**k (k a whole float of the same type), rounded once at either end: one AVX-512 instruction where the vector is that wide."""
     letter, elem = ("s", "float") if k.type.rstrip(">").endswith("float") else ("d", "double")
     lanes, full = count(a.type), 16 if elem == "float" else 8
@@ -309,7 +279,9 @@ def _scale(f: Function, a: Value, k: Value) -> Value:
         mask = Value(f, f"i{full}" if full >= 8 else "i8", "-1")
         return f.call(a.type, f"llvm.x86.avx512.mask.scalef.p{letter}.512", a, k, a, mask, Value(f, "i32", "4"))
     if lanes > full:
-        parts = [_scale(f, f.shuffle(a, None, range(i, i + full)), f.shuffle(k, None, range(i, i + full))) for i in range(0, lanes, full)]
+        parts = [
+            _scale(f, n, f.shuffle(a, None, range(i, i + full)), f.shuffle(k, None, range(i, i + full))) for i in range(0, lanes, full)
+        ]
         return _joined(f, parts)
     wide = [
         f.op(vector(full, elem), f"insertelement {vector(full, elem)} poison, {x}, i32 0")
@@ -317,7 +289,7 @@ def _scale(f: Function, a: Value, k: Value) -> Value:
         else f.shuffle(x, None, [min(i, lanes - 1) for i in range(full)])
         for x in (a, k)
     ]
-    out = _scale(f, *wide)
+    out = _scale(f, n, *wide)
     return f.extract(out, 0) if not lanes else f.shuffle(out, None, range(lanes))
 
 
@@ -328,7 +300,7 @@ def _joined(f: Function, parts: list[Value]) -> Value:
     return parts[0]
 
 
-def _two_over_pi(f: Function, position: Value) -> Value:
+def _two_over_pi(f: Function, n: Scalar, position: Value) -> Value:
     """64 bits of 2/pi from a bit position on (positions before the first bit read zeros), out of a table of words."""
     words, whole = vector_math.two_over_pi_words()
     table = f.module.constant("two_over_pi", "i64", words)
@@ -345,3 +317,44 @@ def _gather(f: Function, table: str, i: Value) -> Value:
         return f.load("i64", pointers)
     every = f.const(vector(lanes, "i1"), True)
     return f.call(i.type, f"llvm.masked.gather.v{lanes}i64.v{lanes}p0", pointers, Value(f, "i32", "8"), every, f.const(i.type, 0))
+
+
+_OF_ONE: dict[str, Callable[[Function, Scalar, Value], Value]] = {
+    "neg": lambda f, n, a: -a,
+    "not": lambda f, n, a: ~a,
+    "abs": _abs,
+    "sign": _sign,
+    "relu": _relu,
+    "cast": _cast,
+    "bitcast": lambda f, n, a: f.cast("bitcast", a, like(a.type, llvm_type(n.dtype))),
+    "two_over_pi": _two_over_pi,
+    "count_leading": lambda f, n, a: f.call(a.type, f"llvm.ctlz.{_mangled(a.type)}", a, f.const("i1", False)),
+}
+_WRITE: dict[str, Writer] = {
+    **_OF_ONE,
+    "add": _two("add", "fadd"),
+    "sub": _two("sub", "fsub"),
+    "mul": _two("mul", "fmul"),
+    "div": _two("", "fdiv"),
+    "and": _two("and"),
+    "or": _two("or"),
+    "xor": _two("xor"),
+    "fma": _math("fma"),
+    "sqrt": _math("sqrt"),
+    "floor": _math("floor"),
+    "ceil": _math("ceil"),
+    "trunc": _math("trunc"),
+    "round": _math("roundeven"),
+    "copysign": _math("copysign"),
+    **{name: _compare(name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    "minimum": _extreme(False, False),
+    "maximum": _extreme(True, False),
+    "fmin": _extreme(False, True),
+    "fmax": _extreme(True, True),
+    "shl": _shift(True),
+    "shr": _shift(False),
+    "trunc_divide": _quotient(False),
+    "fmod": _quotient(True),
+    "where": _where,
+    "scale": _scale,
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...base.dtypes import bool_, dtype
+from ...base.narrow import is_a
 from .node import Scalar, arithmetic, const, lift, pair
 
 COMPLEX = frozenset(
@@ -38,7 +39,7 @@ COMPLEX = frozenset(
 
 def _unary(name: str, meaning: str, integers: bool = False) -> Callable[[Scalar], Scalar]:
     def function(x: Scalar) -> Scalar:
-        if not isinstance(x, Scalar):
+        if not is_a(x, Scalar):
             raise TypeError(f"{name} wants a Scalar, not {type(x).__name__}")
         d = x.dtype
         if d.is_integral and integers:
@@ -188,7 +189,7 @@ def gcd(a: object, b: object) -> Scalar:
 
 def where(condition: Scalar, a: object, b: object) -> Scalar:
     """a where the condition holds, b elsewhere. A derivative only selects: what the other branch would give never shows."""
-    if not isinstance(condition, Scalar):
+    if not is_a(condition, Scalar):
         raise TypeError(f"where wants a bool Scalar as condition, not {type(condition).__name__}")
     if condition.dtype is not bool_:
         condition = cast(condition, bool_)

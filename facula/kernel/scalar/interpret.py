@@ -8,6 +8,10 @@ from typing import Any
 from ...base.dtypes import bool_, dtype, int64
 from .node import Scalar, order
 
+Unary = Callable[[Any, Any], Any]
+Binary = Callable[[Any, Any, Any], Any]
+Ternary = Callable[[Any, Any, Any, Any], Any]
+
 
 def interpret(outputs: Sequence[Scalar], arrays: Sequence[Any], numbers: Sequence[Any] = (), index: Any = None) -> list[Any]:
     """Values of the outputs, as NumPy arrays in each node's type. `arrays` are the tensor inputs (halves are widened), broadcast freely."""
@@ -33,15 +37,16 @@ def _value(n: Scalar, args: list[Any], arrays: Sequence[Any], numbers: Sequence[
     if n.op == "const":
         return np.array(n.attr, n.dtype.numpy)
     if n.op == "input":
-        return np.asarray(arrays[n.attr])  # type: ignore[index]
+        return np.asarray(arrays[n.place])
     if n.op == "number":
-        return np.asarray(numbers[n.attr])  # type: ignore[index]
+        return np.asarray(numbers[n.place])
     if n.op == "index":
         return np.asarray(np.arange(np.size(arrays[0])) if index is None else index, int64.numpy)
     if n.op == "cast":
         return _cast(args[0], n.args[0].dtype, n.dtype)
     if n.op == "bitcast":
-        return np.ascontiguousarray(args[0]).view(n.dtype.numpy).reshape(np.shape(args[0]))
+        x = np.asarray(args[0], order="C")
+        return x.view(n.dtype.numpy).reshape(x.shape)
     if n.op in _EXACT:
         return _EXACT[n.op](np, *args)
     d = n.args[0].dtype
@@ -95,6 +100,13 @@ def _erfinv(np: Any, x: Any) -> Any:
     return np.where(np.abs(x) > 1, np.nan, special.erfinv(x))
 
 
+def _numpy(name: str) -> Callable[..., Any]:
+    def call(np: Any, *args: Any) -> Any:
+        return getattr(np, name)(*args)
+
+    return call
+
+
 def _scipy(name: str) -> Callable[..., Any]:
     def call(np: Any, *args: Any) -> Any:
         from scipy import special
@@ -116,19 +128,27 @@ def _sign(np: Any, x: Any) -> Any:
     return np.where(np.isnan(x), x, np.sign(x)) if x.dtype.kind == "f" else np.sign(x)
 
 
-def _floor_divide(np: Any, a: Any, b: Any) -> Any:
-    return np.floor_divide(a, b)
-
-
-_EXACT: dict[str, Callable[..., Any]] = {
+# by the number of operands; NumPy comes first, since it is imported only where something is interpreted
+_EXACT_ONE: dict[str, Unary] = {
+    "neg": lambda np, a: -a if a.dtype.kind != "u" else (~a + a.dtype.type(1)),
+    "abs": lambda np, a: np.abs(a),
+    "sqrt": lambda np, a: np.sqrt(a),
+    "not": lambda np, a: ~a,
+    "floor": lambda np, a: np.floor(a),
+    "ceil": lambda np, a: np.ceil(a),
+    "trunc": lambda np, a: np.trunc(a),
+    "round": lambda np, a: np.rint(a),
+    "sign": _sign,
+    "relu": lambda np, a: np.where(a < 0, a.dtype.type(0), a),
+    "real": lambda np, a: a.real,
+    "imag": lambda np, a: a.imag,
+    "conj": lambda np, a: np.conj(a),
+}
+_EXACT_TWO: dict[str, Binary] = {
     "add": lambda np, a, b: a + b,
     "sub": lambda np, a, b: a - b,
     "mul": lambda np, a, b: a * b,
     "div": lambda np, a, b: a / b,
-    "neg": lambda np, a: -a if a.dtype.kind != "u" else (~a + a.dtype.type(1)),
-    "abs": lambda np, a: np.abs(a),
-    "sqrt": lambda np, a: np.sqrt(a),
-    "fma": _round_once,
     "eq": lambda np, a, b: a == b,
     "ne": lambda np, a, b: a != b,
     "lt": lambda np, a, b: a < b,
@@ -138,17 +158,8 @@ _EXACT: dict[str, Callable[..., Any]] = {
     "and": lambda np, a, b: a & b,
     "or": lambda np, a, b: a | b,
     "xor": lambda np, a, b: a ^ b,
-    "not": lambda np, a: ~a,
     "shl": lambda np, a, b: _shift(np, a, b, True),
     "shr": lambda np, a, b: _shift(np, a, b, False),
-    "where": lambda np, c, a, b: np.where(c, a, b),
-    "rare": lambda np, c, a, b: np.where(c, a, b),
-    "floor": lambda np, a: np.floor(a),
-    "ceil": lambda np, a: np.ceil(a),
-    "trunc": lambda np, a: np.trunc(a),
-    "round": lambda np, a: np.rint(a),
-    "sign": _sign,
-    "relu": lambda np, a: np.where(a < 0, a.dtype.type(0), a),
     "copysign": lambda np, a, b: np.copysign(a, b),
     "minimum": lambda np, a, b: np.minimum(a, b),
     "maximum": lambda np, a, b: np.maximum(a, b),
@@ -157,12 +168,15 @@ _EXACT: dict[str, Callable[..., Any]] = {
     "nextafter": lambda np, a, b: np.nextafter(a, b),
     "fmod": lambda np, a, b: np.fmod(a, b),
     "remainder": lambda np, a, b: np.remainder(a, b),
-    "floor_divide": _floor_divide,
-    "real": lambda np, a: a.real,
-    "imag": lambda np, a: a.imag,
-    "conj": lambda np, a: np.conj(a),
+    "floor_divide": lambda np, a, b: np.floor_divide(a, b),
     "complex": lambda np, a, b: a + 1j * b if not (np.isinf(b).any() or np.isnan(b).any()) else _join(np, a, b),
 }
+_EXACT_THREE: dict[str, Ternary] = {
+    "fma": _round_once,
+    "where": lambda np, c, a, b: np.where(c, a, b),
+    "rare": lambda np, c, a, b: np.where(c, a, b),
+}
+_EXACT: dict[str, Callable[..., Any]] = {**_EXACT_ONE, **_EXACT_TWO, **_EXACT_THREE}
 
 
 def _join(np: Any, a: Any, b: Any) -> Any:
@@ -172,39 +186,39 @@ def _join(np: Any, a: Any, b: Any) -> Any:
     return z
 
 
-_INTEGER: dict[str, Callable[..., Any]] = {
+_INTEGER: dict[str, Binary] = {
     "pow": _integer_pow,
     "gcd": lambda np, a, b: np.gcd(a, b),
-    "trunc_divide": lambda np, a, b: np.where(b == 0, 0, _floor_divide(np, a - np.fmod(a, np.where(b == 0, 1, b)), np.where(b == 0, 1, b))),
+    "trunc_divide": lambda np, a, b: np.where(b == 0, 0, np.floor_divide(a - np.fmod(a, np.where(b == 0, 1, b)), np.where(b == 0, 1, b))),
 }
 
-_SPECIAL: dict[str, Callable[..., Any]] = {
-    **{
-        n: (lambda np, *a, n=n: getattr(np, n)(*a))
-        for n in ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot"]
-    },
+_SPECIAL_ONE: dict[str, Unary] = {
     "asin": lambda np, x: np.arcsin(x),
     "acos": lambda np, x: np.arccos(x),
     "atan": lambda np, x: np.arctan(x),
     "asinh": lambda np, x: np.arcsinh(x),
     "acosh": lambda np, x: np.arccosh(x),
     "atanh": lambda np, x: np.arctanh(x),
-    "atan2": lambda np, y, x: np.arctan2(y, x),
-    "pow": lambda np, a, b: np.power(a, b),
     "angle": lambda np, z: np.angle(z),
     "rsqrt": lambda np, x: 1 / np.sqrt(x),
     "sigmoid": lambda np, x: 1 / (1 + np.exp(-x)),
     "log_sigmoid": lambda np, x: -np.logaddexp(0, -x),
     "softplus": lambda np, x: np.logaddexp(0, x),
     "erfinv": _erfinv,
-    "erf": _scipy("erf"),
-    "erfc": _scipy("erfc"),
-    "ndtr": _scipy("ndtr"),
-    "lgamma": _scipy("gammaln"),
     "digamma": lambda np, x: np.where(x == 0, np.copysign(np.inf, -x), _scipy("digamma")(np, x)),
     "trigamma": lambda np, x: _scipy("polygamma")(np, 1, x),
-    "i0": _scipy("i0"),
-    "i0e": _scipy("i0e"),
-    "i1": _scipy("i1"),
-    "i1e": _scipy("i1e"),
+}
+_SPECIAL_TWO: dict[str, Binary] = {
+    "atan2": lambda np, y, x: np.arctan2(y, x),
+    "pow": lambda np, a, b: np.power(a, b),
+}
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    **_SPECIAL_ONE,
+    **_SPECIAL_TWO,
+    **{
+        name: _numpy(name)
+        for name in ["exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "hypot"]
+    },
+    **{name: _scipy(name) for name in ["erf", "erfc", "ndtr", "i0", "i0e", "i1", "i1e"]},
+    "lgamma": _scipy("gammaln"),
 }

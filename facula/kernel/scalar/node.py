@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 from weakref import WeakValueDictionary
 
 from ...base.dtypes import bool_, dtype, float32, int64
@@ -39,6 +40,18 @@ class Scalar:
         for name, value in (("op", op), ("args", args), ("dtype", dtype), ("attr", attr)):
             object.__setattr__(node, name, value)
         return _NODES.setdefault(key, node)
+
+    @property
+    def place(self) -> int:
+        """Which input or number a leaf reads."""
+        assert isinstance(self.attr, int)
+        return self.attr
+
+    @property
+    def value(self) -> float:
+        """What a constant of a real type holds."""
+        assert isinstance(self.attr, (int, float))
+        return self.attr
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Scalar is immutable: {name} cannot be set")
@@ -177,23 +190,23 @@ def index() -> Scalar:
     return Scalar("index", (), int64)
 
 
-def const(value: object, dtype: dtype = float32) -> Scalar:
+def const(value: Any, dtype: dtype = float32) -> Scalar:
     """A number fixed at compile time, rounded (float32) or wrapped (integers) to the type first."""
     return Scalar("const", (), dtype, fitted(value, dtype))
 
 
-def fitted(value: object, dtype: dtype) -> int | float | complex:
+def fitted(value: Any, dtype: dtype) -> int | float | complex:
     """A Python or NumPy number as the nearest value of the type; bool is 0 or 1."""
     if dtype is bool_:
         return int(bool(value))
     if dtype.is_complex:
-        z = complex(value)  # type: ignore[arg-type]
+        z = complex(value)
         return complex(fitted(z.real, dtype.real), fitted(z.imag, dtype.real))
     if dtype.is_floating_point:
-        x = float(value)  # type: ignore[arg-type]
+        x = float(value)
         return round32(x) if dtype.itemsize <= 4 else x
     bits = 8 * dtype.itemsize
-    i = int(value) & ((1 << bits) - 1)  # type: ignore[call-overload]
+    i = int(value) & ((1 << bits) - 1)
     return i - (1 << bits) if dtype.is_signed and i >> (bits - 1) else i
 
 
@@ -215,14 +228,14 @@ def spell(value: int | float | complex) -> str:
 
 
 # -- building
-def lift(x: object, kind: dtype) -> Scalar:
+def lift(x: Any, kind: dtype) -> Scalar:
     """A Python number as a constant of the type; a Scalar must already have it."""
     if isinstance(x, Scalar):
         if x.dtype is not kind:
             raise TypeError(f"operands have the types {x.dtype.name} and {kind.name}: cast one of them first")
         return x
     if hasattr(x, "item") and not isinstance(x, (int, float, complex)):
-        x = x.item()  # type: ignore[union-attr]  # a NumPy scalar
+        x = x.item()  # a NumPy scalar
     if not isinstance(x, (bool, int, float, complex)):
         raise TypeError(f"a scalar expression takes Scalars and Python numbers, not {type(x).__name__}")
     if isinstance(x, complex) and not kind.is_complex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ...base.dtypes import bool_, float64
 from .node import LEAVES, Scalar, const, fitted, order
@@ -38,30 +39,32 @@ def substitute(outputs: Sequence[Scalar], replacement: Mapping[Scalar, Scalar]) 
 
 def is_const(x: Scalar, value: float) -> bool:
     """Whether x is the constant, zeros told apart by sign."""
-    return x.op == "const" and x.attr == value and (value != 0 or x.dtype.is_complex or math.copysign(1, x.attr) == math.copysign(1, value))  # type: ignore[arg-type]
+    if x.op != "const" or x.attr != value:
+        return False
+    return value != 0 or x.dtype.is_complex or math.copysign(1, x.value) == math.copysign(1, value)
 
 
-_FOLD: dict[str, Callable[..., object]] = {
-    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg, "div": operator.truediv, "abs": abs,
+_FOLD_TWO: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": lambda a, b: a / b,
     "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge,
-    "and": operator.and_, "or": operator.or_, "xor": operator.xor, "sqrt": math.sqrt,
+    "and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b,
 }  # fmt: skip
+_FOLD: dict[str, Callable[..., Any]] = {**_FOLD_TWO, "neg": operator.neg, "abs": abs, "sqrt": math.sqrt}
 
 
 def _folded(n: Scalar) -> Scalar | None:
     """The value of a node of constants. A float32 result of + - * / sqrt taken in float64 and rounded once more is the float32 one."""
-    values = [a.attr for a in n.args]
-    if any(isinstance(v, complex) for v in values):
+    if any(a.dtype.is_complex for a in n.args):
         return None
+    values = [a.value for a in n.args]
     if n.op == "cast":
         v = values[0]
-        assert isinstance(v, (int, float))
         if n.dtype.is_complex or (n.dtype.itemsize < 4 and n.dtype.is_floating_point) or not math.isfinite(v):
             return None
         limit = 8 * n.dtype.itemsize - 1
         return None if n.dtype.is_integral and isinstance(v, float) and abs(v) >= 2.0**limit else const(v, n.dtype)
     if n.op == "not":
-        return const(not values[0] if n.dtype is bool_ else ~int(values[0]), n.dtype)  # type: ignore[arg-type]
+        return const(not values[0] if n.dtype is bool_ else ~int(values[0]), n.dtype)
     if n.op not in _FOLD:
         return None
     try:
@@ -117,7 +120,7 @@ def _mul(n: Scalar) -> Scalar:
     if a.op == "neg" and b.op == "neg":
         return Scalar("mul", (a.args[0], b.args[0]), n.dtype)
     if a.op == "neg" and b.op == "const":
-        return Scalar("mul", (a.args[0], const(-b.attr, n.dtype)), n.dtype)  # type: ignore[operator]
+        return Scalar("mul", (a.args[0], const(-b.value, n.dtype)), n.dtype)
     return Scalar("mul", (a, b), n.dtype)
 
 
@@ -135,7 +138,7 @@ def _neg(n: Scalar) -> Scalar:
     if a.op == "neg":
         return a.args[0]
     if a.op == "mul" and a.args[1].op == "const" and not n.dtype.is_complex:
-        return Scalar("mul", (a.args[0], const(fitted(-a.args[1].attr, n.dtype), n.dtype)), n.dtype)  # type: ignore[operator]
+        return Scalar("mul", (a.args[0], const(fitted(-a.args[1].value, n.dtype), n.dtype)), n.dtype)
     return n
 
 
@@ -190,13 +193,13 @@ def _pow(n: Scalar) -> Scalar:
     x, e = n.args
     if e.op != "const" or (isinstance(e.attr, complex) and e.attr.imag):
         return n
-    p = e.attr.real if isinstance(e.attr, complex) else e.attr
+    p = e.attr.real if isinstance(e.attr, complex) else e.value
     one, square = const(1, n.dtype), Scalar("mul", (x, x), n.dtype)
     simple: dict[float, Scalar] = {0: one, 1: x, 2: square, 3: Scalar("mul", (square, x), n.dtype)}
     if not n.dtype.is_integral:
         simple |= {-1: Scalar("div", (one, x), n.dtype), -2: Scalar("div", (one, square), n.dtype)}
         simple |= {0.5: Scalar("sqrt", (x,), n.dtype), -0.5: Scalar("rsqrt", (x,), n.dtype)}
-    return simple.get(p, n)  # type: ignore[arg-type]
+    return simple.get(p, n)
 
 
 def _part(n: Scalar) -> Scalar:

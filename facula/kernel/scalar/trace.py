@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...base.dtypes import dtype, float32
+from ...base.narrow import is_sequence
 from .node import Scalar, const, input, number
 from .simplify import simplify
 
@@ -26,5 +27,5 @@ def trace(
         leaves += [number(i, d) for i, d in enumerate(numbers)]
     out = body(*leaves, **named)
     kind = dtypes[0].compute if dtypes else float32
-    outputs = out if isinstance(out, (tuple, list)) else (out,)
+    outputs = out if is_sequence(out) else (out,)
     return tuple(simplify([o if isinstance(o, Scalar) else const(o, kind) for o in outputs]))

@@ -40,8 +40,8 @@ def _quotient(a: Scalar, b: Scalar) -> Scalar:
 def integer_pow(n: Scalar, target: Target) -> Scalar:
     """Square and multiply, modulo the word. A negative exponent gives 0, but 1 for x = 1 and +-1 for x = -1."""
     x, e = n.args
-    if e.op == "const" and e.attr >= 0:  # type: ignore[operator]
-        return _fixed_power(x, int(e.attr))  # type: ignore[arg-type]
+    if e.op == "const" and e.value >= 0:
+        return _fixed_power(x, int(e.value))
     one = const(1, n.dtype)
     result, base = one, x
     for bit in range(8 * n.dtype.itemsize - n.dtype.is_signed):

@@ -14,7 +14,7 @@ from typing import Any
 from ...base.dtypes import DTYPES, dtype
 from ...base.target import Target
 from ...runtime import host
-from ...runtime.ir import Module, vector
+from ...runtime.ir import Module, Value, vector
 from .. import scalar
 from ..scalar.emit import llvm_type
 
@@ -34,6 +34,7 @@ def compiled(body: Body, kind: dtype, inputs: int = 1, lanes: int | None = None,
         with f.range(0, n, max(lanes, 1)) as i:
             xs = [f.load(vector(lanes, llvm_type(kind)), p, i) for p in sources]
             (y,) = scalar.emit(scalar.trace(body, [kind] * inputs), f, xs)
+            assert isinstance(y, Value), "one that is real"
             f.store(y, out, i)
     address = llvm.load(m.text(), target)["k"]
     call = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(address)
@@ -69,8 +70,8 @@ def every(kind: dtype, per_exponent: int = 4096, seed: int = 0) -> Any:
     fraction = rng.integers(0, 1 << m, (top, per_exponent), dtype=word)
     fraction[:, :4] = [0, 1, (1 << m) - 1, (1 << m) - 2]
     bits = (exponents | fraction).ravel()
-    special = np.array([np.inf, np.nan], kind.numpy).view(word)
-    bits = np.concatenate([bits, special])
+    special: Any = np.array([np.inf, np.nan], kind.numpy)
+    bits: Any = np.concatenate([bits, special.view(word)])
     bits = np.concatenate([bits, bits | word(1 << (m + (8 if m == 23 else 11)))])
     return padded(bits.view(kind.numpy))
 
@@ -117,7 +118,8 @@ def reference(name: str, arrays: list[Any]) -> Any:
     narrow = arrays[0].dtype == np.float32
     wide = np.float64 if narrow or name in ONLY_SCIPY else np.longdouble
     x, *rest = [a.astype(wide) for a in arrays]
-    zero, one = wide(0), wide(1)
+    zero: Any = wide(0)
+    one: Any = wide(1)
     own: dict[str, Callable[[], Any]] = {
         "asin": lambda: np.arcsin(x),
         "acos": lambda: np.arccos(x),
