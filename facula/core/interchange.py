@@ -14,7 +14,7 @@ from ..base.errors import refuse
 from .copying import fresh_copy
 from .layout import layout
 from .native import fields as F
-from .plan import settle
+from .plan import exposed, settle
 from .tensor import Tensor, subclass
 
 
@@ -39,7 +39,7 @@ def as_array(t: Any) -> Any:
     """A NumPy array on the tensor's memory, whatever its history."""
     import numpy as np
 
-    settle()
+    settle((t,))
     lay = t._layout
     if lay.device is META:
         raise refuse(
@@ -68,6 +68,7 @@ def numpy(self: Any, *, force: bool = False) -> Any:
         )
     if self.dtype is d.bfloat16 or self.dtype is d.complex32:
         raise TypeError(f"Got unsupported ScalarType {'BFloat16' if self.dtype is d.bfloat16 else 'ComplexHalf'}")
+    exposed()
     return as_array(self)
 
 
@@ -132,7 +133,7 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     t = self.clone() if copy else self
-    settle()
+    exposed()
     lay = t._layout
     if lay.device is META:
         raise refuse(
@@ -254,7 +255,7 @@ def rebuild(
 def __reduce_ex__(self: Any, protocol: Any) -> Any:
     if self._node is not None:
         raise RuntimeError("Cannot pickle a non-leaf tensor; use detach() first")
-    settle()
+    settle((self,))
     lay = self._layout
     data = ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
     extra = dict(getattr(self, "__dict__", {}) or {})
@@ -270,6 +271,7 @@ def _export(t: Any) -> Any:
     """The array behind the buffer protocol; tensors with history are not handed out."""
     if t.requires_grad:
         raise BufferError("Can't export a tensor that requires gradient, use tensor.detach()")
+    exposed()
     return as_array(t)
 
 

@@ -32,18 +32,19 @@ class Mode(threading.local):
     @property
     def slow(self) -> bool:
         """Whether every call has to pass Python."""
-        return bool(self.recorder or self.saved_hooks or self.functions or self.anomaly or self.device)
+        return bool(self.saved_hooks or self.functions or self.anomaly or self.device)
 
 
 MODE = Mode()
-NATIVE: list[Callable[[int], None]] = []  # told the mode word whenever it may have changed
+NATIVE: list[Callable[[int, int], None]] = []  # told the mode word and the recorder's queue whenever they may have changed
 
 
 def sync() -> None:
     """Tell emitted code the modes of this thread."""
     word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_SLOW if MODE.slow else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
+    recorder = MODE.recorder
     for tell in NATIVE:
-        tell(word)
+        tell(word, 0 if recorder is None else recorder.queue)
 
 
 def is_grad_enabled() -> bool:

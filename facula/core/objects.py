@@ -6,7 +6,7 @@ alias(cls, source, layout, delta)  another tensor on the same storage, `delta` b
 adopt(cls, layout, block)        a tensor that owns a block of the allocator
 rebind(tensor, source, layout, delta)  the tensor takes the source's storage
 version(t), bump(t)              how often the storage was written to
-run(plan, operands...)           a plan's allocation, launches and recording
+run(plan, queue, operands...)    a plan's allocation, launches and recording; with a recorder's queue the launches wait
 call(entry, arguments...)        the road: plan table, then `entry.handler`
 insert(entry, names, n, arguments, plan)  a row of the plan table
 """
@@ -51,7 +51,10 @@ bump: Any = None
 run: Any = None
 call: Any = None
 insert: Any = None
-replay: Any = None  # (table address, rows): launches one after the other
+recorded: Any = None  # (queue): a hash of what waits in it, 0 for nothing; says what is still held of it
+play: Any = None  # (queue, program): runs what waits; False when the program is another recording's
+drop: Any = None  # (queue): forgets what waits
+waiting: Any = None  # (queue, tensor): 0 no waiting call knows its memory, 1 one reads it, 2 one writes it
 next_sequence: Any = None
 set_slot: Any = None  # (operator, entry)
 set_exporter: Any = None  # (function): tensor -> array, for the buffer protocol

@@ -48,7 +48,7 @@ class Plan:
 class KernelPlan(Plan):
     """Allocate, launch, record. `outs`: (layout, bytes, how, operand) per result."""
 
-    __slots__ = ("launches", "outs", "tensors")
+    __slots__ = ("how", "launches", "outs", "tensors")
 
     def __init__(
         self,
@@ -63,19 +63,27 @@ class KernelPlan(Plan):
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
         self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
+        # integers made from nothing become indices, whose values are looked at: they do not wait
+        counted = not tensors and all(lay.dtype.is_integral for lay, *_ in outs)
+        self.how = F.AT_ONCE if counted or getattr(getattr(op, "block", None), "at_once", False) else 0
         self.launches = [(code(launch), launch) for launch in schedule.launches if launch.total > 0]
 
     def run(self, operands: Sequence[Any]) -> Any:
+        recorder = MODE.recorder
+        return self.now(operands) if recorder is None else recorder.call(self, operands)
+
+    def now(self, operands: Sequence[Any]) -> Any:
+        """Run it, whether or not calls are recorded."""
         address = self.native(tuple(range(len(operands)))) if objects.NATIVE else 0
         if address and not MODE.slow:
-            got = objects.run(address, *operands)
+            got = objects.run(address, 0, *operands)
             if got is not None:
                 if MODE.inference:
-                    self._mark(got if isinstance(got, tuple) else (got,))
+                    self.mark(got if isinstance(got, tuple) else (got,))
                 return got
         return self._step(operands)
 
-    def _mark(self, outs: Sequence[Any]) -> None:
+    def mark(self, outs: Sequence[Any]) -> None:
         """New results are inference tensors."""
         for out, spec in zip(outs, self.outs):
             if spec[2] == F.OUT_NEW:
@@ -98,7 +106,7 @@ class KernelPlan(Plan):
         if self.rule is not None:
             tape.attach(tape.record(self.rule, operands, outs), [o if s[2] == F.OUT_NEW else None for o, s in zip(outs, self.outs)])
         if MODE.inference:
-            self._mark(outs)
+            self.mark(outs)
         if len(outs) == 1:
             return outs[0]
         return self.wrap(*outs) if self.wrap else tuple(outs)
@@ -174,6 +182,7 @@ class KernelPlan(Plan):
             "workspace": self.schedule.workspace if self.schedule else 0, "words": array(template), "patches": array(patches), "launches": array(launches),
             "outs": array(outs) if kind == F.KIND_KERNEL else outs[0], "rule": id(rule) if rule else 0, "saved_n": len(saved), "saved": array(saved),
             "edges_n": len(edges), "edges": array(edges), "wrap": id(self.wrap) if self.wrap else 0, "source": source, "delta": delta,
+            "owner": id(self), "reads_n": self.tensors, "reads": array([places[i] for i in range(self.tensors)]), "how": self.how,
         }  # fmt: skip
         return array([fields[name] for name in F.PLAN])
 
@@ -249,13 +258,7 @@ class PythonPlan(Plan):
 
 
 def around(plan: Plan, operands: Sequence[Any]) -> Any:
-    """A run with whatever hangs on the road: recording, saved-tensor hooks, anomaly mode."""
-    recorder = MODE.recorder
-    if recorder is not None:
-        if isinstance(plan, KernelPlan):
-            return recorder.call(plan, operands)
-        if not isinstance(plan, ViewPlan):
-            recorder.flush()
+    """A run with whatever hangs on the road: saved-tensor hooks, anomaly mode, explain."""
     got = plan.run(operands)
     for wrapper in AROUND:
         got = wrapper(plan, operands, got)
@@ -265,10 +268,17 @@ def around(plan: Plan, operands: Sequence[Any]) -> Any:
 AROUND: list[Callable[[Plan, Sequence[Any], Any], Any]] = []
 
 
-def settle() -> None:
-    """Run what a recording holds back: memory is about to be looked at, or written, from outside."""
+def settle(reads: Sequence[Any] | None = None, writes: Sequence[Any] = ()) -> None:
+    """Run what a recording holds back: memory is about to be looked at, or written, from outside. With tensors: only if it is theirs."""
+    recorder = MODE.recorder
+    if recorder is not None and (reads is None or recorder.knows(reads, writes)):
+        recorder.flush()
+
+
+def exposed() -> None:
+    """Memory is handed to somebody outside, who may look at it, or write to it, at any time: nothing of this recording waits any more."""
     if MODE.recorder is not None:
-        MODE.recorder.flush()
+        MODE.recorder.stop()
 
 
 def fresh(out: Any, operands: Sequence[Any]) -> Any:
@@ -311,7 +321,7 @@ def allocate_bytes(n: int) -> Any:
 
 def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = ()) -> None:
     """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on."""
-    settle()
+    settle(tensors, outs)
     work = allocate_bytes(schedule.workspace) if schedule.workspace else None
     base = work._address if work is not None else 0
     for launch in schedule.launches:

@@ -21,6 +21,7 @@ from ..spec.registry import ops
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
+from .plan import exposed, settle
 from .tape import Handle, Node
 from .views import refresh
 
@@ -203,8 +204,7 @@ class Methods:
     # -- storage
     def data_ptr(self) -> int:
         """Address of the first element, 0 when there is none."""
-        if MODE.recorder is not None:
-            MODE.recorder.flush()
+        exposed()
         return self._address if self._layout.numel else 0
 
     def storage_offset(self) -> int:
@@ -460,7 +460,7 @@ def one_value(t: Any) -> Any:
             received=f"shape {tuple(t.shape)}",
             expected="one element",
         )
-    return read(t._layout.dtype, t._address)
+    return value_of(t)
 
 
 def overridden_type(t: Any) -> bool:
@@ -477,8 +477,6 @@ def read(kind: d.dtype, address: int) -> Any:
     """The Python number at an address."""
     import struct
 
-    if MODE.recorder is not None:
-        MODE.recorder.flush()
     c = _CTYPES.get(kind.name)
     if c is not None:
         return c.from_address(address).value
@@ -497,6 +495,7 @@ def value_of(t: Any) -> Any:
         raise refuse(
             RuntimeError, "Tensor.item() cannot be called on meta tensors", received="a meta tensor, which has a shape and no values"
         )
+    settle((t,))
     return read(lay.dtype, t._address)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.errors import OutOfMemoryError
-from ..runtime import allocator, native
+from ..runtime import allocator
 from .native import fields as F
 
 BINARY = {
@@ -87,16 +87,8 @@ def call(entry: Any, *arguments: Any) -> Any:
     return entry.handler(arguments, None)
 
 
-def replay(table: int, rows: int) -> None:
-    """Rows of (kernel, words, total, grain, long), one after the other."""
-    launches = (ctypes.c_int64 * (5 * rows)).from_address(table)
-    for i in range(0, 5 * rows, 5):
-        kernel, words, total, grain, long = launches[i : i + 5]
-        native.parallel(kernel, words, total, grain, bool(long))
-
-
-def run(plan: int, *operands: Any) -> None:
-    """None: Python runs the plan."""
+def run(plan: int, queue: int, *operands: Any) -> None:
+    """None: Python runs the plan, also under a recorder, so that nothing ever waits."""
 
 
 def insert(entry: Any, names: Any, n: int, arguments: tuple[Any, ...], plan: Any, address: int) -> None:
@@ -154,6 +146,6 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
 
     return {
         "Tensor": Tensor, "make": make, "alias": alias, "adopt": adopt, "rebind": rebind, "version": version, "bump": bump, "run": run, "call": call,
-        "insert": insert, "replay": replay, "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
+        "insert": insert, "recorded": lambda queue: 0, "play": None, "drop": lambda queue: None, "waiting": lambda queue, t: 0, "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
         "set_parameter": lambda cls: None, "method": public, "public": public, "clear_table": lambda: None, "memory": memory,
     }  # fmt: skip

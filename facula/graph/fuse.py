@@ -52,10 +52,10 @@ class Group:
             # a half result is rounded where the eager program rounds it
             self.bodies[slot] = cast(cast(body, kind), kind.compute) if kind.compute is not kind else body
 
-    def schedule(self, live: Sequence[int], layouts: dict[int, Layout]) -> Schedule:
+    def schedule(self, live: Sequence[int], places: Sequence[Any]) -> Schedule:
         """One kernel that reads the inputs and writes the slots that are still wanted."""
-        outs = [layouts[s] for s in live]
+        outs: list[Layout] = [places[s].layout for s in live]
         words = ["i64" if k.is_integral else "double" if k.name == "float64" else "float" for k in self.kinds]
         bodies = tuple(simplify([self.bodies[s] for s in live]))
-        arrays = [expanded(layouts[s], self.shape) for s in self.inputs]
+        arrays = [expanded(places[s].layout, self.shape) for s in self.inputs]
         return pointwise([Array(o.dtype, o.shape, o.strides) for o in outs], arrays, bodies, words)

@@ -1,70 +1,163 @@
-"""Programs: a recorded sequence of calls, fused, as launches that one native call walks. Found again by the shape of the recording."""
+"""Programs: a recorded sequence of calls, fused, as launches that one native call walks. Found again by the recording's signature."""
 
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.settings import SETTINGS
 from ..core import objects
 from ..core.expression import Expression
-from ..core.launching import code, filled, is_long, start
+from ..core.launching import is_long
+from ..core.layout import Layout
 from ..core.native import fields as F
-from ..kernel.launch import Launch
+from ..core.plan import KernelPlan
+from ..kernel import compiler
+from ..kernel.launch import In, Launch, Number, Out
 from .fuse import MOST_INPUTS, MOST_OUTPUTS, Group
-from .record import Entry
-
-HELD = 3  # references to a result that nobody but the recording holds: its entry's list, the loop's variable, the call's argument
+from .record import SPARE, Recorder
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies: number of its block, bytes from where that block was first seen, layout."""
+
+    block: int
+    distance: int
+    layout: Layout
+
+
+@dataclass
+class Call:
+    """A call that waited: its plan, where it reads and writes, and its first word in the queue."""
+
+    plan: KernelPlan
+    ins: list[Place]
+    outs: list[Place]
+    words: int
+    reads: list[int] = field(default_factory=list)  # slots
+    writes: list[int] = field(default_factory=list)
+
+    def word_of(self, number: int) -> int:
+        """Where in the queue the value of a number stands."""
+        at = self.words
+        for _, launch in self.plan.launches:
+            for w in launch.words:
+                if isinstance(w, Number) and w.index == number:
+                    return at
+                at += 1
+        raise LookupError(f"{self.plan.op} has no word for number {number}")
+
+
+@dataclass
+class Recording:
+    """What waits in a queue, decoded. A slot is a version of a value: writing to a place makes a new slot."""
+
+    calls: list[Call]
+    signature: list[int]
+    alive: list[bool]  # per block: whether anybody holds it after the run; true of what was there before
+    words: int
+    places: list[Place] = field(default_factory=list)  # per slot
+    keep: list[bool] = field(default_factory=list)  # per slot: whether it must be in memory after the run
+    last_use: dict[int, int] = field(default_factory=dict)  # slot -> call
+
+    @classmethod
+    def of(cls, recorder: Recorder) -> Recording:
+        count = recorder.count
+        signature = list(recorder.arrays["signature"][: count("signature_n")])
+        rows = recorder.arrays["blocks"][: count("blocks_n") * F.BLOCK_ROW]
+        calls: list[Call] = []
+        at = words = blocks = 0
+        while at < len(signature):
+            n = signature[at + 1]
+            plan = _object(ctypes.c_int64.from_address(signature[at] + 8 * F.PLAN["owner"]).value)
+            ins = [Place(b, d, _object(lay)) for b, d, lay in zip(*(iter(signature[at + 2 : at + 2 + 3 * n]),) * 3)]
+            blocks = max([blocks, *(p.block + 1 for p in ins)])
+            outs = []
+            for lay, _, how, operand in plan.outs:
+                outs.append(Place(blocks, 0, lay) if how == F.OUT_NEW else ins[operand])
+                blocks += how == F.OUT_NEW
+            calls.append(Call(plan, ins, outs, words))
+            at, words = at + 2 + 3 * n, words + ctypes.c_int64.from_address(signature[at] + 8 * F.PLAN["words_n"]).value
+        out = cls(calls, signature, [bool(x) for x in rows[3 :: F.BLOCK_ROW]], words)
+        out._number()
+        return out
+
+    def _number(self) -> None:
+        """Give every version of a place its slot, and find out which must be in memory after the run."""
+        current: dict[Place, int] = {}
+        seen: dict[int, set[Place]] = {}
+
+        def slot(place: Place, fresh: bool) -> int:
+            if fresh or place not in current:
+                current[place] = len(self.places)
+                self.places.append(place)
+                seen.setdefault(place.block, set()).add(place)
+            return current[place]
+
+        for i, call in enumerate(self.calls):
+            call.reads = [slot(p, False) for p in call.ins]
+            call.writes = [slot(p, True) for p in call.outs]
+            self.last_use |= dict.fromkeys(call.reads, i)
+        # seen in two ways, a block is read through memory
+        self.keep = [self.alive[p.block] or len(seen[p.block]) > 1 for p in self.places]
+
+
+def _object(address: int) -> Any:
+    return ctypes.cast(address, ctypes.py_object).value
+
+
+@dataclass
 class Step:
-    """Launches with the slots their operands are found in, and the numbers' places (call, index)."""
+    """Launches that stand for some calls."""
 
-    __slots__ = ("addresses", "calls", "inputs", "keep", "launches", "numbers", "outputs", "schedule", "what")
-
-    def __init__(
-        self, what: str, schedule: Any, outputs: list[int], inputs: list[int], numbers: list[tuple[int, int]], calls: list[int]
-    ) -> None:
-        self.what, self.schedule, self.outputs, self.inputs, self.numbers, self.calls = what, schedule, outputs, inputs, numbers, calls
-        self.launches: list[Launch] = [x for x in schedule.launches if x.total > 0]
-        self.addresses = [code(x) for x in self.launches]
-        self.keep = getattr(schedule, "keep", ())
+    what: str
+    calls: list[int]
+    launches: Sequence[Launch]
+    ins: list[int] = field(default_factory=list)  # slots, of a fused step
+    outs: list[int] = field(default_factory=list)
+    numbers: list[tuple[int, int]] = field(default_factory=list)  # (call, number)
 
 
 class Program:
-    """What a recording of this shape runs."""
+    """What recordings of one signature run, as emitted code reads it (fields.PROGRAM)."""
 
-    def __init__(self, steps: list[Step]) -> None:
+    def __init__(self, recording: Recording, steps: list[Step]) -> None:
         self.steps = steps
-        self.workspace = max((s.schedule.workspace for s in steps), default=0)
-        self.count = sum(len(s.launches) for s in steps)
+        self.plans = [call.plan for call in recording.calls]  # with the layouts: what a signature names by address stays alive
+        self.layouts = [p.layout for p in recording.places]
+        rows: list[int] = []
+        template: list[int] = []
+        patches: list[int] = []
+        for step in steps:
+            if len(step.calls) == 1 and not step.outs:
+                self._as_recorded(recording.calls[step.calls[0]], rows)
+                continue
+            for launch in step.launches:
+                rows += (compiler.address(launch.kernel), recording.words + len(template), launch.total, launch.grain, is_long(launch))
+                for w in launch.words:
+                    if not isinstance(w, int):
+                        patches += (len(template), *_source(w, step, recording))
+                    template.append(w if isinstance(w, int) else 0)
+        self.fits = len(template) <= SPARE
+        arrays = {"signature": recording.signature, "alive": recording.alive, "rows": rows, "template": template, "patches": patches}
+        counts = {"signature_n": len(recording.signature), "blocks_n": len(recording.alive), "rows_n": len(rows) // 5, "template_n": len(template),
+                  "patches_n": len(patches) // 3}  # fmt: skip
+        self.arrays = {name: (ctypes.c_int64 * max(1, len(x)))(*map(_signed, x)) for name, x in arrays.items()}
+        self.fields = (ctypes.c_int64 * len(F.PROGRAM))(
+            *(counts[name] if name in counts else ctypes.addressof(self.arrays[name]) for name in F.PROGRAM)
+        )
+        self.address = ctypes.addressof(self.fields)
 
-    def run(self, tensors: Sequence[Any], entries: Sequence[Entry]) -> None:
-        """Fill the words of every launch, then walk the table in one native call."""
-        from ..core.plan import allocate_bytes
-
-        work = allocate_bytes(self.workspace) if self.workspace else None
-        base = work._address if work is not None else 0
-        table = (ctypes.c_int64 * (5 * self.count))()
-        keep = []
-        row = 0
-        for step in self.steps:
-            outs, ins = [tensors[s] for s in step.outputs], [tensors[s] for s in step.inputs]
-            numbers = [numbers_of(entries[c])[i] for c, i in step.numbers]
-            for address, launch in zip(step.addresses, step.launches):
-                if SETTINGS.check_bounds:
-                    start(launch, step.schedule, address, outs, ins, numbers, base)
-                    continue
-                words = filled(launch, outs, ins, numbers, base)
-                keep.append(words)
-                table[row : row + 5] = address, ctypes.addressof(words), launch.total, launch.grain, is_long(launch)
-                row += 5
-        objects.replay(ctypes.addressof(table), row // 5)
+    def _as_recorded(self, call: Call, rows: list[int]) -> None:
+        at = call.words
+        for address, launch in call.plan.launches:
+            rows += (address, at, launch.total, launch.grain, is_long(launch))
+            at += len(launch.words)
 
     def explain(self) -> str:
-        """One line per launch group: what, calls it stands for, bytes."""
+        """One line per step: what, calls it stands for, bytes."""
         lines = []
         for step in self.steps:
             moved = sum(x.bytes for x in step.launches)
@@ -75,87 +168,44 @@ class Program:
         return "\n".join(lines)
 
 
-def numbers_of(entry: Entry) -> list[Any]:
-    return [o for o in entry.operands if not isinstance(o, objects.Tensor)]
+def _signed(x: int) -> int:
+    return x - (1 << 64) if x >> 63 == 1 else x
 
 
-PROGRAMS: dict[tuple[Any, ...], Program] = {}
-LAST: list[Program] = []
+def _source(w: Any, step: Step, recording: Recording) -> tuple[int, int]:
+    """Where a fused kernel's word comes from: (block, distance), or (-1 - word of the queue, 0)."""
+    if isinstance(w, Number):
+        call, number = step.numbers[w.index]
+        return ~recording.calls[call].word_of(number), 0
+    assert isinstance(w, (In, Out))
+    place = recording.places[(step.ins if isinstance(w, In) else step.outs)[w.index]]
+    return place.block, place.distance + w.offset
 
 
-def execute(entries: list[Entry]) -> None:
-    """Run a recording: by the program of its shape, built when it is new."""
-    tensors, slots, key = describe(entries)
-    live = alive(entries, tensors, slots)
-    full = (*key, tuple(live))
-    program = PROGRAMS.get(full)
-    if program is None:
+PROGRAMS: dict[int, Program] = {}  # by the hash of a recording
+LAST: list[Program] = []  # those that ran since somebody emptied it (explain)
+
+
+def execute(recorder: Recorder) -> None:
+    """Run what waits: by the program of its signature, built when it is new."""
+    key = objects.recorded(recorder.address)
+    if not key:
+        return
+    program = PROGRAMS.get(key)
+    if program is None or not objects.play(recorder.address, program.address):
         if len(PROGRAMS) > 1024:
             PROGRAMS.clear()
-        program = PROGRAMS[full] = build(entries, tensors, slots, live)
-    LAST[:] = [program]
-    program.run(tensors, entries)
+        try:
+            program = PROGRAMS[key] = build(Recording.of(recorder))
+        except BaseException:
+            objects.drop(recorder.address)
+            raise
+        objects.play(recorder.address, program.address)
+    LAST[-8:] = [*LAST[-7:], program]
 
 
-def place(t: Any) -> tuple[int, int, Any]:
-    return t._block, t._address, t._layout
-
-
-def describe(entries: Sequence[Entry]) -> tuple[list[Any], list[tuple[list[int], list[int]]], tuple[Any, ...]]:
-    """Tensors by slot, per entry the slots of its operands and results, and the recording's shape: plans and slots.
-
-    A slot is a version of a value: writing to a tensor makes a new slot.
-    """
-    tensors: list[Any] = []
-    current: dict[tuple[int, int, Any], int] = {}
-    rows: list[tuple[list[int], list[int]]] = []
-    key: list[Any] = []
-
-    def slot(t: Any, fresh: bool) -> int:
-        at = place(t)
-        if fresh or at not in current:
-            current[at] = len(tensors)
-            tensors.append(t)
-        return current[at]
-
-    for e in entries:
-        ins = [slot(o, False) for o in e.operands if isinstance(o, objects.Tensor)]
-        outs = [slot(o, True) for o in e.outs]
-        rows.append((ins, outs))
-        key += (id(e.plan), *ins, -1, *outs)
-    return tensors, rows, tuple(key)
-
-
-def alive(entries: Sequence[Entry], tensors: Sequence[Any], slots: Sequence[tuple[list[int], list[int]]]) -> list[bool]:
-    """Per slot: whether it must be in memory after the run. Only a fresh result that nobody holds may stay unwritten."""
-    live = [True] * len(tensors)
-    seen: dict[int, int] = {}
-    for t in tensors:
-        seen[t._block] = seen.get(t._block, 0) + 1
-    uses: dict[int, int] = {}
-    for e in entries:
-        for t in (*e.operands, *e.outs):
-            if isinstance(t, objects.Tensor):
-                uses[id(t)] = uses.get(id(t), 0) + 1
-    for e, (_, outs) in zip(entries, slots):
-        for k, s in enumerate(outs):
-            if e.plan.outs[k][2] != F.OUT_NEW:
-                continue
-            t = e.outs[k]
-            block = ctypes.c_int64.from_address(t._block + F.BLOCK_REFS).value
-            held = sys.getrefcount(t) - uses[id(t)] - 3  # tensors[], the variable t, the argument
-            if block == 1 and held <= 0:
-                live[s] = False
-    return live
-
-
-def build(entries: Sequence[Entry], tensors: Sequence[Any], slots: Sequence[tuple[list[int], list[int]]], live: Sequence[bool]) -> Program:
+def build(recording: Recording) -> Program:
     """Group neighbouring pointwise calls; everything else stands alone."""
-    layouts = {i: t._layout for i, t in enumerate(tensors)}
-    last_use: dict[int, int] = {}
-    for i, (ins, _) in enumerate(slots):
-        for s in ins:
-            last_use[s] = i
     steps: list[Step] = []
     group: Group | None = None
 
@@ -164,66 +214,56 @@ def build(entries: Sequence[Entry], tensors: Sequence[Any], slots: Sequence[tupl
         if group is None:
             return
         end = group.calls[-1]
-        wanted = [s for s in group.bodies if live[s] or last_use.get(s, -1) > end]
+        wanted = [s for s in group.bodies if recording.keep[s] or recording.last_use.get(s, -1) > end]
         if wanted:
-            names = "+".join(entries[c].plan.op.name for c in group.calls)
-            steps.append(Step(f"fused {names}", group.schedule(wanted, layouts), wanted, group.inputs, group.numbers, group.calls))
+            names = "+".join(recording.calls[c].plan.op.name for c in group.calls)
+            schedule = group.schedule(wanted, recording.places)
+            launches = [x for x in schedule.launches if x.total > 0]
+            steps.append(Step(f"fused {names}", group.calls, launches, group.inputs, wanted, group.numbers))
         group = None
 
-    for i, (e, (ins, outs)) in enumerate(zip(entries, slots)):
-        if not fits(e, ins, outs, layouts, group, tensors):
+    for i, call in enumerate(recording.calls):
+        if not fits(call, group, recording.places):
             close()
-            if not fusable(e, outs, layouts):
-                steps.append(
-                    Step(
-                        getattr(e.plan.op, "name", str(e.plan.op)),
-                        e.plan.schedule,
-                        outs,
-                        ins,
-                        [(i, k) for k in range(len(numbers_of(e)))],
-                        [i],
-                    )
-                )
+            if not fusable(call):
+                name = getattr(call.plan.op, "name", str(call.plan.op))
+                steps.append(Step(name, [i], [launch for _, launch in call.plan.launches]))
                 continue
-            group = Group(tuple(layouts[outs[0]].shape))
+            group = Group(tuple(call.outs[0].layout.shape))
         assert group is not None
-        group.add(i, e.plan.op, ins, outs)
+        group.add(i, call.plan.op, call.reads, call.writes)
     close()
-    return Program(steps)
+    program = Program(recording, steps)
+    if program.fits:
+        return program
+    return Program(recording, [Step(str(c.plan.op), [i], [x for _, x in c.plan.launches]) for i, c in enumerate(recording.calls)])
 
 
-def fusable(e: Entry, outs: Sequence[int], layouts: dict[int, Any]) -> bool:
+def fusable(call: Call) -> bool:
     """Pointwise, into new memory, without complex numbers."""
-    op = e.plan.op
+    op = call.plan.op
     return (
         isinstance(op, Expression)
-        and all(spec[2] == F.OUT_NEW for spec in e.plan.outs)
+        and all(spec[2] == F.OUT_NEW for spec in call.plan.outs)
         and not any(t.is_complex for t in (*op.outputs, *op.numbers))
     )
 
 
-def fits(e: Entry, ins: Sequence[int], outs: Sequence[int], layouts: dict[int, Any], group: Group | None, tensors: Sequence[Any]) -> bool:
+def fits(call: Call, group: Group | None, places: Sequence[Place]) -> bool:
     """Whether the call can join the group: same shape and strides, and inside it is read element by element."""
-    if group is None or not fusable(e, outs, layouts):
+    if group is None or not fusable(call):
         return False
-    shape = tuple(layouts[outs[0]].shape)
+    shape = tuple(call.outs[0].layout.shape)
     if shape != group.shape:
         return False
-    first = next(iter(group.bodies))
-    if any(layouts[s].strides != layouts[first].strides for s in outs):
+    strides = places[next(iter(group.bodies))].layout.strides
+    if any(p.layout.strides != strides for p in call.outs):
         return False
-    inside = [s for s in ins if s in group.bodies]
-    if any(tuple(layouts[s].shape) != shape for s in inside):
+    outside = [s for s in call.reads if s not in group.bodies]
+    if any(tuple(places[s].layout.shape) != shape for s in call.reads if s in group.bodies):
         return False
     # memory written inside the group must not be what another operand shows in another way
-    written = {tensors[s]._block for s in group.bodies}
-    if any(tensors[s]._block in written and s not in group.bodies for s in ins):
+    written = {places[s].block for s in group.bodies}
+    if any(places[s].block in written for s in outside):
         return False
-    # a new result may have been given a block that something in the group still reads
-    read = {tensors[s]._block for s in group.inputs} | {tensors[s]._block for s in ins if s not in group.bodies}
-    if any(tensors[s]._block in read or tensors[s]._block in written for s in outs):
-        return False
-    return (
-        len(set(group.inputs) | {s for s in ins if s not in group.bodies}) <= MOST_INPUTS
-        and len(group.bodies) + len(outs) <= 4 * MOST_OUTPUTS
-    )
+    return len(set(group.inputs) | set(outside)) <= MOST_INPUTS and len(group.bodies) + len(call.outs) <= 4 * MOST_OUTPUTS

@@ -90,7 +90,7 @@ def fill(t: Tensor, value: Any) -> Tensor:
     if lay.device is META or not lay.numel:
         return t
     if not value and not (isinstance(value, float) and math.copysign(1, value) < 0) and lay.dense:
-        settle()
+        settle((), (t,))
         ctypes.memset(t._address, 0, lay.nbytes)
         return t
     return ops.fill_values(t, value)

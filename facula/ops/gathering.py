@@ -36,16 +36,32 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type
         )
 
 
-class IndexOutside(Fused):
-    """int64: the row-major position of the first index outside a dim of `size`, or -1. One read of the indices."""
+def check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
+    """IndexError when a target is neither a class nor the one to ignore."""
+    if not target._layout.numel:
+        return
+    at = ops.index_outside(target, classes, False, ignore_index).item()
+    if at >= 0:
+        value = int(target.reshape(-1)[at].item())
+        raise refuse(
+            IndexError,
+            f"Target {value} is out of bounds.",
+            received=f"target[{at}] = {value}",
+            expected=f"0 to {classes - 1}, or ignore_index={ignore_index}",
+        )
 
-    schema = "index_outside(Tensor index, int size, bool wrap) -> Tensor"
+
+class IndexOutside(Fused):
+    """int64: the row-major position of the first index outside a dim of `size` that is not `ignored`, or -1. One read of the indices."""
+
+    schema = "index_outside(Tensor index, int size, bool wrap, int? ignored=None) -> Tensor"
     paths = ""
+    at_once = True
 
     @staticmethod
-    def kernel(index: Layout, size: int, wrap: bool) -> Result:
+    def kernel(index: Layout, size: int, wrap: bool, ignored: int | None) -> Result:
         out = layout((), d.int64)
-        return Result((out,), kernels.check_indices(out, index, size, wrap))
+        return Result((out,), kernels.check_indices(out, index, size, wrap, ignored))
 
 
 SCHEDULES: dict[tuple[Any, ...], Schedule] = {}  # of procedures, which have no plan to keep theirs

@@ -14,6 +14,7 @@ from ..core import objects, writing
 from ..core.function import PUBLIC
 from ..core.layout import layout
 from ..core.modes import no_grad
+from ..core.plan import settle
 from ..core.tensor import Tensor
 from ..runtime import allocator
 from ..runtime.allocator_code import OWNER
@@ -121,6 +122,7 @@ def share_memory_(self: Tensor) -> Tensor:
     """The storage moves to memory that forked processes share. Other tensors on the old storage keep it."""
     if is_shared(self):
         return self
+    settle((self,))
     _, start, held = objects.memory(self)
     memory = SharedMemory(held)
     address = ctypes.addressof(memory.view)

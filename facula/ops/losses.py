@@ -13,6 +13,7 @@ from ..spec.block import Composite, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, sample, uniform
+from .gathering import check_classes
 
 
 def reduced(x: Tensor, reduction: int) -> Tensor:
@@ -311,10 +312,8 @@ class NllLossNd(Composite):
         rows, wanted = _rows(input), target.reshape(-1).to(d.int64)
         classes = rows.shape[1]
         ignored = wanted == ignore_index
+        check_classes(target, classes, ignore_index)
         at = wanted.masked_fill(ignored, 0)
-        if at._layout.numel and bool(((at < 0) | (at >= classes)).any()):
-            bad = next(v for v in at.tolist() if not 0 <= v < classes)
-            raise refuse(IndexError, f"Target {bad} is out of bounds.", received=f"target {bad}", expected=f"0 to {classes - 1}")
         picked = -rows.gather(1, at.unsqueeze(1)).squeeze(1)
         scale = (ops.ones((classes,), dtype=rows.dtype) if weight is None else weight).index_select(0, at).masked_fill(ignored, 0)
         loss = (picked * scale).masked_fill(ignored, 0)

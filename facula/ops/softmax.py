@@ -16,6 +16,7 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import grid, normal, refused, sample
+from .gathering import check_classes
 
 
 def _checked(x: Layout, dim: int, name: str) -> int:
@@ -275,18 +276,7 @@ class CrossEntropyIndices(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float) -> Tensor:
-        loss, _, _, status = ops.cross_entropy_rows(
-            input, target, weight, ignore_index, float(label_smoothing), reduction, label_smoothing > 0
-        )
-        bad = status.item()
-        if bad >= 0:
-            value = int(target.reshape(-1)[bad].item())
-            raise refuse(
-                IndexError,
-                f"Target {value} is out of bounds.",
-                received=f"target[{bad}] = {value}",
-                expected=f"0 to {input.shape[1] - 1}, or ignore_index={ignore_index}",
-            )
-        return loss
+        check_classes(target, input.shape[1], ignore_index)
+        return ops.cross_entropy_rows(input, target, weight, ignore_index, float(label_smoothing), reduction, label_smoothing > 0)[0]
 
     samples = [sample(normal(3, 4), [0, 1, 2], None, 1, -100, 0.0)]

@@ -11,7 +11,7 @@ from ..base.device import device
 from ..base.errors import refuse
 from ..core import objects, writing
 from ..core.layout import channels_last_strides, extent, layout, row_major
-from ..core.plan import allocate
+from ..core.plan import allocate, exposed, settle
 from ..core.tensor import Tensor
 from ..runtime.allocator_code import OWNER
 from ..spec.registry import ops
@@ -43,6 +43,7 @@ class UntypedStorage:
         return 1
 
     def data_ptr(self) -> int:
+        exposed()
         return self.bytes._address if self.nbytes() else 0
 
     def __getitem__(self, index: Any) -> Any:
@@ -76,6 +77,7 @@ class UntypedStorage:
 
     def resize_(self, size: int) -> UntypedStorage:
         """Bytes of its own from here on; tensors that exist keep the old ones."""
+        settle((self.bytes,))
         fresh = UntypedStorage(size)
         ctypes.memmove(fresh.bytes._address, self.bytes._address, min(size, self.nbytes()))
         self.bytes = fresh.bytes
@@ -193,6 +195,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
                 received=f"{before + lay.nbytes} bytes in memory of another library",
                 expected=f"at most {held}",
             )
+        settle((self,))
         bigger = allocate(layout((before + lay.nbytes,), d.uint8))
         ctypes.memmove(bigger._address, start, held)
         objects.rebind(self, bigger, lay, before)

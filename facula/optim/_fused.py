@@ -10,12 +10,16 @@ import ctypes
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from .. import ops
 from ..core import Tensor, objects
-from ..core.plan import settle
+from ..core.modes import MODE
+from ..core.native import fields as F
+from ..core.plan import KernelPlan, settle
 from ..kernel import optimizer as kernels
-from ..kernel.optimizer import Rule, Table
+from ..kernel.launch import Launch, Number, Schedule
+from ..kernel.optimizer import Rule, Table, tensors_of
 from .adagrad import Adagrad
 from .adam import Adam
 from .optimizer import Group, State, number
@@ -25,6 +29,7 @@ from .sgd import SGD
 KEPT = 64  # tables that are kept between steps, the latest used
 
 _tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()
+_plans: WeakKeyDictionary[Table, KernelPlan] = WeakKeyDictionary()
 
 
 def _table(rule: Rule, params: list[Tensor], flags: frozenset[str]) -> Table:
@@ -37,6 +42,8 @@ def _table(rule: Rule, params: list[Tensor], flags: frozenset[str]) -> Table:
             _tables.popitem(last=False)
     else:
         _tables.move_to_end(key)
+    if MODE.recorder is not None:
+        MODE.recorder.hold(table)
     return table
 
 
@@ -59,7 +66,6 @@ def _run(
     rule: Rule, params: list[Tensor], columns: dict[str, list[Tensor]], flags: frozenset[str], scalars: dict[str, list[float]], numbers: Any
 ) -> None:
     """One table for each dtype."""
-    settle()
     kinds = {p.dtype for p in params}
     for kind in kinds:
         rows = range(len(params)) if len(kinds) == 1 else [i for i, p in enumerate(params) if p.dtype is kind]
@@ -70,15 +76,41 @@ def _run(
             table.tensors(name, [tensors[i]._address for i in rows])
         for name, values in scalars.items():
             table.scalar(name, [values[i] for i in rows])
-        kernels.step(table, **numbers)
+        _step(table, [*chosen, *(tensors[i] for tensors in columns.values() for i in rows)], numbers)
     for p in params:
         objects.bump(p)
         p._viewed = objects.version(p)
 
 
+def _step(table: Table, tensors: list[Tensor], numbers: dict[str, float]) -> None:
+    """The table's kernel: at once, or noted by a recorder."""
+    recorder = MODE.recorder
+    if recorder is not None:
+        plan = _plan(table, len(tensors))
+        given = [float(numbers.get(name, 0.0)) for name in table.rule.numbers]
+        if plan.native(tuple(range(len(tensors) + len(given)))):
+            recorder.call(plan, [*tensors, *given])
+            return
+        recorder.flush()
+    kernels.step(table, **numbers)
+
+
+def _plan(table: Table, tensors: int) -> KernelPlan:
+    """A step over the table as a call that may write all of its tensors."""
+    plan = _plans.get(table)
+    if plan is None:
+        kind = table.dtype.compute.llvm
+        words = (table.address, table.rows, *(Number(i, kind) for i in range(len(table.rule.numbers))))
+        moved = sum(table.sizes) * table.dtype.itemsize * (1 + len(tensors_of(table.rule, table.flags)))
+        plan = _plans[table] = KernelPlan(table.rule, (), Schedule((Launch(table.kernel, words, table.items, 1, moved),)), tensors)
+        plan.how = F.WRITES
+        plan.keep.append(table)
+    return plan
+
+
 def _counted(states: list[State]) -> list[float]:
     """Count a step in every state; the new counts. Counters are float32 tensors of one element."""
-    settle()
+    settle((), [state["step"] for state in states])
     out = []
     for state in states:
         counter = ctypes.c_float.from_address(state["step"]._address)

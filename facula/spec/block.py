@@ -117,9 +117,11 @@ class Movement(Block, kind="movement", body="view"):
 
 
 class Fused(Block, kind="fused", body="kernel"):
-    """Kernels of our own. `contiguous` names the tensors that the kernel wants contiguous (they are copied into workspace otherwise)."""
+    """Kernels of our own. `contiguous` names the tensors that the kernel wants contiguous (they are copied into workspace otherwise).
+    `at_once`: the answer is looked at right away, so a recording does not make it wait."""
 
     contiguous: ClassVar[tuple[str, ...] | bool] = ()
+    at_once: ClassVar[bool] = False
 
     @staticmethod
     def kernel(*args: Any, **kwargs: Any) -> Any: ...

@@ -126,7 +126,7 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     Tensor = _tensor_type(at, numbers)
     KEEP.extend((state, table, Tensor, node, entry))
     _fill(state, Tensor, node, table)
-    _follow_modes(state)
+    _follow_modes(_builtin(at["facula_tell"], "tell", FASTCALL))
     return {
         "Tensor": Tensor,
         "make": _builtin(at["make"], "make", FASTCALL),
@@ -137,7 +137,10 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         "bump": _builtin(at["bump"], "bump", ONE),
         "run": _builtin(at["facula_execute"], "run", FASTCALL),
         "call": _builtin(at["facula_call"], "call", FASTCALL),
-        "replay": _builtin(at["facula_replay"], "replay", FASTCALL),
+        "recorded": _builtin(at["facula_recorded"], "recorded", FASTCALL),
+        "play": _builtin(at["facula_play"], "play", FASTCALL),
+        "drop": _builtin(at["facula_drop"], "drop", FASTCALL),
+        "waiting": _builtin(at["facula_waiting"], "waiting", FASTCALL),
         "memory": _memory,
         "state": state,
         **_table_functions(_builtin(at["facula_insert"], "insert", FASTCALL), table, Tensor),
@@ -151,19 +154,13 @@ def _fill(state: Any, Tensor: type, node: type, table: Any) -> None:
     objects = {"tensor": Tensor, "parameter": Tensor, "node": node, "none": None, "dtype": dtype, "memory_format": memory_format, "size": Size, "device": device,
                "not_implemented": NotImplemented}  # fmt: skip
     words = {name: id(value) for name, value in objects.items()}
-    for name, word in (words | {"table": ctypes.addressof(table), "parallel": native.address("facula_parallel")}).items():
+    words |= {"table": ctypes.addressof(table), "parallel": native.address("facula_parallel"), "stamps": F.BLOCKS_MAX}
+    for name, word in words.items():
         state[F.STATE[name]] = word
 
 
-def _follow_modes(state: Any) -> None:
+def _follow_modes(tell: Any) -> None:
     """Keep the mode word that keys contain up to date with this process's modes."""
-    current, number = ctypes.pythonapi.PyThreadState_Get, ctypes.pythonapi.PyThreadState_GetID
-    current.restype, number.argtypes, number.restype = ctypes.c_void_p, [ctypes.c_void_p], ctypes.c_uint64
-    first = F.STATE["mode"]
-
-    def tell(word: int) -> None:
-        state[first : first + 2] = (word, number(current()))  # mode and thread at once: other threads run between two statements
-
     modes.NATIVE.append(tell)
     modes.sync()
     os.register_at_fork(after_in_child=modes.sync)

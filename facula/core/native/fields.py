@@ -23,7 +23,7 @@ LEAF_GRAD_SET = 16
 OUTPUT_SHIFT = 8  # from here: which result of its node this is
 
 # block header (facula/runtime/allocator.py)
-BLOCK_REFS, BLOCK_BYTES, BLOCK_VERSION, BLOCK_DATA = 0, 24, 32, 40
+BLOCK_REFS, BLOCK_BYTES, BLOCK_VERSION, BLOCK_DATA, BLOCK_FLAGS = 0, 24, 32, 40, 48
 
 # state shared with Python, word numbers
 STATE = {
@@ -46,6 +46,8 @@ STATE = {
             "parallel",
             "exporter",
             "size",
+            "queue",
+            "stamps",
         )
     )
 }
@@ -88,10 +90,32 @@ PLAN = {
             "wrap",
             "source",
             "delta",
+            "owner",
+            "reads_n",
+            "reads",
+            "how",
         )
     )
 }
+AT_ONCE, WRITES = 1, 2  # how a plan is recorded: not at all, it runs; it may write all of its operands
 PLAN_WORDS_MAX = 120  # words of all launches together; larger plans stay in Python
 KIND_KERNEL, KIND_VIEW = 0, 1
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
 OUT_NEW, OUT_ARGUMENT = 0, 1  # an output is a new tensor, or the argument it overwrites
+
+# a recording: words of its queue (native/recording.py), of a row of its blocks, and of a program
+QUEUE = {
+    name: i
+    for i, name in enumerate(
+        ("base", "entries_n", "blocks_n", "signature_n", "words_n", "work", "work_bytes", "entries", "blocks", "signature", "words")
+    )
+}
+ENTRIES_MAX, BLOCKS_MAX, QUEUE_WORDS_MAX = 1 << 13, 1 << 14, 1 << 17
+BLOCK_ROW = 4  # block, address at which it was first seen, bit 0 written and bit 1 made here, bit 0 alive at the end
+WRITTEN, MADE = 1, 2
+PROGRAM = {
+    name: i
+    for i, name in enumerate(
+        ("signature_n", "signature", "blocks_n", "alive", "rows_n", "rows", "template_n", "template", "patches_n", "patches")
+    )
+}

@@ -12,6 +12,7 @@ import facula.core.native.fields as F
 
 from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
+from .recording import emit_recording
 
 # The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind.
 TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_TUPLE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 6, 7  # after TAG_VALUE come the bits of the float
@@ -414,10 +415,27 @@ class Core:
                     f.store(out, slot)
             f.ret(0)
 
+    def emit_now(self) -> None:
+        """facula_now(plan, args, outs) -> 0 when its kernels have run."""
+        with self.m.function("facula_now", "ptr plan, ptr args, ptr outs", "i32", internal=True) as (f, plan, args, outs):
+            P = {k: 8 * v for k, v in F.PLAN.items()}
+            words = f.array("i64", F.PLAN_WORDS_MAX)
+            space = self.get(f, plan, P["workspace"], "i64")
+            work, block = f.var("ptr", 0), f.var("ptr", 0)
+            with f.when(space.ne(0)):
+                block.v = self.alloc(f, space)
+                with f.when(block.v.eq(0)):
+                    f.ret(1)
+                work.v = self.get(f, block.v, F.BLOCK_DATA)
+            f.call("void", "facula_fill", plan, args, outs, work.v, words)
+            failed = f.call("i32", "facula_launch", plan, words)
+            self.release(f, block.v)
+            f.ret(failed)
+
     def emit_run(self) -> None:
-        """facula_run(plan, args, mode) -> the result; null with no exception set means: let Python do it."""
+        """facula_run(plan, args, mode, queue) -> the result; null with no exception set means: let Python do it. With a queue the launch waits."""
         m, T = self.m, F.TENSOR
-        with m.function("facula_run", "ptr plan, ptr args, i64 mode", "ptr", internal=True) as (f, plan, args, mode):
+        with m.function("facula_run", "ptr plan, ptr args, i64 mode, ptr queue", "ptr", internal=True) as (f, plan, args, mode, queue):
             P = {k: 8 * v for k, v in F.PLAN.items()}
             outs = f.array("ptr", 16)
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VIEW)):
@@ -437,25 +455,17 @@ class Core:
                 with f.when(self.get(f, plan, P["rule"]).ne(0)):
                     f.call("void", "facula_record", plan, args, outs)
                 f.ret(out)
+            how = f.var("i64", 2)  # facula_room's answers: 1 the launch waits, 2 it is done now
+            with f.when(queue.ne(0)):
+                how.v = f.call("i64", "facula_room", plan, args, queue)
+                with f.when(how.v.eq(0)):
+                    f.ret(0)
             with f.when(f.call("i32", "facula_outputs", plan, args, outs, mode).ne(0)):
                 f.ret(0)
-            words = f.array("i64", F.PLAN_WORDS_MAX)
-            space = self.get(f, plan, P["workspace"], "i64")
-            work, block = f.var("ptr", 0), f.var("ptr", 0)
-            with f.when(space.ne(0)):
-                block.v = self.alloc(f, space)
-                with f.when(block.v.ne(0)):
-                    work.v = self.get(f, block.v, F.BLOCK_DATA)
             n = self.get(f, plan, P["outs_n"], "i64")
-            failed = f.var("i32", 0)
-            short = space.ne(0) & block.v.eq(0)
-            with f.when(short):
-                failed.v = 1
-            with f.when(~short):
-                f.call("void", "facula_fill", plan, args, outs, work.v, words)
-                failed.v = f.call("i32", "facula_launch", plan, words)
-            self.release(f, block.v)
-            with f.when(failed.v.ne(0)):
+            with f.when(how.v.eq(1)):
+                f.call("void", "facula_note", plan, args, outs, queue)
+            with f.when(how.v.eq(2)), f.when(f.call("i32", "facula_now", plan, args, outs).ne(0)):
                 with f.range(0, n) as i:
                     self.decref(f, f.load("ptr", f.at(outs, i, "ptr")))
                 f.ret(0)
@@ -473,21 +483,6 @@ class Core:
             self.decref(f, result)
             f.ret(named)
 
-    def emit_replay(self) -> None:
-        """facula_replay(module, (table address, rows)): rows of (kernel, words, total, grain, long), one after the other."""
-        with self.m.function("facula_replay", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
-            table = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args)), "ptr")
-            with f.range(0, f.call("i64", "PyLong_AsLongLong", f.load("ptr", f.at(args, 1, "ptr")))) as i:
-                at = f.at(table, i * 5, "i64")
-                kernel, words = f.load("ptr", at), f.load("ptr", f.at(at, 1, "i64"))
-                total, grain, long = (f.load("i64", at, k) for k in (2, 3, 4))
-                got = f.call_pointer("i32", self.state(f, "parallel"), kernel, words, total, grain, long)
-                with f.when(got.ne(0)):
-                    f.ret(0)
-            none = self.state(f, "none")
-            self.incref(f, none)
-            f.ret(none)
-
     # -- doors
     def emit_dispatch(self) -> None:
         m = self.m
@@ -499,9 +494,8 @@ class Core:
                 with f.when(n > 0):
                     row = f.call("ptr", "facula_row", words, n, f.i64(0))
                     with f.when(row.ne(0)):
-                        result = f.call(
-                            "ptr", "facula_run", f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN)), args, self.state(f, "mode", "i64")
-                        )
+                        plan = f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN))
+                        result = f.call("ptr", "facula_run", plan, args, self.state(f, "mode", "i64"), self.state(f, "queue"))
                         with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
                             f.ret(result)
             misses = self.state(f, "misses", "i64")
@@ -525,9 +519,9 @@ class Core:
         with m.function("facula_call", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
             f.ret(f.call("ptr", "facula_dispatch", f.load("ptr", args), f.at(args, 1, "ptr"), nargs - 1, f.const("ptr", 0)))
         with m.function("facula_execute", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
-            # (plan address, operands...): the plan as it is, without the table; None asks Python to do it
-            plan = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args)), "ptr")
-            result = f.call("ptr", "facula_run", plan, f.at(args, 1, "ptr"), f.i64(0))  # the mode word may be another thread's
+            # (plan address, queue address or 0, operands...): the plan as it is, without the table; None asks Python to do it
+            plan, queue = (f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", args, i)), "ptr") for i in (0, 1))
+            result = f.call("ptr", "facula_run", plan, f.at(args, 2, "ptr"), f.i64(0), queue)  # the mode word may be another thread's
             with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
                 f.ret(result)
             self.incref(f, self.state(f, "none"))
@@ -655,8 +649,9 @@ def emit_core(
     core.emit_launch()
     core.emit_record()
     core.emit_outputs()
+    emit_recording(core)
+    core.emit_now()
     core.emit_run()
-    core.emit_replay()
     core.emit_dispatch()
     core.emit_slots()
     core.emit_primitives()

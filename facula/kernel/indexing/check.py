@@ -8,25 +8,32 @@ from dataclasses import replace
 from ...base.dtypes import int64
 from ..launch import Number, Operand, Schedule, Word
 from ..reduction import reduce, reducer
-from ..scalar import cast, minimum, number, where
+from ..scalar import Scalar, cast, minimum, number, where
 
 NONE = (1 << 63) - 1
 
 
-def check_indices(out: Operand, index: Operand, size: int, wrap: bool = True) -> Schedule:
-    """The row-major position of the first value outside -size..size-1 (0..size-1 without `wrap`), or -1, into the one int64 of `out`."""
-    low, high = number(0, int64), number(1, int64)
+def check_indices(out: Operand, index: Operand, size: int, wrap: bool = True, ignored: int | None = None) -> Schedule:
+    """The row-major position of the first value outside -size..size-1 (0..size-1 without `wrap`) that is not `ignored`, or -1, into the one
+    int64 of `out`."""
+    bounds = [-size if wrap else 0, size, *([] if ignored is None else [ignored])]
+
+    def outside(x: Scalar, i: Scalar, low: Scalar, high: Scalar, other: Scalar | None = None) -> Scalar:
+        value = cast(x, int64)
+        out = (value < low) | (value >= high)
+        return where(out if other is None else out & (value != other), i, NONE)
+
     first = reducer(
         [NONE],
         [int64],
-        lambda x, i, low, high: where((cast(x, int64) < low) | (cast(x, int64) >= high), i, NONE),
+        outside,
         lambda a, b: minimum(a[0], b[0]),
         lambda s, n: where(s[0].__eq__(NONE), -1, s[0]),
         inputs=[index.dtype],
         indexed=True,
-        lift_numbers=[low, high],
+        lift_numbers=[number(k, int64) for k in range(len(bounds))],
     )
-    return fixed(reduce([out], [index], range(len(index.shape)), first), [-size if wrap else 0, size])
+    return fixed(reduce([out], [index], range(len(index.shape)), first), bounds)
 
 
 def fixed(schedule: Schedule, values: Sequence[int]) -> Schedule:
