@@ -96,9 +96,9 @@ def text(kernel: Kernel, target: Target | None = None, check: bool = False) -> t
     return name, module.text()
 
 
-def access(kernel: Kernel, site: int) -> str:
+def access(kernel: Kernel, site: int, target: Target | None = None) -> str:
     """What a checked kernel's access by this number is, and who wrote it."""
-    module = Module(host.target(), traced=True)
+    module = Module(target or host.target(), traced=True)
     kernel.emit(module, _symbol(kernel), *kernel.static)
     return str(instrument(module)[site])
 
@@ -197,9 +197,14 @@ class _Symbols(Mapping[str, int]):
 
 # -- running
 def run(
-    schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], numbers: Sequence[complex] = (), long: bool = False
+    schedule: Schedule,
+    outs: Sequence[np.ndarray],
+    ins: Sequence[np.ndarray],
+    numbers: Sequence[complex] = (),
+    long: bool = False,
+    target: Target | None = None,
 ) -> None:
-    """Run a schedule on NumPy arrays (their addresses are taken as they are; nothing is checked). For tests and benchmarks."""
+    """Run a schedule on NumPy arrays (their addresses are taken as they are; only checked kernels look). For tests and benchmarks."""
     work = ctypes.create_string_buffer(schedule.workspace + 64)
     base = -(-ctypes.addressof(work) // 64) * 64
     addresses = ([a.ctypes.data for a in outs], [a.ctypes.data for a in ins])
@@ -207,18 +212,21 @@ def run(
         words = [_word(word, addresses, base, numbers) & (1 << 64) - 1 for word in launch.words]
         packed = struct.pack(f"<{len(words)}Q", *words)
         if SETTINGS.check_bounds:
-            start(launch.kernel, words, array_places(launch, schedule, outs, ins, base, numbers), launch.total, launch.grain, long)
+            start(launch.kernel, words, array_places(launch, schedule, outs, ins, base, numbers), launch.total, launch.grain, long, target)
         else:
-            native.parallel(address(launch.kernel), _address_of(packed), launch.total, launch.grain, long)
+            native.parallel(address(launch.kernel, target), _address_of(packed), launch.total, launch.grain, long)
 
 
 def _address_of(data: bytes) -> int:
     return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
 
 
-def start(kernel: Kernel, words: Sequence[int], ranges: Iterable[Range], total: int, grain: int, long: bool) -> None:
+def start(
+    kernel: Kernel, words: Sequence[int], ranges: Iterable[Range], total: int, grain: int, long: bool, target: Target | None = None
+) -> None:
     """One launch of the kernel's checked form. RuntimeError when it left the ranges."""
-    record.parallel(address(kernel, check=True), words, ranges, total, grain, long, lambda site: (kernel.key, access(kernel, site)))
+    entry = address(kernel, target, check=True)
+    record.parallel(entry, words, ranges, total, grain, long, lambda site: (kernel.key, access(kernel, site, target)))
 
 
 def _word(word: Word, addresses: tuple[list[int], list[int]], work: int, numbers: Sequence[complex]) -> int:

@@ -89,20 +89,8 @@ def run(
     out[...] = 99
     schedule = matmul(operand(out, d), operand(np.broadcast_to(a, (*shape[:-2], *a.shape[-2:])), d),
                       operand(np.broadcast_to(b, (*shape[:-2], *b.shape[-2:])), d), target=target)  # fmt: skip
-    execute(schedule, [out], [a, b], target)
+    compiler.run(schedule, [out], [a, b], target=target)
     return out, schedule
-
-
-def execute(schedule: Schedule, outs: list[np.ndarray], ins: list[np.ndarray], target: Target, numbers: tuple[complex, ...] = ()) -> None:
-    """`compiler.run` for a target that need not be the host's."""
-    for launch in schedule.launches:
-        compiler._addresses[(launch.kernel, host.target(), False)] = compiler.address(launch.kernel, target)
-    try:
-        compiler.run(schedule, outs, ins, numbers)
-    finally:
-        for launch in schedule.launches:
-            if target is not host.target():
-                del compiler._addresses[(launch.kernel, host.target(), False)]
 
 
 @pytest.mark.parametrize("target", RUNNABLE, ids=lambda t: t.name)
@@ -192,7 +180,7 @@ def test_bias_factors_and_accumulation(name: str) -> None:
                 out = laid(old, how)
                 x, y = (Number(0, "i64"), Number(1, "i64")) if by_number else (alpha, beta)
                 schedule = matmul(operand(out, d), operand(a, d), operand(b, d), bias=operand(u, d), alpha=x, beta=y, accumulate=accumulate)
-                execute(schedule, [out], [a, b, u], target, (alpha, beta))
+                compiler.run(schedule, [out], [a, b, u], (alpha, beta), target=target)
                 with np.errstate(over="ignore"):
                     factor = d.numpy.type if d.is_integral else complex if d.is_complex else float
                     want = factor(alpha) * product(a, b) + factor(beta) * wide(u) + (wide(old) if accumulate else 0)
@@ -204,7 +192,7 @@ def test_beta_zero_ignores_the_bias() -> None:
     a, b, u, out = np.ones((5, 4), np.float32), np.ones((4, 3), np.float32), np.full(3, np.nan, np.float32), np.zeros((5, 3), np.float32)
     for beta in (0.0, Number(0)):
         schedule = matmul(operand(out, d), operand(a, d), operand(b, d), bias=operand(u, d), beta=beta)
-        execute(schedule, [out], [a, b, u], host.target(), (0.0,))
+        compiler.run(schedule, [out], [a, b, u], (0.0,))
         assert (out == 4).all()
 
 
@@ -279,7 +267,7 @@ def test_nothing_outside_the_operands_is_touched(name: str, target: Target) -> N
                     x = guarded.array(a.T, at_end).T if turn_a else guarded.array(a, at_end)
                     y = guarded.array(b.T, at_end).T if turn_b else guarded.array(b, at_end)
                     out = guarded.array(np.zeros((M, N), d.numpy), at_end)
-                    execute(matmul(operand(out, d), operand(x, d), operand(y, d), target=target), [out], [x, y], target)
+                    compiler.run(matmul(operand(out, d), operand(x, d), operand(y, d), target=target), [out], [x, y], target=target)
                     check(out, want, d, want if size is None else size, K)
 
 
@@ -325,7 +313,7 @@ def test_epilogues(name: str, how: str) -> None:
         ):
             out = laid(np.zeros((M, N), d.numpy), how)
             schedule = matmul(operand(out, d), operand(a, d), operand(b, d), bias=operand(u, d), epilogue=epilogue, numbers=numbers)
-            execute(schedule, [out], [a, b, u], target, (-1.5,))
+            compiler.run(schedule, [out], [a, b, u], (-1.5,), target=target)
             check(out, want, d, size, K)
 
 
