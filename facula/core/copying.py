@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import facula.core.objects as objects
+
 from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
@@ -15,6 +17,7 @@ from .expression import PLANS, expanded
 from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
+from .placing import no_values
 from .plan import KernelPlan, around
 
 
@@ -35,10 +38,9 @@ def copy_into(target: Any, source: Any) -> None:
     if source._block == target._block and _overlap(source, target):
         source = fresh_copy(source)
     if source._layout.device is not target._layout.device and source._layout.device is META:
-        raise refuse(
-            NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values"
-        )
+        raise no_values(NotImplementedError, "Cannot copy out of meta tensor; no data!")
     if target._layout.device is META:
+        objects.bump(target)
         return
     key = (copy_into, target._layout, source._layout)
     plan = PLANS.get(key)

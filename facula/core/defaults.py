@@ -10,7 +10,6 @@ from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..runtime import pool
 from .objects import Tensor
-from .placing import get_default_device, set_default_device
 
 
 def get_default_dtype() -> dtype:
@@ -114,8 +113,8 @@ def typename(obj: Any) -> str:
 
 
 NAMES = (
-    "are_deterministic_algorithms_enabled", "get_default_device", "get_default_dtype", "get_deterministic_debug_mode", "get_float32_matmul_precision",
-    "get_num_interop_threads", "get_num_threads", "is_deterministic_algorithms_warn_only_enabled", "is_tensor", "set_default_device",
+    "are_deterministic_algorithms_enabled", "get_default_dtype", "get_deterministic_debug_mode", "get_float32_matmul_precision",
+    "get_num_interop_threads", "get_num_threads", "is_deterministic_algorithms_warn_only_enabled", "is_tensor",
     "set_default_dtype", "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal", "set_num_interop_threads",
     "set_num_threads", "typename", "use_deterministic_algorithms",
 )  # fmt: skip

@@ -12,6 +12,7 @@ from .expression import PLANS
 from .layout import TRIM
 from .modes import MODE
 from .native import fields as F
+from .placing import PLACES, at, body_device, here
 from .plan import Plan, around
 from .planner import PLANNERS, gather, key_of
 
@@ -73,4 +74,10 @@ def call(op: Op, *bound: Any) -> Any:
 def compose(op: Op, bound: Sequence[Any]) -> Any:
     """A composite's body with bound arguments, keyword-only ones by name."""
     n = op.schema.positional
+    if PLACES.several:
+        place = op.schema.index.get("device")
+        where = body_device(op, bound, None if place is None else bound[place])
+        if where is not None and where is not here():
+            with at(where):
+                return compose(op, bound)
     return op.block.compose(*bound[:n], **{p.name: v for p, v in zip(op.schema.params[n:], bound[n:])})

@@ -7,7 +7,7 @@ from typing import Any
 
 import facula.core.objects as objects
 
-from ..base.device import META
+from ..base.device import CPU
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..kernel.launch import Array, Schedule
@@ -19,6 +19,7 @@ from ..spec.registry import ops
 from .layout import Layout, dense_like, layout
 from .modes import MODE
 from .native import fields as F
+from .placing import apart, common_device
 from .plan import KernelPlan, Plan, around
 from .tape import Rule
 from .views import refresh
@@ -123,24 +124,18 @@ class Expression:
     ) -> KernelPlan:
         """`into`: the first operand is overwritten with result 0 instead of making a new tensor."""
         shape = broadcast([x.shape for x in layouts]) if shape is None else shape
-        if any(x.device is META for x in layouts):
-            return self._shapes_only(layouts, needs, shape, into)
+        where = common_device(layouts) or CPU
         if into is not None:
+            if into.device is not where:
+                raise apart(where, into.device)
             outs = [into]
             specs = [(into, 0, F.OUT_ARGUMENT, 0)]
         else:
             strides = result_strides(shape, layouts)
-            outs = [layout(shape, t, strides) for t in self.outputs]
+            outs = [layout(shape, t, strides, where) for t in self.outputs]
             specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in outs]
         rule = self.rule(layouts, outs, needs) if any(needs) else None
         return KernelPlan(self, specs, self.schedule(outs, layouts, shape), len(layouts), rule)
-
-    def _shapes_only(self, layouts: Sequence[Layout], needs: tuple[bool, ...], shape: tuple[int, ...], into: Layout | None) -> KernelPlan:
-        """What a call does on the meta device: results have layouts and no memory."""
-        outs = [into] if into is not None else [layout(shape, t, result_strides(shape, layouts), META) for t in self.outputs]
-        specs = [(o, 0, F.OUT_NEW if into is None else F.OUT_ARGUMENT, 0) for o in outs]
-        rule = self.rule(layouts, outs, needs) if any(needs) else None
-        return KernelPlan(self, specs, Schedule(()), len(layouts), rule)
 
     # -- derivative
     def rule(self, layouts: Sequence[Layout], outs: Sequence[Layout], needs: tuple[bool, ...]) -> Rule | None:

@@ -18,6 +18,7 @@ from .door import compose, plan_for
 from .modes import MODE, sync
 from .native import fields as F
 from .overrides import PLAIN, dispatch_override, overridden
+from .placing import PLACES, at, body_device, here
 from .plan import Plan, around
 
 
@@ -210,6 +211,10 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
             if found is not None:
                 return dispatch_override(found, function, args, kwargs)
         try:
+            if (PLACES.several or "device" in kwargs) and (where := body_device(op, (*args, *kwargs.values()), kwargs.get("device"))):
+                if where is not here():
+                    with at(where):
+                        return compose(*args, **kwargs)
             return compose(*args, **kwargs)
         except (AttributeError, TypeError, ValueError) as error:
             if str(error).startswith(name + "("):

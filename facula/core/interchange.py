@@ -8,12 +8,13 @@ from typing import Any
 import facula.core.objects as objects
 
 from ..base import dtypes as d
-from ..base.device import META
+from ..base.device import CPU, META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from .copying import fresh_copy
 from .layout import layout
 from .native import fields as F
+from .placing import no_values, placed
 from .plan import exposed, settle
 from .tensor import Tensor, subclass
 
@@ -42,10 +43,8 @@ def as_array(t: Any) -> Any:
     settle((t,))
     lay = t._layout
     if lay.device is META:
-        raise refuse(
-            TypeError,
-            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
-            received="a meta tensor",
+        raise no_values(
+            TypeError, "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
         )
     if not lay.numel:
         return np.empty(tuple(lay.shape), lay.dtype.numpy)
@@ -90,6 +89,8 @@ def __array_wrap__(self: Any, array: Any, context: Any = None, return_scalar: bo
 def tolist(self: Any) -> Any:
     """Nested Python lists; a number for a 0-dim tensor."""
     t = self.detach()
+    if t._layout.device is META:
+        raise no_values(NotImplementedError, "Cannot copy out of meta tensor; no data!")
     if t.dtype is d.bfloat16 or t.dtype is d.complex32:
         t = t.to(d.float32 if t.dtype is d.bfloat16 else d.complex64)
     return as_array(t).tolist()
@@ -136,11 +137,7 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
     exposed()
     lay = t._layout
     if lay.device is META:
-        raise refuse(
-            TypeError,
-            "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.",
-            received="a meta tensor",
-        )
+        raise no_values(BufferError, "Cannot pack tensors on meta")
     shape, strides = (ctypes.c_int64 * max(1, lay.ndim))(*lay.shape), (ctypes.c_int64 * max(1, lay.ndim))(*lay.strides)
     kind = _DLDataType(_code(lay.dtype), lay.dtype.itemsize * 8, 1)
     managed = _DLManaged(_DLTensor(t._address, 1, 0, lay.ndim, kind, shape, strides, 0), None, ctypes.cast(_forget, ctypes.c_void_p))
@@ -152,6 +149,8 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
 
 
 def __dlpack_device__(self: Any) -> tuple[int, int]:
+    if self._layout.device is META:
+        raise refuse(ValueError, "Unknown device type meta for Dlpack")
     return (1, 0)
 
 
@@ -206,7 +205,7 @@ def __deepcopy__(self: Any, memo: Any) -> Any:
     key = ("facula storage", block)
     source = memo.get(key)
     if source is None:
-        whole = objects.alias(Tensor, self, layout((nbytes,), d.uint8), start - self._address)
+        whole = objects.alias(Tensor, self, layout((nbytes,), d.uint8, None, self._layout.device), start - self._address)
         source = memo[key] = fresh_copy(whole)
     out = objects.alias(type(self), source, self._layout, self._address - start)
     out._flags = self._flags & F.REQUIRES_GRAD
@@ -230,21 +229,22 @@ def __copy__(self: Any) -> Any:
 
 def rebuild(
     cls: type,
-    data: bytes,
+    data: bytes | None,
     shape: tuple[int, ...],
     strides: tuple[int, ...],
     kind: DType,
     requires_grad: bool,
     extra: dict[str, Any] | None = None,
 ) -> Any:
-    """A tensor from the bytes between its first and last element."""
+    """A tensor from the bytes between its first and last element; without any, one on the meta device."""
     from .plan import allocate
 
-    lay = layout(shape, kind, strides)
-    if len(data) != lay.nbytes:
+    lay = layout(shape, kind, strides, CPU if data is not None else placed("meta"))
+    if data is not None and len(data) != lay.nbytes:
         raise ValueError(f"a tensor of {lay.nbytes} bytes cannot be made from {len(data)}")
     base = allocate(lay)
-    ctypes.memmove(base._address, data, len(data))
+    if data is not None:
+        ctypes.memmove(base._address, data, len(data))
     out = base if cls is Tensor else objects.alias(subclass(cls), base, lay, 0)
     out._flags = int(requires_grad)
     if extra:
@@ -257,7 +257,7 @@ def __reduce_ex__(self: Any, protocol: Any) -> Any:
         raise RuntimeError("Cannot pickle a non-leaf tensor; use detach() first")
     settle((self,))
     lay = self._layout
-    data = ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
+    data = None if lay.device is META else ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
     extra = dict(getattr(self, "__dict__", {}) or {})
     return rebuild, (type(self), data, tuple(lay.shape), lay.strides, lay.dtype, bool(self._flags & F.REQUIRES_GRAD), extra or None)
 

@@ -79,7 +79,10 @@ def body_device(op: Any, values: Iterable[Any], asked: Any) -> device | None:
         return {"cpu": CPU, "meta": META}.get(device(asked).type) if isinstance(asked, (str, device)) else None
     if not op.tensors and "device" in op.schema.index:  # a constructor: data that happens to be a tensor does not decide
         return None
-    return common_device([t._layout for t in everyone(values)], refusing=False)
+    where = common_device([t._layout for t in everyone(values)], refusing=False)
+    if where is META and op.block.needs_values:
+        raise without_values(op)
+    return where
 
 
 def common_device(layouts: Sequence[Any], refusing: bool = True) -> device | None:
@@ -110,14 +113,13 @@ def apart(this: device, expected: device) -> RuntimeError:
 
 def no_values(kind: type[Exception], sentence: str) -> Exception:
     """The refusal of what needs the values of a meta tensor."""
-    error = refuse(kind, sentence, received="a meta tensor, which has a shape and no values", expected="a tensor with values")
-    error.lacks_values = True  # type: ignore[attr-defined]
-    return error
+    return refuse(kind, sentence, received="a meta tensor, which has a shape and no values", expected="a tensor with values")
 
 
-def lacks_values(error: Exception) -> bool:
-    """Whether `no_values` made it."""
-    return getattr(error, "lacks_values", False)
+def without_values(op: Any) -> Exception:
+    """The refusal of an operator whose results, or the way to them, depend on values."""
+    sentence = f"aten::{op.name}: attempted to run this operator with Meta tensors, but there was no fake impl or Meta kernel registered."
+    return no_values(NotImplementedError, op.block.needs_values if isinstance(op.block.needs_values, str) else sentence)
 
 
 def known(*tensors: Any) -> bool:

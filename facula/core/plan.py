@@ -9,14 +9,17 @@ from typing import Any
 import facula.core.objects as objects
 import facula.core.tape as tape
 
+from ..base.device import META
 from ..base.dtypes import uint8
 from ..base.errors import OutOfMemoryError
 from ..base.settings import SETTINGS
 from ..kernel.launch import In, Number, Out, Schedule, Work
+from ..runtime import allocator
 from .launching import code, is_long, start
 from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
+from .placing import PLACES, common_device
 from .tape import Rule
 
 
@@ -46,9 +49,9 @@ class Plan:
 
 
 class KernelPlan(Plan):
-    """Allocate, launch, record. `outs`: (layout, bytes, how, operand) per result."""
+    """Allocate, launch, record. `outs`: (layout, bytes, how, operand) per result. On the meta device results have no memory and nothing is launched."""
 
-    __slots__ = ("how", "launches", "outs", "tensors")
+    __slots__ = ("how", "launches", "outs", "shapes_only", "tensors")
 
     def __init__(
         self,
@@ -59,6 +62,8 @@ class KernelPlan(Plan):
         rule: Rule | None = None,
         wrap: Any = None,
     ) -> None:
+        self.shapes_only = any(layout.device is META for layout, _, _, _ in outs)
+        schedule = Schedule(()) if self.shapes_only else schedule
         super().__init__(op, rule, schedule, wrap)
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
@@ -70,7 +75,7 @@ class KernelPlan(Plan):
 
     def run(self, operands: Sequence[Any]) -> Any:
         recorder = MODE.recorder
-        return self.now(operands) if recorder is None else recorder.call(self, operands)
+        return self.now(operands) if recorder is None or self.shapes_only else recorder.call(self, operands)
 
     def now(self, operands: Sequence[Any]) -> Any:
         """Run it, whether or not calls are recorded."""
@@ -113,7 +118,7 @@ class KernelPlan(Plan):
 
     @property
     def rowable(self) -> bool:
-        return not (self.mutates and self.rule is not None)
+        return not (self.mutates and self.rule is not None or self.shapes_only)
 
     def native(self, places: tuple[int, ...]) -> int:
         found = self.addresses.get(places)
@@ -123,6 +128,8 @@ class KernelPlan(Plan):
 
     def _build(self, places: tuple[int, ...]) -> int:
         """The plan as emitted code reads it (fields.PLAN)."""
+        if self.shapes_only:
+            return 0
         complex_numbers = any(isinstance(w, Number) and w.part for _, launch in self.launches for w in launch.words)
         if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers or SETTINGS.check_bounds:
             return 0
@@ -304,7 +311,7 @@ def view_of(source: Any, layout: Layout, delta: int, rule: Rule | None, operands
 def allocate(layout: Layout, nbytes: int | None = None) -> Any:
     """An uninitialised tensor."""
     size = layout.nbytes if nbytes is None else nbytes
-    out = objects.make(layout, size)
+    out = objects.make(layout, size) if layout.device is not META else shape_only(layout, size)
     if out is None:
         raise OutOfMemoryError(
             f"[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {size} bytes. "
@@ -315,12 +322,19 @@ def allocate(layout: Layout, nbytes: int | None = None) -> Any:
     return out
 
 
+def shape_only(layout: Layout, nbytes: int) -> Any:
+    """A tensor without memory: its storage says how large it would be and lies at address 0."""
+    return objects.adopt(objects.Tensor, layout, allocator.external(0, min(nbytes, allocator.GREATEST), None))
+
+
 def allocate_bytes(n: int) -> Any:
     return allocate(layout((n,), uint8))
 
 
 def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = ()) -> None:
-    """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on."""
+    """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on. Nothing runs on the meta device."""
+    if PLACES.several and common_device([t._layout for t in (*outs, *tensors)]) is META:
+        return
     settle(tensors, outs)
     work = allocate_bytes(schedule.workspace) if schedule.workspace else None
     base = work._address if work is not None else 0

@@ -10,7 +10,7 @@ from typing import Any
 import facula.core.objects as objects
 
 from ..base import dtypes as d
-from ..base.device import META
+from ..base.device import CPU, META, device
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..kernel.launch import Array, In, Launch, Out, Schedule, Work
@@ -23,7 +23,8 @@ from .expression import Expression, broadcast, result_strides, title, wants
 from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
-from .plan import KernelPlan, Plan, PythonPlan, ViewPlan
+from .placing import common_device, placed, without_values
+from .plan import KernelPlan, Plan, PythonPlan, ViewPlan, allocate
 from .result import Result, View
 from .tape import Rule
 from .views import refresh
@@ -42,6 +43,11 @@ class Call:
     @property
     def layouts(self) -> list[Layout]:
         return [t._layout for t in self.tensors]
+
+    @property
+    def device(self) -> device:
+        """Where it runs: where its tensors are, or this thread's default."""
+        return common_device(self.layouts) or placed()
 
 
 def fixed(block: Any, name: str, value: Any) -> bool:
@@ -93,7 +99,7 @@ def _wide(value: int, tensors: Sequence[Any]) -> int | float:
 def key_of(call: Call) -> tuple[Any, ...]:
     """What the plan depends on: layouts, types of numbers, values of everything else."""
     block = call.op.block
-    parts: list[Any] = [call.op, call.needs]
+    parts: list[Any] = [call.op, call.needs] if call.tensors else [call.op, MODE.device]
     for p, value in zip(call.op.schema.params, call.bound):
         if isinstance(value, objects.Tensor):
             parts.append(value._layout)
@@ -466,10 +472,9 @@ def plan_fused(call: Call) -> Plan:
             arguments.append(value)
     got: Result = block.kernel(*arguments)
     schedule = _with_copies(got.schedule, moved) if moved else got.schedule
-    if any(t._layout.device is META for t in call.tensors):  # layouts, and no memory
-        got = Result(tuple(layout(o.shape, o.dtype, o.strides, META) for o in got.outputs), Schedule(()))
-        schedule = got.schedule
-    specs = [(o, 0 if o.device is META else o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
+    if (where := call.device) is not CPU:
+        got = Result(tuple(layout(o.shape, o.dtype, o.strides, where) for o in got.outputs), schedule)
+    specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
     wrap = named_result(call.op) if len(got.outputs) > 1 else None
     plan = KernelPlan(call.op, specs, schedule, len(call.tensors), rule_for(call, got.outputs), wrap)
     plan.keep.append(getattr(schedule, "keep", ()))
@@ -509,6 +514,8 @@ def _array(t: Any) -> Any:
 
 def plan_library(call: Call) -> Plan:
     block = call.op.block
+    if call.device is META:
+        return PythonPlan(call.op, lambda operands: _shapes(call), _late_rule(call), named_result(call.op))
 
     def run(operands: Sequence[Any]) -> Any:
         arguments = [_array(v) if isinstance(v, objects.Tensor) else v for v in _rebound(call, operands)]
@@ -520,17 +527,29 @@ def plan_library(call: Call) -> Plan:
     return PythonPlan(call.op, run, _late_rule(call), named_result(call.op))
 
 
-def plan_procedure(call: Call) -> Plan:
+def _shapes(call: Call) -> Any:
+    """The results of a library call without values, by the block's rule."""
     block = call.op.block
+    if block.shapes is None:
+        raise without_values(call.op)
+    laid = block.shapes(*(v._layout if isinstance(v, objects.Tensor) else v for v in call.bound))
+    made = [allocate(layout(o.shape, o.dtype, o.strides, META)) for o in laid]
+    return tuple(made) if len(made) > 1 else made[0]
+
+
+def plan_procedure(call: Call) -> Plan:
+    block, where = call.op.block, call.device
+    if where is META and block.needs_values:
+        raise without_values(call.op)
 
     def run(operands: Sequence[Any]) -> Any:
-        before = MODE.grad
-        MODE.grad = False
+        before = MODE.grad, MODE.device
+        MODE.grad, MODE.device = False, None if where is CPU else where
         _sync()
         try:
             return block.run(*_rebound(call, operands))
         finally:
-            MODE.grad = before
+            MODE.grad, MODE.device = before
             _sync()
 
     return PythonPlan(call.op, run, _late_rule(call), named_result(call.op))

@@ -7,10 +7,12 @@ from typing import Any
 
 import facula.core.objects as objects_
 
+from ..base.device import META
 from ..base.errors import refuse
 from ..spec.promotion import scalar_type_name
 from .layout import Layout
 from .modes import MODE
+from .placing import run_at
 
 FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate "
@@ -38,7 +40,8 @@ class Rule:
         inputs: tuple[Layout, ...],
         outputs: tuple[Layout, ...],
     ) -> None:
-        self.name, self.op, self.backward = name, op, backward
+        self.name, self.op = name, op
+        self.backward = run_at(META, backward) if inputs and inputs[0].device is META else backward
         self.save = save  # (is it a result, its place among the results or the call's operands)
         self.edges = edges  # places of tensors among the operands
         self.inputs, self.outputs = inputs, outputs  # layouts: of the tensors with edges, of the results

@@ -21,6 +21,7 @@ from ..spec.registry import ops
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
+from .placing import no_values
 from .plan import exposed, settle
 from .tape import Handle, Node
 from .views import refresh
@@ -205,7 +206,7 @@ class Methods:
     def data_ptr(self) -> int:
         """Address of the first element, 0 when there is none."""
         exposed()
-        return self._address if self._layout.numel else 0
+        return self._address if self._layout.numel and self._layout.device is not META else 0
 
     def storage_offset(self) -> int:
         """Elements before the first one."""
@@ -311,6 +312,12 @@ class Methods:
     def data(self, value: Any) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if value._layout.device is not self._layout.device:
+            raise refuse(
+                RuntimeError,
+                "Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type.",
+                received=f"values on {value.device} for a tensor on {self.device}",
+            )
         if value.dtype.category != self.dtype.category and (self._node is not None or self._flags & F.REQUIRES_GRAD):
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         objects.rebind(self, value, value._layout, 0)
@@ -492,9 +499,7 @@ def value_of(t: Any) -> Any:
     """The Python number that a tensor of one element holds."""
     lay = t._layout
     if lay.device is META:
-        raise refuse(
-            RuntimeError, "Tensor.item() cannot be called on meta tensors", received="a meta tensor, which has a shape and no values"
-        )
+        raise no_values(RuntimeError, "Tensor.item() cannot be called on meta tensors")
     settle((t,))
     return read(lay.dtype, t._address)
 

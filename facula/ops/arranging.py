@@ -9,6 +9,7 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.copying import converted
 from ..core.layout import Layout, layout
+from ..core.placing import known, no_values
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel.pointwise import flip, pointwise
@@ -144,6 +145,10 @@ class RepeatInterleave(Composite):
             )
         if repeats.ndim > 1:
             raise refuse(RuntimeError, "repeats must be 0-dim or 1-dim tensor")
+        if not known(repeats):
+            if output_size is None:
+                raise no_values(RuntimeError, "cannot repeat_interleave a meta tensor without output_size")
+            return x.new_empty((*x.shape[:k], output_size, *x.shape[k + 1 :]))
         if repeats.numel() == 1:
             return ops.repeat_interleave(x, int(repeats.item()), k)
         if repeats.numel() != n:

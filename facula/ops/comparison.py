@@ -23,6 +23,7 @@ from ..spec.block import Composite, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import boolean, each, grid, integer, normal, refused, sample, values
+from .locating import UNKNOWN
 
 OTHERS = [normal(3, 5), normal(5), normal(), 0, 0.5]
 
@@ -433,6 +434,7 @@ class Isclose(Pointwise):
 class Allclose(Composite):
     """Whether all elements are close, as a Python bool."""
 
+    may_look = True
     schema = "allclose(Tensor input, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool"
     through_binder = True
     out = False
@@ -447,6 +449,7 @@ class Allclose(Composite):
 class Equal(Composite):
     """Whether two tensors have the same shape and elements, as a Python bool."""
 
+    needs_values = True
     schema = "equal(Tensor input, Tensor other) -> bool"
     through_binder = True
     out = False
@@ -489,6 +492,7 @@ class Where(Pointwise):
 class WhereIndex(Composite):
     """Indices of the elements that are not 0, one tensor per dim."""
 
+    needs_values = UNKNOWN
     schema = "where.index(Tensor condition) -> Tensor[]"
     paths = "torch"
     out = False

@@ -7,16 +7,18 @@ from typing import Any
 from ..base.device import META, channels_last, contiguous_format, device, memory_format, preserve_format
 from ..base.dtypes import ALIASES, DTYPES
 from ..base.dtypes import dtype as DType
-from ..base.errors import NotCompiledError, refuse
+from ..base.errors import refuse
 from ..core import writing
 from ..core.copying import converted
 from ..core.expression import wants
 from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
+from ..core.placing import no_values, placed
+from ..core.plan import allocate
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
-from ..spec.block import Composite, Fused
+from ..spec.block import Composite, Fused, Procedure
 from ..spec.registry import ops
 from ..spec.samples import normal, sample
 
@@ -49,6 +51,26 @@ class ToCopy(Fused):
         return g if g.dtype is input.dtype else (ops.real(g) if g.dtype.is_complex and not input.dtype.is_complex else g).to(input.dtype)
 
     samples = [sample(normal(3, 4))]
+
+
+class ToMeta(Procedure):
+    """The shape, strides and type alone."""
+
+    schema = "to_meta(Tensor input, ScalarType dtype, MemoryFormat? memory_format=None) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, dtype: DType, memory_format: memory_format | None) -> Tensor:
+        x = input._layout
+        return allocate(layout(x.shape, dtype, strides_for(x, memory_format), META))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout) -> Tensor:
+        return g.to(input.device)
+
+
+def _from_meta() -> Any:
+    raise no_values(NotImplementedError, "Cannot copy out of meta tensor; no data!")
 
 
 class Clone(Composite):
@@ -116,21 +138,10 @@ class To(Composite):
     @staticmethod
     def compose(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         dev, kind, copy, fmt = _target(args, kwargs)
-        where = input.device if dev is None else device(dev)
-        if where.type not in ("cpu", "meta"):
-            raise refuse(
-                RuntimeError if where.type != "cuda" else NotCompiledError,
-                "Torch not compiled with CUDA enabled" if where.type == "cuda" else f"device {where} is not available in this build",
-                received=f"device {where}",
-                expected="cpu",
-            )
+        where = input.device if dev is None else placed(dev, copying=True)
         kind = kind or input.dtype
-        if input.device is META and where is not META:
-            raise refuse(
-                NotImplementedError, "Cannot copy out of meta tensor; no data!", received="a meta tensor, which has a shape and no values"
-            )
-        if where is META:
-            return ops.empty(tuple(input.shape), dtype=kind, device=where)
+        if where is not input.device:
+            return ops.to_meta(input, kind, fmt) if where is META else _from_meta()
         same = kind is input.dtype and (fmt is None or fmt is preserve_format or input.is_contiguous(memory_format=fmt))
         return input if same and not copy else ops.to_copy(input, kind, fmt)
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
+from ..core.placing import known
 from ..core.tensor import Tensor
 from ..spec.block import Composite
 from ..spec.registry import ops
@@ -27,7 +28,7 @@ def _weights(name: str, t: Tensor | None, n: int, whole: bool) -> None:
         raise refuse(
             RuntimeError, f"cov(): expected {name} to have the same numel as there are observations in the input but got {t.numel()} != {n}"
         )
-    if t.numel() and bool((t < 0).any()):
+    if t.numel() and known(t) and bool((t < 0).any()):
         raise refuse(RuntimeError, f"cov(): {name} cannot be negative")
 
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import META, device, preserve_format
+from ..base.device import CPU, META, device, preserve_format
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import objects, writing
 from ..core.layout import TRIM, Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
+from ..core.placing import here, placed
 from ..core.plan import allocate, execute, settle
 from ..core.result import Result
 from ..core.tensor import Tensor
@@ -32,8 +33,7 @@ LIKE = OPTIONS + ", MemoryFormat? memory_format=None"
 
 def new(size: Sequence[int], dtype: DType | None, where: Any, requires_grad: bool, strides: tuple[int, ...] | None = None) -> Tensor:
     """Memory for a shape; the default floating type when none is named."""
-    lay = layout(tuple(size), dtype or SETTINGS.default_dtype, strides, device(where) if where is not None else device("cpu"))
-    out = allocate(lay, 0 if lay.device is META else None)
+    out = allocate(layout(tuple(size), dtype or SETTINGS.default_dtype, strides, placed(where)))
     return out.requires_grad_(True) if requires_grad else out
 
 
@@ -263,7 +263,7 @@ def _like(name: str, value: Any) -> None:
         memory_format: Any = None,
     ) -> Tensor:
         x = input._layout
-        if value == 1 and (device is None or device is x.device) and x.device is not META:
+        if value == 1 and (device is None or device is x.device):
             out = ops.filled(x.shape, 1, dtype or x.dtype, strides_like(x, memory_format))
         else:
             out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format))
@@ -460,8 +460,13 @@ def _ragged(data: Any, dim: int = 0) -> None:
         _ragged(x, dim + 1)
 
 
-def _scalar(value: Any, kind: DType) -> Tensor:
-    return fill(new((), kind, None, False), value)
+def _scalar(value: Any, kind: DType, where: Any) -> Tensor:
+    return fill(new((), kind, where, False), value)
+
+
+def home(data: Tensor, where: Any) -> device:
+    """The device of a tensor made of another: the one that was asked for, or the thread's default, or the other's."""
+    return data.device if where is None and here() is CPU else placed(where, copying=True)
 
 
 class TensorOf(Composite):
@@ -481,14 +486,14 @@ class TensorOf(Composite):
                 "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
                 UserWarning, stacklevel=2,
             )  # fmt: skip
-            return data.detach().to(dtype or data.dtype, copy=True).requires_grad_(requires_grad)
+            return data.detach().to(home(data, device), dtype or data.dtype, copy=True).requires_grad_(requires_grad)
         if type(data) in (float, int, bool, complex):
             if type(data) is int and dtype is None and not -(1 << 63) <= data < 1 << 63:
                 raise ValueError("Overflow when unpacking long long")
             if dtype is not None and dtype.is_integral and overflows(data, dtype):
                 raise _too_large(dtype)
-            return _scalar(data, dtype or of_number(data)).requires_grad_(requires_grad)
-        return _from_data(data, dtype).requires_grad_(requires_grad)
+            return _scalar(data, dtype or of_number(data), placed(device, copying=True)).requires_grad_(requires_grad)
+        return _from_data(data, dtype).to(placed(device, copying=True)).requires_grad_(requires_grad)
 
     samples = [sample([[1.0, 2.0], [3.0, 4.0]]), sample(3)]
 
@@ -576,7 +581,7 @@ class AsTensor(Composite):
     @staticmethod
     def compose(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
         if isinstance(data, Tensor):
-            return data if dtype is None else data.to(dtype)
+            return data.to(home(data, device), dtype or data.dtype)
         if (
             type(data).__module__ == "numpy"
             and hasattr(data, "__array_interface__")
@@ -585,8 +590,8 @@ class AsTensor(Composite):
             and all(s >= 0 for s in data.strides)
         ):
             t = ops.from_numpy(data)
-            return t if dtype is None else t.to(dtype)
-        return ops.tensor(data, dtype=dtype)
+            return t.to(placed(device, copying=True), dtype or t.dtype)
+        return ops.tensor(data, dtype=dtype, device=device)
 
     samples = [sample([1.0, 2.0])]
 
@@ -601,7 +606,7 @@ class ScalarTensor(Composite):
     def compose(
         s: Any, *, dtype: DType | None = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False
     ) -> Tensor:
-        return _scalar(s, dtype or SETTINGS.default_dtype).requires_grad_(requires_grad)
+        return _scalar(s, dtype or SETTINGS.default_dtype, device).requires_grad_(requires_grad)
 
     samples = [sample(1.5)]
 

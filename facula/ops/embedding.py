@@ -8,6 +8,7 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout, layout
 from ..core.modes import MODE, no_grad
+from ..core.placing import known
 from ..core.plan import execute
 from ..core.result import Result
 from ..core.tensor import Tensor
@@ -262,6 +263,8 @@ def _check_bags(weight: Tensor, indices: Tensor, offsets: Tensor, mode: int, wei
     n = indices.shape[0]
     if last and not offsets.shape[0]:
         raise refuse(RuntimeError, "include_last_offset: number of offset should be at least 1")
+    if not known(offsets, indices):
+        return
     if offsets.shape[0]:
         first, end = offsets.select(0, 0).item(), offsets.select(0, -1).item()
         if first != 0:
@@ -317,6 +320,7 @@ class OneHot(Composite):
     """int64: 1 at each class index, 0 elsewhere, along a new last dim."""
 
     schema = "one_hot(Tensor input, int num_classes=-1) -> Tensor"
+    may_look = True
     paths = "nn.functional"
     through_binder = True
     out = False
@@ -330,6 +334,8 @@ class OneHot(Composite):
             if num_classes <= 0:
                 raise refuse(RuntimeError, "Can not infer total number of classes from empty tensor.")
             return ops.zeros((*tensor.shape, num_classes), dtype=d.int64)
+        if num_classes != -1 and not known(tensor):
+            return (tensor.unsqueeze(-1) == ops.arange(num_classes)).to(d.int64)
         if int(tensor.min().item()) < 0:
             raise refuse(RuntimeError, "Class values must be non-negative.")
         top = int(tensor.max().item())

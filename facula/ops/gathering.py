@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import META
 from ..base.errors import refuse
 from ..core import writing
 from ..core.copying import converted
 from ..core.expression import broadcast, expanded, wants
 from ..core.layout import TRIM, Layout, layout
 from ..core.modes import MODE
+from ..core.placing import known
 from ..core.plan import execute
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
@@ -26,7 +28,7 @@ from ..spec.samples import integer, normal, sample, values
 
 def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type[Exception] = IndexError) -> None:
     """An error when an index lies outside; `sentence` may name {value}."""
-    if not index._layout.numel:
+    if not index._layout.numel or not known(index):
         return
     at = ops.index_outside(index, size, wrap).item()
     if at >= 0:
@@ -38,7 +40,7 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type
 
 def check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
     """IndexError when a target is neither a class nor the one to ignore."""
-    if not target._layout.numel:
+    if not target._layout.numel or not known(target):
         return
     at = ops.index_outside(target, classes, False, ignore_index).item()
     if at >= 0:
@@ -212,7 +214,7 @@ def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int
             )
     _count(x, len(row))
     dims = tuple(k for k, t in enumerate(row) if t is not None)
-    used = [row[k] for k in dims]
+    used = [row[k] if x.device is not META else row[k].to(META) for k in dims]
     try:
         broadcast([t.shape for t in used])
     except RuntimeError:
@@ -287,6 +289,9 @@ def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     writing.check_leaf(self)
     if values.dtype is not self.dtype and values.ndim == 0:
         values = values.to(self.dtype)
+    if self.device is META and not (MODE.grad and (wants(values) or wants(self))):
+        writing.objects.bump(self)
+        return self
     used, dims, place = prepared(self, indices)
     _check_values(self, used, dims, place, values)
     if MODE.grad and (wants(values) or wants(self)):
@@ -401,7 +406,7 @@ class MaskedSelect(Composite):
     """The elements where a mask holds, in row-major order."""
 
     schema = "masked_select(Tensor input, Tensor mask) -> Tensor"
-    through_binder = disjoint = True
+    through_binder = disjoint = needs_values = True
 
     @staticmethod
     def compose(input: Tensor, mask: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout, layout
 from ..core.named import named_tuple
+from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import sorting as kernels
@@ -56,6 +57,7 @@ def _lexicographic(rows: Tensor) -> Tensor:
 class Unique(Composite):
     """Each value once, in order, of all elements or of slices along a dim."""
 
+    needs_values = True
     schema = "unique(Tensor input, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
 
     @staticmethod
@@ -96,6 +98,7 @@ def _placed(group: Tensor, order: Tensor) -> Tensor:
 class UniqueConsecutive(Composite):
     """The first of every run of equal elements, or of equal slices along a dim."""
 
+    needs_values = True
     schema = "unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
 
     @staticmethod
@@ -167,7 +170,7 @@ def _search(edges: Tensor, input: Any, narrow: bool, right: bool, side: str | No
             raise refuse(
                 RuntimeError, f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {scalar_type_name(sorter.dtype)}"
             )
-        if sorter.numel() and not 0 <= int(sorter.min().item()) <= int(sorter.max().item()) < edges.shape[-1]:
+        if sorter.numel() and known(sorter) and not 0 <= int(sorter.min().item()) <= int(sorter.max().item()) < edges.shape[-1]:
             raise refuse(RuntimeError, "torch.searchsorted(): sorter index out of range")
     if not x.numel():
         return ops.empty(x.shape, dtype=d.int32 if narrow else d.int64)
@@ -222,6 +225,7 @@ class Bucketize(Composite):
 class Bincount(Composite):
     """How often each number 0, 1, ... comes, or the sum of its weights."""
 
+    needs_values = True
     schema = "bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor"
 
     @staticmethod
@@ -253,7 +257,7 @@ class Bincount(Composite):
 
 def _bounds(x: Tensor, low: float, high: float, title: str) -> tuple[float, float]:
     """The range of a histogram: the data's where none is given."""
-    if low == high and x.numel():
+    if low == high and x.numel() and known(x):
         low, high = float(x.min().item()), float(x.max().item())
     if low == high:
         low, high = low - (0.5 if title == "histogram" else 1), high + (0.5 if title == "histogram" else 1)

@@ -8,6 +8,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import layout
+from ..core.placing import known
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel import indexing as kernels
@@ -16,10 +17,17 @@ from ..spec.registry import ops
 from ..spec.samples import normal, sample, values
 from .gathering import scheduled
 
+UNKNOWN = (
+    "The register_meta function for torch.nonzero() raises unimplemented by default, as a correct data-independent implementation does not "
+    "exist. This implementation returns a fake value, assuming all elements of the tensor are non-zero. To enable this registration, please set "
+    "'torch.fx.experimental._config.meta_nonzero_assume_all_nonzero' to True."
+)
+
 
 class NonzeroPlaces(Procedure):
     """(n, ndim) int64: the index of every element that is not zero, in row-major order."""
 
+    needs_values = UNKNOWN
     schema = "nonzero_places(Tensor input) -> Tensor"
     paths = ""
 
@@ -39,6 +47,7 @@ class NonzeroPlaces(Procedure):
 class Nonzero(Composite):
     """The index of every element that is not zero: (n, ndim), or one tensor per dim."""
 
+    needs_values = UNKNOWN
     schema = "nonzero(Tensor input, *, bool as_tuple=False) -> Tensor"
     through_binder = True
 
@@ -54,6 +63,7 @@ class Nonzero(Composite):
 class Argwhere(Composite):
     """(n, ndim) int64: the index of every element that is not zero."""
 
+    needs_values = UNKNOWN
     schema = "argwhere(Tensor input) -> Tensor"
     through_binder = True
     out = False
@@ -75,6 +85,8 @@ class NonzeroStatic(Composite):
     def compose(input: Tensor, size: int, fill_value: int = -1) -> Tensor:
         if size < 0:
             raise refuse(RuntimeError, "nonzero_static: 'size' must be an non-negative integer", received=f"size={size}")
+        if not known(input):
+            return ops.empty((size, input.ndim), dtype=d.int64)
         got = ops.nonzero_places(input)
         n = got.shape[0]
         if n >= size:

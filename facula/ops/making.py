@@ -10,6 +10,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core.layout import layout
+from ..core.placing import placed
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
@@ -17,7 +18,7 @@ from ..kernel.scalar import cast, const, index, number, where
 from ..spec.block import Composite, Fused
 from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample, values
-from .creation import OPTIONS, fill, fitting, new, size_of
+from .creation import OPTIONS, fill, fitting, home, new, size_of
 
 
 # -- like another tensor
@@ -90,7 +91,8 @@ class NewTensor(Composite):
     ) -> Tensor:
         if dtype is not None and not isinstance(dtype, DType):
             raise TypeError(f"new_tensor(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-        return ops.tensor(data, dtype=dtype or (data.dtype if isinstance(data, Tensor) else input.dtype)).requires_grad_(requires_grad)
+        kind = dtype or (data.dtype if isinstance(data, Tensor) else input.dtype)
+        return ops.tensor(data, dtype=kind, device=input.device if device is None else device).requires_grad_(requires_grad)
 
     samples = [sample(normal(3), [1, 2])]
 
@@ -113,7 +115,8 @@ class NewEmptyStrided(Composite):
         layout: Any = None,
         pin_memory: bool = False,
     ) -> Tensor:
-        return ops.empty_strided(size, stride, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+        where = input.device if device is None else device
+        return ops.empty_strided(size, stride, dtype=dtype or input.dtype, device=where, requires_grad=requires_grad)
 
     samples = [sample(normal(3), (2, 2), (1, 2))]
 
@@ -217,8 +220,9 @@ class AsArray(Composite):
                 if not shared
                 else f"can't alias tensor with dtype '{got.dtype}' into dtype '{kind}'.",
             )
-        if kind is not got.dtype or (copy and shared):
-            got = got.to(kind, copy=True)
+        where = home(got, device)
+        if kind is not got.dtype or (copy and shared) or where is not got.device:
+            got = got.to(where, kind, copy=True)
         if requires_grad or isinstance(obj, Tensor) and obj.requires_grad and got is not obj:
             got = got.detach() if got is obj or got._node is not None else got
         return got.requires_grad_(True) if requires_grad else got
@@ -447,9 +451,9 @@ def _triangle_indices(name: str, keep: str) -> None:
         for word, n in (("row", row), ("col", col)):
             if n < 0:
                 raise refuse(RuntimeError, f"{word} must be non-negative, got{n}")
-        column, line = ops.arange(col), ops.arange(row).unsqueeze(1)
+        column, line = ops.arange(col, device="cpu"), ops.arange(row, device="cpu").unsqueeze(1)
         mask = column - line <= offset if keep == "below" else column - line >= offset
-        return ops.nonzero_places(mask).t().to(dtype).contiguous()
+        return ops.nonzero_places(mask).t().to(placed(device), dtype).contiguous()
 
     body = {"__doc__": f"(2, n): rows and columns of the elements on and {keep} a diagonal, row by row.", "__module__": __name__, "paths": "torch",
             "schema": f"{name}(int row, int col, int offset=0, *, ScalarType dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor",

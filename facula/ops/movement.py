@@ -540,7 +540,7 @@ def _strided(t: Tensor, shape: Sequence[int], strides: Sequence[int], offset: in
     """A view of a contiguous buffer that stands for a storage."""
     from ..core.plan import view_of
 
-    return view_of(t, layout(tuple(shape), t.dtype, tuple(strides)), offset * t.dtype.itemsize, None, [t])
+    return view_of(t, layout(tuple(shape), t.dtype, tuple(strides), t.device), offset * t.dtype.itemsize, None, [t])
 
 
 class AsStridedBackward(Procedure):

@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from ..base.errors import refuse
+from ..core.layout import Layout
+from ..core.result import outputs
 from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite, Library
 from ..spec.promotion import scalar_type_name
@@ -70,6 +72,12 @@ class SingularValues(Library):
 
     schema = "singular_values(Tensor input) -> (Tensor U, Tensor S, Tensor Vh)"
     paths = ""
+
+    @staticmethod
+    def shapes(a: Layout) -> tuple[Layout, ...]:
+        *batch, m, n = a.shape
+        k = min(m, n)
+        return outputs(((*batch, m, k), a.dtype), ((*batch, k), a.dtype.real), ((*batch, k, n), a.dtype))
 
     @staticmethod
     def library(a: Any) -> Any:
@@ -219,6 +227,12 @@ class LinalgQr(Library):
     samples = [sample(normal(4, 3)), sample(normal(2, 3, 3))]
 
     @staticmethod
+    def shapes(a: Layout, mode: str) -> tuple[Layout, ...]:
+        *batch, m, n = a.shape
+        k = m if mode == "complete" else min(m, n)
+        return outputs(((0,) if mode == "r" else (*batch, m, k), a.dtype), ((*batch, k, n), a.dtype))
+
+    @staticmethod
     def library(a: Any, mode: str) -> Any:
         import numpy as np
 
@@ -253,6 +267,10 @@ class RightSolved(Library):
 
     schema = "right_solved(Tensor b, Tensor r) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def shapes(b: Layout, r: Layout) -> tuple[Layout, ...]:
+        return outputs((b.shape, b.dtype))
 
     @staticmethod
     def library(b: Any, r: Any) -> Any:

@@ -138,7 +138,7 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
     if not lay.numel:
         return self
     order, back = memory_order(self)
-    flat = layout(tuple(lay.shape[k] for k in order), lay.dtype)
+    flat = layout(tuple(lay.shape[k] for k in order), lay.dtype, None, lay.device)
     if lay.dense:
         draw(writing.objects.alias(Tensor, self, flat, 0), make(flat), generator, *numbers)
         writing.objects.bump(self)
@@ -162,7 +162,7 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
     """Uniform numbers in [from, to)."""
     a, b = names.pop("from", a), names.pop("to", b)
     if self.dtype.is_complex and (a, b) == (0, 1):
-        parts = uniform_(allocate(layout((*self.shape, 2), self.dtype.real)), generator=generator)
+        parts = uniform_(self.new_empty((*self.shape, 2), dtype=self.dtype.real), generator=generator)
         writing.write(self, ops.view_as_complex(parts))
         return self
     _floating(self, "check_uniform_bounds")
@@ -176,7 +176,7 @@ def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Gen
     if std < 0:
         raise refuse(RuntimeError, f"normal expects std >= 0.0, but found std {float(std):g}")
     if self.dtype.is_complex:
-        parts = allocate(layout((*self.shape, 2), self.dtype.real)).normal_(0, std / 2**0.5, generator=generator)
+        parts = self.new_empty((*self.shape, 2), dtype=self.dtype.real).normal_(0, std / 2**0.5, generator=generator)
         writing.write(self, ops.view_as_complex(parts) + mean)
         return self
     _floating(self, "normal_kernel_cpu")
@@ -316,7 +316,9 @@ def _like(name: str, make: Any) -> None:
         generator: Any = None,
         pin_memory: bool = False,
     ) -> Tensor:
-        return make(ops.empty_like(input, dtype=dtype, memory_format=memory_format), generator=generator).requires_grad_(requires_grad)
+        return make(ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format), generator=generator).requires_grad_(
+            requires_grad
+        )
 
     schema = f"{name}(Tensor input, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None) -> Tensor"
     type(name.title().replace("_", ""), (Composite,), {"__doc__": f"`{name[:-5]}` with the shape and type of another tensor.", "__module__": __name__, "schema": schema,
@@ -338,7 +340,7 @@ class DropoutForward(Procedure):
     def run(input: Tensor, p: float, generator: Any) -> tuple[Tensor, Tensor]:
         order, back = memory_order(input)
         x = input.permute(order).contiguous()
-        out, mask = allocate(layout(x.shape, x.dtype)), allocate(layout(x.shape, d.bool_))
+        out, mask = ops.empty_like(x), ops.empty_like(x, dtype=d.bool_)
         execute(kernels.dropout(x._layout), [out, mask], [x], [state_of(generator), 1.0 - p, 1.0 - p])
         return out.permute(back), mask.permute(back)
 

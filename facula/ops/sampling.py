@@ -9,9 +9,9 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core import writing
 from ..core.expression import broadcast
-from ..core.layout import layout
 from ..core.modes import no_grad
-from ..core.plan import allocate, execute
+from ..core.placing import known
+from ..core.plan import execute
 from ..core.tensor import Tensor
 from ..kernel import random as kernels
 from ..spec.block import Composite
@@ -131,7 +131,7 @@ def _probability(p: float) -> float:
 def _flips(out: Tensor, p: Tensor, generator: Generator | None) -> Tensor:
     if not p.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"bernoulli_tensor_cpu_p_\" not implemented for '{scalar_type_name(p.dtype)}'")
-    if p.numel() and not (float(p.min()) >= 0 and float(p.max()) <= 1):
+    if p.numel() and known(p) and not (float(p.min()) >= 0 and float(p.max()) <= 1):
         raise refuse(
             RuntimeError,
             "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
@@ -147,7 +147,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     writing.check_target(self, "bernoulli_")
     writing.check_leaf(self)
     given = p.detach().expand(self.shape).contiguous()
-    out = _plain(lambda: _flips(allocate(layout(self.shape, self.dtype)), given, generator))
+    out = _plain(lambda: _flips(self.new_empty(self.shape), given, generator))
     _plain(lambda: writing.write(self, out))
     return self
 
@@ -173,7 +173,7 @@ class Bernoulli(Composite):
         if p is not None:
             return bernoulli_(ops.empty_like(input), p, generator=generator)
         given = input.detach().contiguous()
-        return _plain(lambda: _flips(allocate(layout(given.shape, given.dtype)), given, generator))
+        return _plain(lambda: _flips(ops.empty_like(given), given, generator))
 
     samples = [sample(uniform(3, 4, low=0.0, high=1.0))]
 
@@ -191,9 +191,9 @@ class Poisson(Composite):
         if not input.dtype.is_floating_point:
             raise refuse(NotImplementedError, f"\"poisson_cpu\" not implemented for '{scalar_type_name(input.dtype)}'")
         rate = input.detach().contiguous()
-        if rate.numel() and float(rate.min()) < 0:
+        if rate.numel() and known(rate) and float(rate.min()) < 0:
             raise refuse(RuntimeError, "invalid Poisson rate, expected rate to be non-negative")
-        out = allocate(layout(rate.shape, rate.dtype))
+        out = ops.empty_like(rate)
         execute(kernels.poisson(rate._layout), [out], [rate], [state_of(generator)])
         return out
 
@@ -212,7 +212,7 @@ class Binomial(Composite):
     def compose(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
         shape = broadcast([tuple(count.shape), tuple(prob.shape)])
         n, p = (x.detach().expand(shape).contiguous() for x in (count, prob))
-        out = allocate(layout(shape, count.dtype))
+        out = count.new_empty(shape)
         execute(kernels.binomial(n._layout), [out], [n, p], [state_of(generator)])
         return out
 
@@ -253,7 +253,7 @@ def _check_weights(x: Tensor, n: int, replacement: bool) -> None:
 
 
 def _multinomial(x: Tensor, n: int, replacement: bool, generator: Generator | None) -> Tensor:
-    if not x.numel():
+    if not x.numel() or not known(x):
         return ops.empty((*x.shape[:-1], n), dtype=d.int64)
     if replacement and n > 1:
         if bool((x < 0).any()):
@@ -268,7 +268,7 @@ def _multinomial(x: Tensor, n: int, replacement: bool, generator: Generator | No
         race = x / exponential_(ops.empty_like(x), 1, generator=generator)
         return race.argmax(-1, keepdim=True) if n == 1 else ops.topk(race, n)[1]
     rows = x.contiguous().reshape(-1, x.shape[-1])
-    out = allocate(layout((rows.shape[0], n), d.int64))
+    out = ops.empty((rows.shape[0], n), dtype=d.int64)
     execute(kernels.weighted(rows._layout, n), [out], [rows], [state_of(generator)])
     return out.reshape((*x.shape[:-1], n))
 
@@ -346,7 +346,7 @@ class NormalSize(Composite):
 def _deviations(std: Tensor) -> None:
     if std.dtype.is_complex:
         raise refuse(RuntimeError, "normal expects standard deviation to be non-complex")
-    if std.numel() and not float(std.min()) >= 0:
+    if std.numel() and known(std) and not float(std.min()) >= 0:
         raise refuse(RuntimeError, "normal expects all elements of std >= 0.0")
 
 

@@ -9,6 +9,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.limits import finfo
 from ..core.layout import Layout, layout
+from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel.launch import Array
@@ -68,7 +69,7 @@ class Cumprod(Fused):
         if not input.ndim:
             return g
         x = input.to(g.dtype) if input.dtype is not g.dtype else input
-        if not bool((x.detach() == 0).any()):
+        if not known(x) or not bool((x.detach() == 0).any()):
             weighted = (g * (out.conj() if out.dtype.is_complex else out)).flip(dim).cumsum(dim).flip(dim)
             return weighted / (x.conj() if x.dtype.is_complex else x)
         return zeros_included(g, x, wrap_dim(dim, x.ndim))

@@ -14,6 +14,7 @@ from ..base.errors import refuse
 from ..core.copying import copy_into
 from ..core.expression import broadcast
 from ..core.layout import Layout, layout
+from ..core.placing import known
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
@@ -32,7 +33,7 @@ def _name(t: Tensor) -> str:
 
 def fresh(x: Tensor) -> Tensor:
     """A contiguous copy."""
-    out = allocate(layout(x.shape, x.dtype))
+    out = allocate(layout(x.shape, x.dtype, None, x.device))
     copy_into(out, x)
     return out
 
@@ -561,6 +562,8 @@ class MaskedScattered(Procedure):
     @staticmethod
     def run(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         mask = mask.contiguous()  # counted and read in the same order
+        if not known(mask):
+            return input.clone(memory_format=contiguous_format)
         counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
         execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
         n = int(counts.select(0, counts.shape[0] - 1).item())

@@ -8,6 +8,7 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout, layout
 from ..core.named import named_tuple
+from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import sorting as kernels
@@ -343,7 +344,7 @@ def _quantile(title: str, input: Tensor, q: Any, dim: int | None, keepdim: bool,
         raise refuse(
             RuntimeError, f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
         )
-    if q.numel() and not bool(((q >= 0) & (q <= 1)).all()):
+    if q.numel() and known(q) and not bool(((q >= 0) & (q <= 1)).all()):
         raise refuse(RuntimeError, "quantile() q values must be in the range [0, 1]")
     x = input.reshape(-1) if dim is None else last(input, wrap_dim(dim, input.ndim))
     got = _between(x, q.reshape(-1), interpolation, skip)  # (..., k)

@@ -12,7 +12,8 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
-from ..core.expression import broadcast
+from ..core.expression import broadcast, result_strides
+from ..core.layout import Layout, layout
 from ..core.tensor import Tensor
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, where
@@ -140,15 +141,19 @@ def in_double(function: Callable[..., Any], *args: Any) -> Any:
     """function(*args) in float64 by broadcasting, in the type to which the arguments promote (integers become floating)."""
     import numpy as np
 
-    arrays = [a for a in args if isinstance(a, np.ndarray)]
-    broadcast([a.shape for a in arrays])  # PyTorch's error where they do not fit
-    kinds = [d.DTYPES[a.dtype.name] for a in arrays]
-    numbers = [of_number(a) for a in args if not isinstance(a, np.ndarray)]
-    kind = result_type([k for a, k in zip(arrays, kinds) if a.ndim], [k for a, k in zip(arrays, kinds) if not a.ndim], numbers)
-    kind = kind if kind.is_floating_point else SETTINGS.default_dtype
+    (made,) = in_double_shapes(*(layout(a.shape, d.DTYPES[a.dtype.name]) if isinstance(a, np.ndarray) else a for a in args))
     with np.errstate(all="ignore"):
         out = function(*(np.asarray(a, np.float64) for a in args))
-        return np.asarray(out).astype(kind.numpy)
+        return np.asarray(out).astype(made.dtype.numpy)
+
+
+def in_double_shapes(*args: Any) -> tuple[Layout, ...]:
+    """The layout of `in_double`'s result, from layouts and numbers."""
+    known = [a for a in args if isinstance(a, Layout)]
+    numbers = [of_number(a) for a in args if not isinstance(a, Layout)]
+    kind = result_type([a.dtype for a in known if a.ndim], [a.dtype for a in known if not a.ndim], numbers)
+    shape = broadcast([a.shape for a in known])
+    return (layout(shape, kind if kind.is_floating_point else SETTINGS.default_dtype, result_strides(shape, known)),)
 
 
 def _library(
@@ -161,7 +166,8 @@ def _library(
 
     body: dict[str, Any] = {
         "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "paths": paths, "aliases": aliases,
-        "library": staticmethod(library), "gradient": gradient and staticmethod(gradient), "samples": grid(input=samples or ANY),
+        "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient),
+        "samples": grid(input=samples or ANY),
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -184,7 +190,8 @@ def _of_two(
     kind = "Tensor|Scalar" if number else "Tensor"
     body: dict[str, Any] = {
         "__doc__": meaning, "__module__": __name__, "schema": f"{name}({kind} {first}, {kind} {second}) -> Tensor", "dims": "*s, *s -> *s", "overloaded": number,
-        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "gradient": gradient and staticmethod(gradient), "samples": samples,
+        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient),
+        "samples": samples,
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -296,6 +303,10 @@ class PolygammaRest(Library):
 
     schema = "polygamma_rest(Tensor input, int n) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def shapes(input: Layout, n: int) -> tuple[Layout, ...]:
+        return in_double_shapes(input)
 
     @staticmethod
     def library(input: Any, n: int) -> Any:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import device
+from ..base.device import CPU, device
 from ..base.errors import refuse
 from ..core import objects, writing
 from ..core.layout import channels_last_strides, extent, layout, row_major
-from ..core.plan import allocate, exposed, settle
+from ..core.placing import no_values
+from ..core.plan import allocate, settle
 from ..core.tensor import Tensor
 from ..runtime.allocator_code import OWNER
 from ..spec.registry import ops
@@ -23,7 +24,7 @@ class UntypedStorage:
     def __init__(self, size: Any = 0) -> None:
         if isinstance(size, Tensor):
             _, start, nbytes = objects.memory(size)
-            self.bytes = objects.alias(Tensor, size, layout((nbytes,), d.uint8), start - size._address)
+            self.bytes = objects.alias(Tensor, size, layout((nbytes,), d.uint8, None, size.device), start - size._address)
         elif hasattr(size, "__index__"):
             self.bytes = allocate(layout((size.__index__(),), d.uint8))
         else:
@@ -31,7 +32,7 @@ class UntypedStorage:
             self.bytes = allocate(layout((len(data),), d.uint8))
             ctypes.memmove(self.bytes._address, data, len(data))
 
-    device = property(lambda self: device("cpu"))
+    device = property(lambda self: self.bytes.device)
     is_cuda = is_sparse = property(lambda self: False)
 
     def nbytes(self) -> int:
@@ -43,14 +44,14 @@ class UntypedStorage:
         return 1
 
     def data_ptr(self) -> int:
-        exposed()
-        return self.bytes._address if self.nbytes() else 0
+        return self.bytes.data_ptr()
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             out = UntypedStorage(0)
             out.bytes = self.bytes[index]
             return out
+        _look(self.device)
         return int(self.bytes[index].item())
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -60,6 +61,7 @@ class UntypedStorage:
         return iter(self.tolist())
 
     def tolist(self) -> list[int]:
+        _look(self.device)
         return self.bytes.tolist()
 
     def clone(self) -> UntypedStorage:
@@ -77,10 +79,9 @@ class UntypedStorage:
 
     def resize_(self, size: int) -> UntypedStorage:
         """Bytes of its own from here on; tensors that exist keep the old ones."""
-        settle((self.bytes,))
-        fresh = UntypedStorage(size)
-        ctypes.memmove(fresh.bytes._address, self.bytes._address, min(size, self.nbytes()))
-        self.bytes = fresh.bytes
+        fresh, kept = ops.empty((size,), dtype=d.uint8, device=self.device), min(size, self.nbytes())
+        fresh[:kept].copy_(self.bytes[:kept])
+        self.bytes = fresh
         return self
 
     def cpu(self) -> UntypedStorage:
@@ -104,7 +105,12 @@ class UntypedStorage:
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return f"{self.tolist()}\n[torch.storage.UntypedStorage(device=cpu) of size {self.nbytes()}]"
+        return f"{self.tolist() if self.device is CPU else '...'}\n[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
+
+
+def _look(where: device) -> None:
+    if where is not CPU:
+        raise no_values(NotImplementedError, f"Not available for '{where}' device type")
 
 
 class TypedStorage:
@@ -123,7 +129,7 @@ class TypedStorage:
 
     def _elements(self) -> Tensor:
         whole = self._untyped_storage.bytes
-        return objects.alias(Tensor, whole, layout((self.size(),), self.dtype), 0)
+        return objects.alias(Tensor, whole, layout((self.size(),), self.dtype, None, whole.device), 0)
 
     def nbytes(self) -> int:
         return self._untyped_storage.nbytes()
@@ -152,8 +158,8 @@ class TypedStorage:
         return iter(self.tolist())
 
     def __repr__(self) -> str:
-        lines = "\n".join(f" {x}" for x in self.tolist())
-        return f"{lines}\n[torch.storage.TypedStorage(dtype=torch.{self.dtype.name}, device=cpu) of size {self.size()}]"
+        lines = "\n".join(f" {x}" for x in self.tolist()) if self.device is CPU else "..."
+        return f"{lines}\n[torch.storage.TypedStorage(dtype=torch.{self.dtype.name}, device={self.device}) of size {self.size()}]"
 
 
 Tensor.untyped_storage = lambda self: UntypedStorage(self)
@@ -188,7 +194,7 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     _, start, held = objects.memory(self)
     before = self._address - start
     if before + lay.nbytes > held:
-        if owned_elsewhere(self):
+        if owned_elsewhere(self) and self.device is CPU:
             raise refuse(
                 RuntimeError,
                 "Trying to resize storage that is not resizable",
@@ -196,8 +202,9 @@ def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
                 expected=f"at most {held}",
             )
         settle((self,))
-        bigger = allocate(layout((before + lay.nbytes,), d.uint8))
-        ctypes.memmove(bigger._address, start, held)
+        bigger = allocate(layout((before + lay.nbytes,), d.uint8, None, self.device))
+        if self.device is CPU:
+            ctypes.memmove(bigger._address, start, held)
         objects.rebind(self, bigger, lay, before)
     else:
         objects.rebind(self, self, lay, 0)
@@ -212,11 +219,13 @@ def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None)
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
     """The tensor takes another's storage, shape and strides, or a storage from an element on."""
     if source is None:
-        objects.rebind(self, allocate(layout((0,), self.dtype)), layout((0,), self.dtype), 0)
+        empty = self.new_empty((0,))
+        objects.rebind(self, empty, empty._layout, 0)
         return self
     if isinstance(source, Tensor) and size is None:
         if source.dtype is not self.dtype:
             raise refuse(RuntimeError, f"Could not set tensor of type {source.dtype.name} to a tensor of type {self.dtype.name}")
+        _same_device(self, source)
         objects.rebind(self, source, source._layout, 0)
         return self
     whole = (
@@ -226,10 +235,20 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
         if isinstance(source, TypedStorage)
         else UntypedStorage(source).bytes
     )
+    _same_device(self, whole)
     shape = (whole.shape[0] // self.dtype.itemsize,) if size is None else tuple(size)
     strides = row_major(shape) if stride is None else tuple(stride)
     place_in_storage(self, whole, shape, strides, storage_offset)
     return self
+
+
+def _same_device(self: Tensor, source: Tensor) -> None:
+    if source.device is not self.device:
+        raise refuse(
+            RuntimeError,
+            f'Attempted to set the storage of a tensor on device "{self.device}" to a storage on different device "{source.device}".  This is no longer '
+            "allowed; the devices must match.",
+        )
 
 
 def place_in_storage(self: Tensor, whole: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> None:
@@ -245,7 +264,7 @@ def place_in_storage(self: Tensor, whole: Tensor, shape: tuple[int, ...], stride
             RuntimeError,
             f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset {offset}, and itemsize {item} requiring a storage size of {need} are out of bounds for storage of size {held}",
         )
-    objects.rebind(self, whole, layout(shape, self.dtype, strides), offset * item)
+    objects.rebind(self, whole, layout(shape, self.dtype, strides, self.device), offset * item)
 
 
 # -- views in place
@@ -301,7 +320,7 @@ NAMES = {kind: name for name, kind in LEGACY.items()}
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
     """The type's name, or the values as another type."""
     if dtype is None:
-        return f"torch.{NAMES.get(self.dtype, self.dtype.name)}"
+        return f"torch.{'meta.' if self.is_meta else ''}{NAMES.get(self.dtype, self.dtype.name)}"
     if isinstance(dtype, str):
         found = LEGACY.get(dtype.removeprefix("torch."))
         if found is None:
@@ -314,7 +333,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
     """The values as another tensor's type."""
     if not isinstance(other, Tensor):
         raise TypeError(f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
-    return self.to(other.dtype)
+    return self.to(other.device, other.dtype)
 
 
 Tensor.type, Tensor.type_as = type_, type_as

@@ -9,6 +9,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout, layout
+from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import pooling as kernels
@@ -39,7 +40,7 @@ def _unpooled(n: int, x: Any, indices: Any, size: Any, stride: Any, padding: Any
     _check(n, x, indices, size, stride, padding)
     index = indices.contiguous()
     volume = math.prod(size)
-    if index._layout.numel and not bool(((index >= 0) & (index < volume)).all()):
+    if index._layout.numel and known(index) and not bool(((index >= 0) & (index < volume)).all()):
         bad = next(v for v in index.reshape(-1).tolist() if not 0 <= v < volume)
         raise refuse(
             RuntimeError,
@@ -138,15 +139,18 @@ class FractionalMaxPool(Procedure):
         import numpy as np
 
         n, sizes = len(kernel_size), input.shape[-len(kernel_size) :]
+        shape = (*input.shape[: input.ndim - n], *output_size)
+        if not known(input, random_samples):
+            return input.new_empty(shape), input.new_empty(shape, dtype=d.int64)
         planes = math.prod(input.shape[: input.ndim - n])
         draws = random_samples.contiguous()
         draws = (draws if draws.dtype in (d.float32, d.float64) else draws.to(d.float32)).numpy().reshape(planes, n)
         index: Any = np.zeros((planes, *(1,) * (2 * n)), np.int64)
         for i, (size, k, r) in enumerate(zip(sizes, kernel_size, output_size)):
             starts = _starts(draws[:, n - 1 - i if n == 2 else i], size, k, r)  # images: the width's number comes first
-            shape = [planes, *(1,) * (2 * n)]
-            shape[1 + i] = r
-            at = starts.reshape(shape)
+            along = [planes, *(1,) * (2 * n)]
+            along[1 + i] = r
+            at = starts.reshape(along)
             taps = [1] * (2 * n + 1)
             taps[1 + n + i] = k
             index = index * size + at + np.arange(k).reshape(taps)
@@ -154,7 +158,6 @@ class FractionalMaxPool(Procedure):
         where = ops.from_numpy(index)
         flat = input.reshape((planes, math.prod(sizes)))
         best, tap = flat.gather(1, where.reshape((planes, index.shape[1] * index.shape[2]))).reshape(tuple(where.shape)).max(2)
-        shape = (*input.shape[: input.ndim - n], *output_size)
         return best.reshape(shape), where.gather(2, tap.unsqueeze(2)).reshape(shape)
 
     @staticmethod

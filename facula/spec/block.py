@@ -42,8 +42,14 @@ class Block:
     disjoint: ClassVar[bool] = False  # out= may not share memory with an operand
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
     floats: ClassVar[tuple[str, ...]] = ("float16", "bfloat16", "float32", "float64")  # floating types that it takes
+    needs_values: ClassVar[bool | str] = (
+        False  # results, or the way to them, depend on values: refused on the meta device (with this sentence)
+    )
+    may_look: ClassVar[bool] = False  # some calls look at values: those are refused on the meta device
     by_strides: ClassVar[bool] = False  # what it gives, or whether it works, depends on how the input lies in memory
-    batching: ClassVar[str] = ""  # how `vmap` adds a dim (core/batching.py): "front dim +size", "fold input", "rows amax"; "" runs once per example
+    batching: ClassVar[str] = (
+        ""  # how `vmap` adds a dim (core/batching.py): "front dim +size", "fold input", "rows amax"; "" runs once per example
+    )
     batch: ClassVar[Any] = None  # or the rule itself: batch(examples, arguments of the schema...), see core/batching.py:Examples
     gradient: Any = None
     samples: Any = None
@@ -131,7 +137,10 @@ class Fused(Block, kind="fused", body="kernel"):
 
 
 class Library(Block, kind="library", body="library"):
-    """A function of a well-kept library over NumPy arrays."""
+    """A function of a well-kept library over NumPy arrays. `shapes(...)`, of the same arguments with layouts for tensors, says what comes out
+    without running it, for the meta device: one layout per result."""
+
+    shapes: ClassVar[Any] = None
 
     @staticmethod
     def library(*args: Any, **kwargs: Any) -> Any: ...

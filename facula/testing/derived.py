@@ -101,9 +101,13 @@ def outputs(got: Any) -> list[Tensor]:
 
 def floating(op: Op, sample: Sample) -> bool:
     """Whether the sample's tensors take the dtype under test."""
+    return any(isinstance(v, Make) and not v.dtype and v.how != "values" for v in flattened(sample))
+
+
+def flattened(sample: Sample) -> list[Any]:
+    """The sample's arguments, those in lists too."""
     values = [*sample.args, *sample.kwargs.values()]
-    flat = [w for v in values for w in (v if isinstance(v, (list, tuple)) else [v])]
-    return any(isinstance(v, Make) and not v.dtype and v.how != "values" for v in flat)
+    return [w for v in values for w in (v if isinstance(v, (list, tuple)) else [v])]
 
 
 # -- what is checked
@@ -212,6 +216,37 @@ def check_compiled(op: Op, sample: Sample, seed: int) -> None:
         assert_close(g, w, rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
+def check_meta(op: Op, sample: Sample, seed: int) -> None:
+    """On the meta device: the types, shapes and strides of a run with values, or the refusal that the block declares."""
+    for change in (lambda t: t, strided) if floating(op, sample) and not op.block.by_strides else (lambda t: t,):
+        args, kwargs = call(op, sample, d.float32, seed, change)
+        want = outputs(public(op)(*args, **kwargs))
+        args, kwargs = call(op, sample, d.float32, seed, lambda t, change=change: without_values(change(t)))
+        if op.block.needs_values:
+            try:
+                public(op)(*args, **kwargs)
+            except NotImplementedError:
+                return
+            raise AssertionError(f"{op.full_name} declares that it needs values, and runs without")
+        try:
+            got = outputs(public(op)(*args, **kwargs))
+        except RuntimeError:
+            if op.block.may_look:
+                return
+            raise
+        assert [described(g) for g in got] == [described(w) for w in want]
+        assert all(g.device.type == "meta" for g in got)
+
+
+def without_values(t: Tensor) -> Tensor:
+    """A meta tensor with the same shape, strides and type."""
+    return ops.empty_strided(tuple(t.shape), t.stride(), dtype=t.dtype, device="meta")
+
+
+def described(t: Tensor) -> tuple[Any, ...]:
+    return t.dtype, tuple(t.shape), t.stride()
+
+
 def check_refusal(op: Op, refusal: Refusal, seed: int) -> None:
     """The declared error, with the declared sentence."""
     import re
@@ -225,7 +260,7 @@ def check_refusal(op: Op, refusal: Refusal, seed: int) -> None:
     raise AssertionError(f"{op.full_name} accepted {refusal.args} {refusal.kwargs}")
 
 
-CHECKS = (check_dtypes, check_layouts, check_definition, check_gradient, check_writing, check_compiled)
+CHECKS = (check_dtypes, check_layouts, check_definition, check_gradient, check_writing, check_compiled, check_meta)
 RANDOM = (
     "rand",
     "dropout",
@@ -249,7 +284,9 @@ def cases(module: str) -> Iterator[tuple[str, Callable[[], None]]]:
         for i, sample in enumerate(op.block.all_samples()):
             seed = zlib.crc32(f"{op.full_name}{i}".encode()) % 1000003
             for check in CHECKS:
-                if any(word in op.name for word in RANDOM) or not floating(op, sample):
+                if check is not check_meta and (any(word in op.name for word in RANDOM) or not floating(op, sample)):
+                    continue
+                if check is check_meta and not any(isinstance(v, Make) for v in flattened(sample)):
                     continue
                 if check is check_definition and op.kind != "pointwise":
                     continue

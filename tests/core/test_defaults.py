@@ -43,5 +43,3 @@ def test_determinism() -> None:
 def test_questions() -> None:
     assert facula.is_tensor(facula.ones(1)) and not facula.is_tensor([1.0])
     assert facula.typename(facula.ones(1)) == "torch.FloatTensor" and facula.typename(3) == "int"
-    with pytest.raises(RuntimeError, match="not available in this build"):
-        facula.set_default_device("cuda")
