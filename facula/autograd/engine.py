@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from ..base.device import CPU
 from ..base.errors import refuse
 from ..core import objects, tape
 from ..core.layout import Layout
@@ -16,6 +15,7 @@ from ..core.modes import MODE, sync
 from ..core.plan import allocate
 from ..core.tape import FREED, Node
 from ..spec.registry import ops
+from .anomaly import CHECKS
 
 Key = tuple[Any, int]  # a node and the number of its result, or (leaf, -1)
 
@@ -29,8 +29,8 @@ def run(
 ) -> dict[Key, Any]:
     """Backward from `roots` (node or leaf, result number, gradient). With `inputs`, only what leads to them runs, and what arrives there is
     returned (and, if `accumulate`, added to `.grad` of leaves among them)."""
-    before = MODE.grad, MODE.device
-    MODE.grad, MODE.device = create_graph, None  # gradients are made where the tensors are, whatever the thread's default
+    before = MODE.grad
+    MODE.grad = create_graph
     sync()
     walk = _Walk(retain_graph, create_graph, inputs, accumulate)
     RUNNING.walks.append(walk)
@@ -38,7 +38,7 @@ def run(
         return walk.go(roots)
     finally:
         RUNNING.walks.pop()
-        MODE.grad, MODE.device = before
+        MODE.grad = before
         sync()
 
 
@@ -192,7 +192,7 @@ class _Walk:
             if g is not None and g._layout is not inputs[i]:
                 got = [None if g is None or not w else _checked(g, lay, node, i) for i, (g, w, lay) in enumerate(zip(got, wanted, inputs))]
                 break
-        if MODE.anomaly:
+        if MODE.anomaly and CHECKS.nan:
             _refuse_nan(node, got)
         return got
 
@@ -276,8 +276,7 @@ def zeros(lay: Layout) -> Any:
     import ctypes
 
     out = allocate(lay)
-    if lay.device is CPU:
-        ctypes.memset(out._address, 0, lay.nbytes)
+    ctypes.memset(out._address, 0, lay.nbytes)
     return out
 
 

@@ -14,6 +14,7 @@ from ..core.modes import MODE, no_grad
 from ..core.native import fields as F
 from ..core.tensor import Tensor
 from ..core.views import refresh
+from .anomaly import remember
 
 
 class FunctionCtx:
@@ -183,6 +184,8 @@ def _record(cls: Any, ctx: FunctionCtx, args: Sequence[Any], outs: list[Any]) ->
     _save(ctx, node, outs, made)
     ctx._node = node
     node.more["ctx"] = ctx
+    if MODE.anomaly:
+        remember(node)
     return made
 
 

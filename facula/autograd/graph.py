@@ -12,6 +12,7 @@ from ..core.modes import MODE, sync
 from ..core.tape import Handle, Node
 from ..core.tensor import Tensor
 from ..core.views import refresh
+from .anomaly import remember
 from .engine import RUNNING
 
 __all__ = [
@@ -95,12 +96,10 @@ def _pack(plan: Any, operands: Sequence[Any], got: Any) -> Any:
 def _trace(plan: Any, operands: Sequence[Any], got: Any) -> Any:
     """Around a call in anomaly mode: remember the user's line."""
     if MODE.anomaly:
-        import traceback
-
         out = got[0] if isinstance(got, (tuple, list)) and got else got
         node = getattr(out, "_node", None)
         if node is not None:
-            node.metadata["traceback_"] = traceback.format_stack()[:-3]
+            remember(node)
     return got
 
 
