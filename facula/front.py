@@ -27,6 +27,7 @@ from .base.size import Size
 from .core import Tensor, defaults, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .core.function import PUBLIC
 from .core.interchange import from_dlpack
+from .core.placing import get_default_device, set_default_device
 from .core.printing import set_printoptions
 from .graph import compile, explain
 from .ops import random as random_room
@@ -42,6 +43,7 @@ NAMES: dict[str, Any] = {
     "inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "newaxis": None,
     "autograd": autograd_room, "ops": ops_room,
     **{f.__name__: f for f in (device, layout, memory_format, dtype, Size, Tensor, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled,
-                               no_grad, set_grad_enabled, is_anomaly_enabled, is_anomaly_check_nan_enabled, set_anomaly_enabled, from_dlpack, set_printoptions, compile, explain)},
+                               no_grad, set_grad_enabled, is_anomaly_enabled, is_anomaly_check_nan_enabled, set_anomaly_enabled, from_dlpack, set_printoptions, compile, explain,
+                               get_default_device, set_default_device)},
     **{f.name: f for f in (channels_last, channels_last_3d, contiguous_format, preserve_format, sparse_coo, sparse_csr, strided)},
 }  # fmt: skip

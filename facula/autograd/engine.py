@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.device import CPU
 from ..base.errors import refuse
 from ..core import objects, tape
 from ..core.layout import Layout
@@ -29,8 +30,8 @@ def run(
 ) -> dict[Key, Any]:
     """Backward from `roots` (node or leaf, result number, gradient). With `inputs`, only what leads to them runs, and what arrives there is
     returned (and, if `accumulate`, added to `.grad` of leaves among them)."""
-    before = MODE.grad
-    MODE.grad = create_graph
+    before = MODE.grad, MODE.device
+    MODE.grad, MODE.device = create_graph, None  # gradients are made where the tensors are, whatever the thread's default
     sync()
     walk = _Walk(retain_graph, create_graph, inputs, accumulate)
     RUNNING.walks.append(walk)
@@ -38,7 +39,7 @@ def run(
         return walk.go(roots)
     finally:
         RUNNING.walks.pop()
-        MODE.grad = before
+        MODE.grad, MODE.device = before
         sync()
 
 
@@ -276,7 +277,8 @@ def zeros(lay: Layout) -> Any:
     import ctypes
 
     out = allocate(lay)
-    ctypes.memset(out._address, 0, lay.nbytes)
+    if lay.device is CPU:
+        ctypes.memset(out._address, 0, lay.nbytes)
     return out
 
 
