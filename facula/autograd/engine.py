@@ -11,6 +11,7 @@ from typing import Any
 from ..base.device import CPU
 from ..base.errors import refuse
 from ..core import objects, tape
+from ..core.batching import held, numbers, reduced
 from ..core.layout import Layout
 from ..core.modes import MODE, sync
 from ..core.plan import allocate
@@ -123,6 +124,9 @@ class _Walk:
         """A gradient for a node's result, or for a leaf."""
         if type(place) is not Node:
             return self._leaf(place, g)
+        for number, n, _ in place.rule.outputs[nr].batch:
+            if number not in numbers(g._layout):
+                g = held(ops.lift_examples(g, number, n), number)
         buffer = self.buffers.get(place)
         if buffer is None:
             buffer = self.buffers[place] = [None] * len(place.rule.outputs)
@@ -172,8 +176,10 @@ class _Walk:
             pass
         elif len(grads) > 1:
             grads = [
-                zeros(lay) if g is None and (lay.dtype.is_floating_point or lay.dtype.is_complex) else g
-                for g, lay in zip(grads, rule.outputs)
+                zeros(lay)
+                if g is None and (rule.reads is None or k in rule.reads) and (lay.dtype.is_floating_point or lay.dtype.is_complex)
+                else g
+                for k, (g, lay) in enumerate(zip(grads, rule.outputs))
             ]
         elif grads[0] is None:
             return [None] * n
@@ -307,6 +313,8 @@ def _name_line(node: Any, error: BaseException) -> None:
 
 def _checked(g: Any, lay: Layout, node: Any, i: int) -> Any:
     """A gradient of the right shape and type for its input."""
+    if g._layout.batch:
+        g = reduced(g, node.rule.outputs, lay)
     if g._layout.shape != lay.shape:
         try:
             return ops.sum_to_size(g, lay.shape)

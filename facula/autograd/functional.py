@@ -133,8 +133,14 @@ def jacobian(
 ) -> Any:
     """Derivatives of every output with respect to every input, (*output.shape, *input.shape); nested tuples when there are several.
 
-    `vectorize` and `strategy` change nothing but the order of the work in PyTorch; both are taken.
+    `vectorize` makes one backward pass for all elements of an output instead of one each. `strategy` is the order of PyTorch's work and changes
+    nothing here.
     """
+    if vectorize and strict:
+        raise RuntimeError(
+            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not supported together. Please either set `strict=False` or "
+            "`vectorize=False`."
+        )
     if strategy not in ("forward-mode", "reverse-mode"):
         raise refuse(
             AssertionError,
@@ -145,18 +151,27 @@ def jacobian(
         out_several, outs = _called(func, xs, "jacobian", strict)
         table = []
         for o in outs:
-            n = o.numel()
-            rows = []
-            for k in range(n):
-                seed = ops.zeros(n, dtype=o.dtype)
-                seed[k] = 1
-                rows.append(_filled(_along([o], xs, [seed.view(o.shape)], create_graph), xs, strict, "jacobian"))
-            blocks = [
-                ops.stack([r[i] for r in rows]).reshape((*o.shape, *x.shape)) if rows else ops.zeros((*o.shape, *x.shape), dtype=x.dtype)
-                for i, x in enumerate(xs)
-            ]
+            rows = _at_once(o, xs, create_graph) if vectorize and o.numel() else _one_by_one(o, xs, create_graph, strict)
+            blocks = [r.reshape((*o.shape, *x.shape)) for r, x in zip(rows, xs)]
             table.append(_shown(blocks, create_graph, several))
     return tuple(table) if out_several else table[0]
+
+
+def _at_once(o: Any, xs: Sequence[Any], create_graph: bool) -> list[Any]:
+    """Per input: gradients of every element of `o`, (elements, *input.shape)."""
+    n = o.numel()
+    seeds = ops.eye(n, dtype=o.dtype).view((n, *o.shape))
+    got = grad([o], xs, [seeds], True, create_graph, allow_unused=True, is_grads_batched=True) if o.requires_grad else [None] * len(xs)
+    return [ops.zeros((n, *x.shape), dtype=x.dtype) if g is None else g for g, x in zip(got, xs)]
+
+
+def _one_by_one(o: Any, xs: Sequence[Any], create_graph: bool, strict: bool) -> list[Any]:
+    n, rows = o.numel(), []
+    for k in range(n):
+        seed = ops.zeros(n, dtype=o.dtype)
+        seed[k] = 1
+        rows.append(_filled(_along([o], xs, [seed.view(o.shape)], create_graph), xs, strict, "jacobian"))
+    return [ops.stack([r[i] for r in rows]) if rows else ops.zeros((0, *x.shape), dtype=x.dtype) for i, x in enumerate(xs)]
 
 
 def _scalar(func: Callable[..., Any], where: str) -> Callable[..., Any]:
@@ -186,10 +201,10 @@ def hessian(
     several, _ = _tuple(inputs, "inputs", "hessian")
 
     def first(*xs: Any) -> Any:
-        got = jacobian(single, xs, create_graph=True, strict=strict)
+        got = jacobian(single, xs, create_graph=True, strict=strict, vectorize=vectorize)
         return got if several else got[0]
 
-    return jacobian(first, inputs, create_graph=create_graph)
+    return jacobian(first, inputs, create_graph=create_graph, vectorize=vectorize)
 
 
 def _hessian_product(

@@ -9,6 +9,7 @@ import facula.autograd.engine as engine
 
 from ..base.errors import refuse
 from ..core import objects
+from ..core.batching import Level, held
 from ..core.tensor import Tensor
 from ..core.views import refresh
 from ..spec.registry import ops
@@ -88,6 +89,13 @@ def backward(
             t._grad = found[key] if t._grad is None else t._grad + found[key]
 
 
+def _many(gs: list[Any], run: Any) -> tuple[Any, ...]:
+    """One backward pass for gradients that have one more dim in front."""
+    level = Level(gs[0].shape[0], "error")
+    got = run([None if g is None else held(ops.enter_examples(g, level.number, 0), level.number) for g in gs])
+    return tuple(None if r is None else held(ops.leave_examples(r, level.number, 0, level.size), level.number) for r in got)
+
+
 def grad(
     outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False, only_inputs: bool = True,
     allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
@@ -100,8 +108,7 @@ def grad(
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     retain = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
-        rows = [grad(ts, wanted, [g[k] for g in gs], True, create_graph, only_inputs, allow_unused) for k in range(gs[0].shape[0])]  # pyright: ignore[reportOptionalSubscript, reportOptionalMemberAccess]
-        return tuple(None if any(r is None for r in col) else ops.stack(list(col)) for col in zip(*rows))
+        return _many(gs, lambda seeds: grad(ts, wanted, seeds, True, create_graph, only_inputs, allow_unused))
     for i, t in enumerate(wanted):
         if not isinstance(t, Tensor):
             raise TypeError(f"inputs argument must be a Tensor or sequence of Tensors, but got {type(t).__name__}")

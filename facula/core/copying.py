@@ -10,9 +10,10 @@ import facula.core.objects as objects
 from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
-from ..kernel.launch import Array, In, Schedule
+from ..kernel.launch import In, Schedule
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import Scalar, cast, input, real
+from .batching import check_holds, loops, merged
 from .expression import PLANS, expanded
 from .layout import Layout, layout
 from .modes import MODE
@@ -47,7 +48,8 @@ def copy_into(target: Any, source: Any) -> None:
     if plan is None:
         lay = target._layout
         body = (converted(source.dtype, lay.dtype),)
-        schedule = pointwise([Array(lay.dtype, lay.shape, lay.strides)], [expanded(source._layout, tuple(lay.shape))], body)
+        check_holds(lay, [source._layout], "copy_")
+        schedule = pointwise(*loops([lay], [source._layout], tuple(lay.shape), expanded), body)
         plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], _second(schedule), 2)
     operands = [target, source]
     if MODE.slow:
@@ -94,8 +96,9 @@ def fresh_copy(source: Any, strides: tuple[int, ...] | None = None, dtype: DType
     key = (fresh_copy, source._layout, strides, dtype)
     plan = PLANS.get(key)
     if plan is None:
-        lay = layout(source._layout.shape, dtype or source.dtype, strides, source._layout.device)
-        schedule = pointwise([lay], [source._layout], (converted(source.dtype, lay.dtype),))
+        own = source._layout
+        lay = layout(own.shape, dtype or source.dtype, strides, own.device, merged(own.shape, [own]))
+        schedule = pointwise(*loops([lay], [own], tuple(own.shape), expanded), (converted(source.dtype, lay.dtype),))
         plan = PLANS[key] = KernelPlan("copy", [(lay, lay.nbytes, F.OUT_NEW, 0)], schedule, 1)
     return around(plan, [source]) if MODE.slow else plan.run([source])
 

@@ -8,13 +8,14 @@ from typing import Any
 import facula.core.objects as objects
 
 from ..spec.registry import Op
+from .batching import by_example
 from .expression import PLANS
 from .layout import TRIM
 from .modes import MODE
 from .native import fields as F
-from .placing import PLACES, at, body_device, here
+from .placing import PLACES, frame
 from .plan import Plan, around
-from .planner import PLANNERS, gather, key_of
+from .planner import PLANNERS, Call, gather, key_of, plan_batched
 
 LIMIT = 1 << 17  # plans kept before all are dropped
 
@@ -26,15 +27,21 @@ def plan_for(op: Op, bound: Sequence[Any]) -> tuple[Plan, list[Any]]:
     try:
         plan = PLANS.get(key)
     except TypeError:  # an argument that cannot be a key (a generator, an array): planned afresh
-        return PLANNERS[op.kind](call_), [*call_.tensors, *call_.numbers]
+        return _planned(call_), [*call_.tensors, *call_.numbers]
     if plan is None:
         if len(PLANS) > LIMIT:
             forget()
-        plan = PLANNERS[op.kind](call_)
+        plan = _planned(call_)
         PLANS[key] = plan
     if plan.rule is not None and any(t._flags & F.INFERENCE for t in call_.tensors):
         refuse_saving(plan.rule, call_.tensors)
     return plan, [*call_.tensors, *call_.numbers]
+
+
+def _planned(call_: Call) -> Plan:
+    if call_.op.kind not in ("pointwise", "movement") and any(t._layout.batch for t in call_.tensors):
+        return plan_batched(call_, call)
+    return PLANNERS[call_.op.kind](call_)
 
 
 RETIRED: list[Any] = []  # the plans dropped last: another thread may be inside one of their kernels
@@ -75,9 +82,11 @@ def compose(op: Op, bound: Sequence[Any]) -> Any:
     """A composite's body with bound arguments, keyword-only ones by name."""
     n = op.schema.positional
     if PLACES.several:
-        place = op.schema.index.get("device")
-        where = body_device(op, bound, None if place is None else bound[place])
-        if where is not None and where is not here():
-            with at(where):
+        asked = op.schema.index.get("device")
+        if (inside := frame(op, bound, None if asked is None else bound[asked])) is not None:
+            with inside:
                 return compose(op, bound)
-    return op.block.compose(*bound[:n], **{p.name: v for p, v in zip(op.schema.params[n:], bound[n:])})
+    named = {p.name: v for p, v in zip(op.schema.params[n:], bound[n:])}
+    if op.block.by_example:
+        return by_example(op, op.block.compose, bound[:n], named)
+    return op.block.compose(*bound[:n], **named)

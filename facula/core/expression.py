@@ -16,6 +16,7 @@ from ..kernel.scalar import Scalar, cast, number, real, text
 from ..kernel.scalar.derive import derive_saving
 from ..kernel.scalar.simplify import leaves, simplify, substitute
 from ..spec.registry import ops
+from .batching import check_holds, loops, merged
 from .layout import Layout, dense_like, layout
 from .modes import MODE
 from .native import fields as F
@@ -112,9 +113,8 @@ class Expression:
 
     # -- plans
     def schedule(self, outs: Sequence[Layout], layouts: Sequence[Layout], shape: tuple[int, ...]) -> Schedule:
-        return pointwise(
-            [Array(o.dtype, o.shape, o.strides) for o in outs], [expanded(x, shape) for x in layouts], self.body, self.number_types()
-        )
+        into, given = loops(outs, layouts, shape, expanded)
+        return pointwise(into, given, self.body, self.number_types())
 
     def number_types(self) -> list[str]:
         return ["i64" if t.is_integral else "double" if t.name in ("float64", "complex128") else "float" for t in self.numbers]
@@ -128,11 +128,13 @@ class Expression:
         if into is not None:
             if into.device is not where:
                 raise apart(where, into.device)
+            check_holds(into, layouts, self.name + "_")
             outs = [into]
             specs = [(into, 0, F.OUT_ARGUMENT, 0)]
         else:
             strides = result_strides(shape, layouts)
-            outs = [layout(shape, t, strides, where) for t in self.outputs]
+            batch = merged(shape, layouts)
+            outs = [layout(shape, t, strides, where, batch) for t in self.outputs]
             specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in outs]
         rule = self.rule(layouts, outs, needs) if any(needs) else None
         return KernelPlan(self, specs, self.schedule(outs, layouts, shape), len(layouts), rule)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from types import FunctionType
 from typing import Any
 
 import facula.core.objects as objects
 import facula.core.writing as writing
 
-from ..base.errors import refuse
-from ..base.size import Size
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
 from .door import compose, plan_for
+from .misuse import PACKAGE, STUMBLES, explained, guarded, stumbled
 from .modes import MODE, sync
 from .native import fields as F
-from .overrides import PLAIN, dispatch_override, overridden
-from .placing import PLACES, at, body_device, here
+from .overrides import dispatch_override, overridden
 from .plan import Plan, around
 
 
@@ -150,6 +148,25 @@ def publish() -> None:
         for shown in (block.public or name, *block.aliases.split()):
             if vars(ops).get(shown) is None:
                 _publish(shown, family)
+    _guard()
+
+
+def _guard() -> None:
+    """Functions that families wrote in plain Python, without a block, refuse wrong arguments like the others."""
+
+    def plain(function: Any) -> bool:
+        bare = isinstance(function, FunctionType) and not hasattr(function, "__wrapped__")
+        return bare and function.__module__.startswith(PACKAGE + "ops.")
+
+    for name, function in list(vars(ops).items()):
+        if plain(function):
+            setattr(ops, name, guarded(function, name, False))
+    for (place, name), function in list(PUBLIC.items()):
+        if plain(function):
+            PUBLIC[(place, name)] = vars(ops).get(name) or guarded(function, name, False)
+    for name, function in list(vars(objects.Tensor).items()):
+        if plain(function) and not name.startswith("__"):
+            setattr(objects.Tensor, name, guarded(function, name, True))
 
 
 def _publish(shown: str, family: list[Op]) -> None:
@@ -175,69 +192,6 @@ def _function(name: str, family: list[Op]) -> Any:
     made = Function(name, family, "function")
     made.public = objects.public(made.entry, name, made.doc)
     return made.public
-
-
-STUMBLES = (AttributeError, KeyError, StopIteration, UnboundLocalError)  # what our own code meets when an argument is of no use to it
-
-
-def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeError | None:
-    """The refusal that a user understands, when the error came from this package's code; None for an error of the user's own."""
-    if not isinstance(error, STUMBLES):
-        return None
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None or not str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE):
-        return None
-    kinds = ", ".join(type(a).__name__ for a in arguments)
-    refusal = refuse(
-        TypeError, f"{name}() received an invalid combination of arguments - got ({kinds})", received=f"{type(error).__name__}: {error}"
-    )
-    refusal.__cause__ = error
-    return refusal
-
-
-PACKAGE = __name__.partition(".")[0] + "."
-SIMPLE: set[type] = {*PLAIN, objects.Tensor, Size}  # types of arguments that never take a call over
-
-
-def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> Any:
-    """`compose` whose stumbling over an argument of a wrong type becomes the binder's refusal of that argument."""
-
-    @functools.wraps(compose)
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if (kwargs or MODE.functions or not SIMPLE.issuperset(map(type, args))) and not MODE.overrides_off:
-            found = overridden([*args, *kwargs.values()], MODE.functions)
-            if found is not None:
-                return dispatch_override(found, function, args, kwargs)
-        try:
-            if (PLACES.several or "device" in kwargs) and (where := body_device(op, (*args, *kwargs.values()), kwargs.get("device"))):
-                if where is not here():
-                    with at(where):
-                        return compose(*args, **kwargs)
-            return compose(*args, **kwargs)
-        except (AttributeError, TypeError, ValueError) as error:
-            if str(error).startswith(name + "("):
-                raise
-            named = {k: v for k, v in kwargs.items() if k != "out"}
-            refusal = refused_by([op.schema], args, named, name, method) or stumbled(error, name, (*args, *kwargs.values()))
-            if refusal is None:
-                raise
-        except STUMBLES as error:
-            refusal = stumbled(error, name, (*args, *kwargs.values()))
-            if refusal is None:
-                raise
-        raise refusal
-
-    return function
-
-
-def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, Any], name: str, method: bool) -> TypeError | None:
-    try:
-        BINDER.choose(schemas, args, kwargs, name, method)
-    except TypeError as error:
-        return error
-    return None
 
 
 def _direct(family: list[Op]) -> bool:

@@ -11,6 +11,7 @@ from ..base import dtypes as d
 from ..base.device import CPU, META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from .batching import refuse_look
 from .copying import fresh_copy
 from .layout import layout
 from .native import fields as F
@@ -42,6 +43,8 @@ def as_array(t: Any) -> Any:
 
     settle((t,))
     lay = t._layout
+    if lay.batch:
+        refuse_look(t, "the values")
     if lay.device is META:
         raise no_values(
             TypeError, "can't convert meta device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."

@@ -10,7 +10,7 @@ import facula.core.objects as objects
 
 from ..base.settings import SETTINGS
 from ..kernel import compiler
-from ..kernel.bounds.record import Storage, places
+from ..kernel.bounds.record import Storage, ranges_of
 from ..kernel.launch import In, Launch, Number, Out, Schedule, Work, bits
 from ..runtime import native
 
@@ -32,7 +32,7 @@ def start(
     """The pool's fork-join; KeyboardInterrupt leaves items undone. Under FACULA_CHECK_BOUNDS the kernel's checked form runs instead."""
     words = filled(launch, outs, tensors, numbers, work)
     if SETTINGS.check_bounds:
-        ranges = places(launch, schedule, _storages(outs), _storages(tensors), work, numbers)
+        ranges = ranges_of(launch, schedule, _storages(outs), _storages(tensors), work, numbers)
         compiler.start(launch.kernel, words, ranges, launch.total, launch.grain, bool(is_long(launch)))
     else:
         native.parallel(address, ctypes.addressof(words), launch.total, launch.grain, bool(is_long(launch)))

@@ -11,11 +11,17 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.size import Size
 
+Batch = tuple[tuple[int, int, int], ...]
+
 
 class Layout:
-    """dtype, device, shape and strides (in elements). Make them with `layout()`; compare with `is`."""
+    """dtype, device, shape and strides (in elements). Make them with `layout()`; compare with `is`.
 
-    __slots__ = ("__weakref__", "contiguous", "dense", "device", "dtype", "nbytes", "ndim", "numel", "shape", "strides")
+    `batch` holds what `vmap` hides: (level, extent, stride) per dim that the program does not see, ordered by level. Shape, strides, numel,
+    contiguous and dense are those of one example.
+    """
+
+    __slots__ = ("__weakref__", "batch", "contiguous", "dense", "device", "dtype", "nbytes", "ndim", "numel", "shape", "strides")
 
     dtype: DType
     device: device
@@ -25,13 +31,14 @@ class Layout:
     numel: int
     contiguous: bool  # row-major without gaps
     dense: bool  # without gaps or overlap, in some order of dims
-    nbytes: int  # from the first element to the end of the last
+    nbytes: int  # from the first element to the end of the last, over all examples
+    batch: Batch
 
     def __repr__(self) -> str:
         return f"Layout({self.dtype.name}, {tuple(self.shape)}, strides={self.strides}, {self.device})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return layout, (tuple(self.shape), self.dtype, self.strides, self.device)
+        return layout, (tuple(self.shape), self.dtype, self.strides, self.device, self.batch)
 
     @property
     def extent(self) -> int:
@@ -39,7 +46,7 @@ class Layout:
         return extent(self.shape, self.strides)
 
     def with_dtype(self, dtype: DType) -> Layout:
-        return layout(self.shape, dtype, self.strides, self.device)
+        return layout(self.shape, dtype, self.strides, self.device, self.batch)
 
 
 LAYOUTS: dict[tuple[Any, ...], Layout] = {}
@@ -69,16 +76,16 @@ def is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
     return True
 
 
-def layout(shape: Sequence[int], dtype: DType, strides: Sequence[int] | None = None, device: device = CPU) -> Layout:
+def layout(shape: Sequence[int], dtype: DType, strides: Sequence[int] | None = None, device: device = CPU, batch: Batch = ()) -> Layout:
     """The layout with these properties; contiguous when `strides` is not given."""
     shape = tuple(shape)
-    key = (shape, dtype, None if strides is None else tuple(strides), device)
+    key = (shape, dtype, None if strides is None else tuple(strides), device, batch)
     got = LAYOUTS.get(key)
     return got if got is not None else _make(key)
 
 
 def _make(key: tuple[Any, ...]) -> Layout:
-    shape, dtype, given, device = key
+    shape, dtype, given, device, batch = key
     for n in shape:
         if n < 0:
             raise refuse(
@@ -90,7 +97,7 @@ def _make(key: tuple[Any, ...]) -> Layout:
     contiguous = row_major(shape)
     numel = math.prod(shape)
     strides = contiguous if given is None else given
-    reach = extent(shape, strides)
+    reach = extent((*(n for _, n, _ in batch), *shape), (*(s for _, _, s in batch), *strides))
     if numel > MAX_ELEMENTS or reach * dtype.itemsize >= 1 << 63:
         raise refuse(
             RuntimeError,
@@ -99,19 +106,19 @@ def _make(key: tuple[Any, ...]) -> Layout:
             expected="fewer than 2**63 bytes",
         )
     if given is None or _same_order(shape, strides, contiguous):
-        full = LAYOUTS.get((shape, dtype, strides, device))
+        full = LAYOUTS.get((shape, dtype, strides, device, batch))
         if full is not None:
             LAYOUTS[key] = full
             return full
     if len(LAYOUTS) > LIMIT:
         _trim()
     self = object.__new__(Layout)
-    self.dtype, self.device, self.shape, self.strides = dtype, device, Size(shape), strides
+    self.dtype, self.device, self.shape, self.strides, self.batch = dtype, device, Size(shape), strides, batch
     self.ndim, self.numel = len(shape), numel
     self.contiguous = numel == 0 or _same_order(shape, strides, contiguous)
     self.dense = self.contiguous or is_dense(shape, strides)
     self.nbytes = reach * dtype.itemsize
-    LAYOUTS[(shape, dtype, strides, device)] = self
+    LAYOUTS[(shape, dtype, strides, device, batch)] = self
     LAYOUTS[key] = self
     return self
 

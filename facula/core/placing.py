@@ -85,6 +85,12 @@ def body_device(op: Any, values: Iterable[Any], asked: Any) -> device | None:
     return where
 
 
+def frame(op: Any, values: Iterable[Any], asked: Any) -> at | None:
+    """What a body is to run in, when this thread's default is not where it makes its tensors."""
+    where = body_device(op, values, asked)
+    return None if where is None or where is here() else at(where)
+
+
 def common_device(layouts: Sequence[Any], refusing: bool = True) -> device | None:
     """The device of all of these; numbers in tensors (0-dim, on the CPU) go with any. RuntimeError where two differ; None without tensors."""
     if not PLACES.several and layouts:

@@ -70,7 +70,10 @@ class KernelPlan(Plan):
         self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
         # integers made from nothing become indices, whose values are looked at: they do not wait
         counted = not tensors and all(lay.dtype.is_integral for lay, *_ in outs)
-        self.how = F.AT_ONCE if counted or getattr(getattr(op, "block", None), "at_once", False) else 0
+        hidden = any(lay.batch for lay, *_ in outs)
+        self.how = F.AT_ONCE if counted or hidden or getattr(getattr(op, "block", None), "at_once", False) else 0
+        if any(isinstance(w, In) and w.written for launch in schedule.launches for w in launch.words):
+            self.how |= F.WRITES
         self.launches = [(code(launch), launch) for launch in schedule.launches if launch.total > 0]
 
     def run(self, operands: Sequence[Any]) -> Any:
@@ -79,7 +82,7 @@ class KernelPlan(Plan):
 
     def now(self, operands: Sequence[Any]) -> Any:
         """Run it, whether or not calls are recorded."""
-        address = self.native(tuple(range(len(operands)))) if objects.NATIVE else 0
+        address = self.native(tuple(range(len(operands)))) if objects.NATIVE and not SETTINGS.check_bounds else 0
         if address and not MODE.slow:
             got = objects.run(address, 0, *operands)
             if got is not None:
@@ -118,7 +121,7 @@ class KernelPlan(Plan):
 
     @property
     def rowable(self) -> bool:
-        return not (self.mutates and self.rule is not None or self.shapes_only)
+        return not (self.mutates and self.rule is not None or self.shapes_only or SETTINGS.check_bounds)
 
     def native(self, places: tuple[int, ...]) -> int:
         found = self.addresses.get(places)
@@ -131,7 +134,7 @@ class KernelPlan(Plan):
         if self.shapes_only:
             return 0
         complex_numbers = any(isinstance(w, Number) and w.part for _, launch in self.launches for w in launch.words)
-        if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers or SETTINGS.check_bounds:
+        if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers:
             return 0
         template: list[int] = []
         patches: list[int] = []
@@ -335,6 +338,8 @@ def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], num
     """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on. Nothing runs on the meta device."""
     if PLACES.several and common_device([t._layout for t in (*outs, *tensors)]) is META:
         return
+    if any(t._layout.batch for t in (*outs, *tensors)):
+        raise NotImplementedError("vmap: this operation looks at its whole input at once and has no batching rule")
     settle(tensors, outs)
     work = allocate_bytes(schedule.workspace) if schedule.workspace else None
     base = work._address if work is not None else 0

@@ -19,6 +19,7 @@ from ..kernel.scalar import Scalar, cast, const, input, number
 from ..kernel.scalar.simplify import simplify
 from ..spec.promotion import of_number, result_type, scalar_type_name
 from ..spec.registry import Op, ops
+from .batching import bare, batched
 from .expression import Expression, broadcast, result_strides, title, wants
 from .layout import Layout, layout
 from .modes import MODE
@@ -133,8 +134,15 @@ def rule_for(call: Call, outs: Sequence[Layout | None]) -> Rule | None:
 
     layouts = call.layouts
     return Rule(
-        title(op.block.public or op.name), op, run, save, edges, tuple(layouts[i] for i in edges), tuple(o for o in outs if o is not None)
-    )
+        title(op.block.public or op.name), op, run, save, edges, tuple(layouts[i] for i in edges), tuple(o for o in outs if o is not None),
+        gradients_read(gradient),
+    )  # fmt: skip
+
+
+def gradients_read(gradient: Callable[..., Any]) -> frozenset[int] | None:
+    """Of several results, those whose gradients the function asks for by name; None: all of them."""
+    names = inspect.signature(gradient).parameters
+    return None if "gs" in names else frozenset(int(name[1:] or 0) for name in names if name == "g" or (name[0] == "g" and name[1:].isdigit()))
 
 
 def _floats(t: DType) -> bool:
@@ -386,7 +394,7 @@ def plan_pointwise(call: Call) -> Plan:
         place = [
             p.name for p in call.op.schema.params if p.is_tensor and isinstance(call.bound[call.op.schema.index[p.name]], objects.Tensor)
         ].index(place)
-        return PythonPlan(call.op, lambda operands: (guard(operands[place]), plan.run(operands))[1])
+        return PythonPlan(call.op, lambda operands: (guard(bare(operands[place])), plan.run(operands))[1])
     return plan
 
 
@@ -553,6 +561,14 @@ def plan_procedure(call: Call) -> Plan:
             _sync()
 
     return PythonPlan(call.op, run, _late_rule(call), named_result(call.op))
+
+
+def plan_batched(call: Call, run_op: Callable[..., Any]) -> Plan:
+    """A call on hidden dims, by the block's batching rule."""
+    plan = PythonPlan(call.op, lambda operands: batched(call.op, _rebound(call, operands), run_op), _late_rule(call), named_result(call.op))
+    if call.op.block.batch is None and not call.op.block.batching:
+        plan.note = "vmap: one run per example"
+    return plan
 
 
 def _sync() -> None:

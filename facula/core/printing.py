@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
 from ..base import dtypes as d
 from ..base.settings import SETTINGS
+from .batching import expose, numbers
 from .interchange import as_array
 from .tensor import Tensor
 
@@ -140,6 +142,9 @@ def values_text(t: Any, indent: int) -> str:
 
 def text(t: Any) -> str:
     """repr of a tensor."""
+    if t._layout.batch:
+        number = numbers(t._layout)[-1]
+        return f"BatchedTensor(lvl={number}, bdim=0, value=\n" + textwrap.indent(text(expose(t, number)), " " * 4) + "\n)"
     name = "tensor" if type(t) is Tensor or type(t).__module__.startswith(("facula.nn", "torch.nn")) else type(t).__name__
     prefix = f"{name}("
     indent = len(prefix)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..base.dtypes import dtype as DType
 from ..kernel.launch import Schedule
-from .layout import Layout, layout
+from .layout import Batch, Layout, layout
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,16 @@ class View:
     strides: tuple[int, ...]
     offset: int = 0
     dtype: DType | None = None
+    batch: Batch | None = None  # hidden dims, when they are not the source's
 
     def layout(self, source: Layout) -> Layout:
-        return layout(self.shape, self.dtype or source.dtype, self.strides, source.device)
+        batch = source.batch if self.batch is None else self.batch
+        if batch and self.dtype and self.dtype.itemsize != source.dtype.itemsize:
+            a, b = source.dtype.itemsize, self.dtype.itemsize
+            if any(s * a % b for _, _, s in batch):
+                raise RuntimeError(f"vmap: examples that are not a multiple of {b} bytes apart cannot be viewed as {self.dtype}")
+            batch = tuple((level, n, s * a // b) for level, n, s in batch)
+        return layout(self.shape, self.dtype or source.dtype, self.strides, source.device, batch)
 
     def delta(self, source: Layout) -> int:
         """Bytes from the source's first element; the offset counts elements of the source's type."""

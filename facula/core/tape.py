@@ -28,7 +28,7 @@ class Rule:
     wanted; it returns one gradient or None per edge.
     """
 
-    __slots__ = ("__weakref__", "backward", "edges", "inputs", "name", "op", "outputs", "save")
+    __slots__ = ("__weakref__", "backward", "edges", "inputs", "name", "op", "outputs", "reads", "save")
 
     def __init__(
         self,
@@ -39,12 +39,14 @@ class Rule:
         edges: tuple[int, ...],
         inputs: tuple[Layout, ...],
         outputs: tuple[Layout, ...],
+        reads: frozenset[int] | None = None,
     ) -> None:
         self.name, self.op = name, op
         self.backward = run_at(META, backward) if inputs and inputs[0].device is META else backward
         self.save = save  # (is it a result, its place among the results or the call's operands)
         self.edges = edges  # places of tensors among the operands
         self.inputs, self.outputs = inputs, outputs  # layouts: of the tensors with edges, of the results
+        self.reads = reads  # of several results, those whose gradients the backward function looks at; None: all
 
 
 class Node:

@@ -18,11 +18,13 @@ from ..base.size import Size
 from ..spec.binder import BINDER
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
+from .batching import refuse_look
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
 from .placing import no_values
 from .plan import exposed, settle
+from .placing import no_values, placed
 from .tape import Handle, Node
 from .views import refresh
 
@@ -239,6 +241,9 @@ class Methods:
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Sets `requires_grad`, returns self."""
+        if not isinstance(requires_grad, bool):
+            kind = type(requires_grad).__name__
+            raise refuse(TypeError, f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {kind}", expected="bool")
         self.requires_grad = requires_grad
         return self
 
@@ -498,6 +503,8 @@ def read(kind: d.dtype, address: int) -> Any:
 def value_of(t: Any) -> Any:
     """The Python number that a tensor of one element holds."""
     lay = t._layout
+    if lay.batch:
+        refuse_look(t, "the value")
     if lay.device is META:
         raise no_values(RuntimeError, "Tensor.item() cannot be called on meta tensors")
     settle((t,))

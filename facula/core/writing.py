@@ -11,7 +11,7 @@ import facula.core.tape as tape
 
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
-from ..spec.promotion import scalar_type_name
+from ..spec.promotion import cpp_name, scalar_type_name
 from ..spec.registry import Op, ops
 from .door import call, plan_for
 from .expression import PLANS, broadcast, wants
@@ -293,12 +293,16 @@ def restrided(target: Any, result: Any) -> None:
 
 
 def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
-    """`f(..., out=y)`: y is resized if needed, and returned."""
+    """`f(..., out=y)` of an operator whose arguments are bound."""
+    return delivered(op.block, gather(op, bound).tensors, lambda: call(op, *bound), out, title)
+
+
+def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], out: Any, title: str) -> Any:
+    """What `compute` gives, in `out`, which is resized if needed and returned. All checks come before the first write."""
     outs = out if isinstance(out, (tuple, list)) else (out,)
     for o in outs:
         if not isinstance(o, objects.Tensor):
             raise TypeError(f"{title}(): argument 'out' must be Tensor, not {type(o).__name__}")
-    tensors = gather(op, bound).tensors
     if MODE.grad and (any(wants(t) for t in tensors) or any(o._flags & F.REQUIRES_GRAD or o._node is not None for o in outs)):
         raise refuse(
             RuntimeError,
@@ -306,20 +310,32 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
         )
     for o in outs:
         check_target(o, title)
-        if op.block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
+        if block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
             raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
     with no_grad():
-        got = call(op, *bound)
+        got = compute()
         results = list(got) if isinstance(got, (tuple, list)) else [got]
         if len(results) != len(outs):
             raise TypeError(f"{title}(): argument 'out' must be tuple of {len(results)} Tensors")
-        for o, r in zip(outs, results):
-            if not can_cast(r.dtype, o.dtype):
-                raise refuse_cast(r.dtype, o.dtype)
+        for i, (o, r) in enumerate(zip(outs, results)):
+            check_type(block, r.dtype, o.dtype, i)
         for o, r in zip(outs, results):
             fit(o, r, title)
             write(o, r)
     return out if not isinstance(got, (tuple, list)) else type(got)(*outs) if hasattr(got, "_fields") else tuple(outs)
+
+
+def check_type(block: Any, result: DType, out: DType, place: int = 0) -> None:
+    """Whether a result may be written to an out= of another type."""
+    if result is out:
+        return
+    sentence = block.out_dtype if isinstance(block.out_dtype, str) else block.out_dtype[place]
+    if sentence == "cast":
+        if not can_cast(result, out):
+            raise refuse_cast(result, out)
+    elif sentence != "any":
+        words = {"want": cpp_name(result), "got": cpp_name(out), "Want": _pretty(result), "Got": _pretty(out)}
+        raise refuse(RuntimeError, sentence.format(**words), received=f"out= of {out.name}", expected=f"out= of {result.name}")
 
 
 def fit(out: Any, result: Any, title: str) -> None:

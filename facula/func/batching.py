@@ -1,7 +1,6 @@
 """`vmap`: a function of one example as a function of a batch.
 
-Python runs once per example and the results are stacked, so that every operator, branch and in-place write means what it means for one
-example; history goes through `select` and `stack`.
+The mapped dim of each input is hidden from the function (core/batching.py), which runs once; results show it again.
 """
 
 from __future__ import annotations
@@ -10,15 +9,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..core.batching import ACTIVE, Level, held
 from ..core.tensor import Tensor
-from ..ops.random import get_rng_state, set_rng_state
 from ..spec.registry import ops
 from .tree import flatten, spread
-
-RANDOM = (
-    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform the "
-    "randomness operation out of vmap"
-)
 
 
 def vmap(
@@ -37,21 +31,30 @@ def vmap(
     def run(*args: Any, **kwargs: Any) -> Any:
         leaves, build, dims, size = _batched(func, in_dims, args)
         flat_kwargs, build_kwargs = flatten(kwargs)
-        state = get_rng_state()
-        rows = []
-        for k in range(size):
-            if randomness == "same":
-                set_rng_state(state)
-            given = build([x if d is None else x.select(d, k) for x, d in zip(leaves, dims)])
-            # tensors given by keyword are batched along dim 0
-            named = build_kwargs([x.select(0, k) if isinstance(x, Tensor) else x for x in flat_kwargs])
-            rows.append(func(*given, **named))
-            if randomness == "error" and k == 0 and not ops.equal(state, get_rng_state()):
-                set_rng_state(state)
-                raise RuntimeError(RANDOM)
-        return _stacked(rows, out_dims, func)
+        parts = []
+        for start in range(0, max(size, 1), chunk_size or max(size, 1)):
+            n = min(chunk_size or size, size - start)
+
+            def part(x: Any, dim: int, start: int = start, n: int = n) -> Any:
+                return x if n == size else x.narrow(dim, start, n)
+
+            level = Level(n, randomness)
+            ACTIVE.levels.append(level)
+            try:
+                given = [x if d is None else _entered(part(x, d % x.dim()), d % x.dim(), level) for x, d in zip(leaves, dims)]
+                # tensors given by keyword are batched along dim 0
+                named = [_entered(part(x, 0), 0, level) if isinstance(x, Tensor) else x for x in flat_kwargs]
+                got = func(*build(given), **build_kwargs(named))
+            finally:
+                ACTIVE.levels.pop()
+            parts.append(_shown(got, out_dims, func, level))
+        return parts[0][1](parts[0][0]) if len(parts) == 1 else _joined(parts)
 
     return run
+
+
+def _entered(x: Tensor, dim: int, level: Level) -> Tensor:
+    return held(ops.enter_examples(x, level.number, dim), level.number)
 
 
 def _batched(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[Any], Callable[[list[Any]], Any], list[Any], int]:
@@ -100,26 +103,35 @@ def _batched(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[Any],
         raise ValueError(
             f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {found} for the mapped dimension"
         )
-    size = sizes.pop()
-    if not size:
-        raise RuntimeError(f"vmap({name}): the batch has no examples, so the results' shapes are not known")
-    return leaves, build, dims, size
+    return leaves, build, dims, sizes.pop()
 
 
-def _stacked(rows: list[Any], out_dims: Any, func: Any) -> Any:
-    """The results of all examples as one tree of batches."""
+def _shown(got: Any, out_dims: Any, func: Any, level: Level) -> tuple[list[Any], Callable[[list[Any]], Any], list[Any]]:
+    """The results' leaves with the batch as dim `out_dims`, what makes the tree again, and the dims."""
     name = getattr(func, "__name__", repr(func))
-    first, build = flatten(rows[0])
-    table = [flatten(row)[0] for row in rows]
+    leaves, build = flatten(got)
     try:
-        dims = spread(out_dims, rows[0])
+        dims = spread(out_dims, got)
     except ValueError:
         raise ValueError(f"vmap({name}, ..., out_dims={out_dims}): out_dims is not compatible with the structure of `outputs`.") from None
     outs = []
-    for k, (x, dim) in enumerate(zip(first, dims)):
+    for x, dim in zip(leaves, dims):
+        if dim is None and not (isinstance(x, Tensor) and any(k == level.number for k, _, _ in x._layout.batch)):
+            outs.append(x)
+            continue
         if not isinstance(x, Tensor):
             raise ValueError(
-                f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(x)}. Did you mean to set out_dims= to None for output?"
+                f"vmap({name}, ...)(<inputs>): `{name}` must only return Tensors, got type {type(x)}. Did you mean to set out_dims= to None for output?"
             )
-        outs.append(x if dim is None else ops.stack([row[k] for row in table], dim))
-    return build(outs)
+        if dim is None:
+            raise ValueError(f"vmap({name}, ...)(<inputs>): `{name}` can not return a BatchedTensor when out_dim is None")
+        if not -x.dim() - 1 <= dim <= x.dim():
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-x.dim() - 1}, {x.dim()}], but got {dim})")
+        outs.append(held(ops.leave_examples(x, level.number, dim % (x.dim() + 1), level.size), level.number))
+    return outs, build, dims
+
+
+def _joined(parts: list[Any]) -> Any:
+    """The results of all chunks as one tree of batches."""
+    first, build, dims = parts[0]
+    return build([x if d is None else ops.cat([leaves[k] for leaves, _, _ in parts], d) for k, (x, d) in enumerate(zip(first, dims))])

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd.gradients import grad as tape_grad
+from ..core.batching import ACTIVE, held, numbers
 from ..core.modes import enable_grad, is_grad_enabled
 from ..core.tape import Node
 from ..core.tensor import Tensor
 from ..spec.registry import ops
+from .batching import vmap
 from .tree import flatten, tree_map
 
 
@@ -26,7 +28,8 @@ class Inputs:
             if not isinstance(x, Tensor):
                 raise ValueError(f"expected a tree of tensors, got a leaf of type {type(x).__name__}")
         self.outside = is_grad_enabled()
-        self.fresh = [x.view_as(x) if x.requires_grad and self.outside else x.detach().requires_grad_() for x in _own(self.leaves)]
+        self.leaves = [per_example(x) for x in _own(self.leaves)]
+        self.fresh = [x.view_as(x) if x.requires_grad and self.outside else x.detach().requires_grad_() for x in self.leaves]
         self.own = {id(y) for x, y in zip(self.leaves, self.fresh) if not (x.requires_grad and self.outside)}
 
     def trees(self) -> list[Any]:
@@ -54,6 +57,14 @@ class Inputs:
                 elif edge is not None and id(edge) not in self.own:
                     return True
         return False
+
+
+def per_example(x: Any) -> Any:
+    """Inside `vmap`: `x` as every example's own, so that its gradient is told apart between examples."""
+    for level in ACTIVE.levels:
+        if level.number not in numbers(x._layout):
+            x = held(ops.lift_examples(x, level.number, level.size), level.number)
+    return x
 
 
 def _own(leaves: Sequence[Any]) -> Sequence[Any]:
@@ -198,7 +209,7 @@ def jacrev(
     chunk_size: int | None = None,
     _preallocate_and_copy: bool = False,
 ) -> Callable[..., Any]:
-    """The Jacobian function, by one backward pass per element of the output: shapes output + input."""
+    """The Jacobian function, by one backward pass for all elements of the output (`chunk_size` at a time): shapes output + input."""
 
     @functools.wraps(func)
     def run(*args: Any) -> Any:
@@ -210,7 +221,7 @@ def jacrev(
             if has_aux:
                 out, aux = out
             outs, build = flatten(out)
-            per_out = [inputs.build(_rows(o, inputs)) for o in outs]
+            per_out = [inputs.build(_rows(o, inputs, chunk_size)) for o in outs]
         if not isinstance(argnums, tuple):
             per_out = [p[0] for p in per_out]
         else:
@@ -221,19 +232,18 @@ def jacrev(
     return run
 
 
-def _rows(out: Any, inputs: Inputs) -> list[Any]:
+def _basis(x: Any) -> Any:
+    """One tensor like `x` per element, 1 there and 0 elsewhere: (numel, *shape)."""
+    n = x.numel()
+    return ops.eye(n, dtype=x.dtype).view((n, *x.shape))
+
+
+def _rows(out: Any, inputs: Inputs, chunk_size: int | None) -> list[Any]:
     """Per input: derivatives of one output, (*out.shape, *input.shape)."""
-    rows: list[list[Any]] = []
-    n = out.numel()
-    for k in range(n):
-        seed = ops.zeros(n, dtype=out.dtype)
-        seed[k] = 1
-        rows.append(_gradients([out], inputs.fresh, [seed.view(out.shape)]))
-    got = []
-    for i, x in enumerate(inputs.fresh):
-        shape = (*out.shape, *x.shape)
-        got.append(inputs.out(ops.stack([r[i] for r in rows]).reshape(shape)) if rows else ops.zeros(shape, dtype=x.dtype))
-    return got
+    if not out.numel():
+        return [ops.zeros((*out.shape, *x.shape), dtype=x.dtype) for x in inputs.fresh]
+    rows = vmap(lambda seed: tuple(_gradients([out], inputs.fresh, [seed])), chunk_size=chunk_size)(_basis(out))
+    return [inputs.out(r.reshape((*out.shape, *x.shape))) for r, x in zip(rows, inputs.fresh)]
 
 
 def jacfwd(
@@ -244,7 +254,7 @@ def jacfwd(
     chunk_size: int | None = None,
     randomness: str = "error",
 ) -> Callable[..., Any]:
-    """The Jacobian function, by one forward derivative per element of the input: shapes output + input."""
+    """The Jacobian function, by one derivative along all elements of the input (`chunk_size` at a time): shapes output + input."""
 
     @functools.wraps(func)
     def run(*args: Any) -> Any:
@@ -259,7 +269,7 @@ def jacfwd(
             seeds = [ops.zeros_like(o).requires_grad_() for o in outs]
             inputs.own |= {id(s) for s in seeds}
             grads = _gradients(outs, inputs.fresh, seeds)
-            columns = [_columns(i, x, grads, seeds, outs, inputs) for i, x in enumerate(inputs.fresh)]
+            columns = [_columns(i, x, grads, seeds, outs, inputs, chunk_size) for i, x in enumerate(inputs.fresh)]
         per_out = [inputs.build([column[k] for column in columns]) for k in range(len(outs))]
         got = build([tuple(p) if isinstance(argnums, tuple) else p[0] for p in per_out])
         return (got, inputs.out(aux)) if has_aux else got
@@ -267,18 +277,14 @@ def jacfwd(
     return run
 
 
-def _columns(i: int, x: Any, grads: Sequence[Any], seeds: Sequence[Any], outs: Sequence[Any], inputs: Inputs) -> list[Any]:
+def _columns(
+    i: int, x: Any, grads: Sequence[Any], seeds: Sequence[Any], outs: Sequence[Any], inputs: Inputs, chunk_size: int | None
+) -> list[Any]:
     """Per output: derivatives along the elements of input i, (*out.shape, *x.shape)."""
-    n = x.numel()
-    found: list[list[Any]] = []
-    for k in range(n):
-        along = ops.zeros(n, dtype=x.dtype)
-        along[k] = 1
-        found.append(_gradients([grads[i]], seeds, [along.view(x.shape)]))
-    shapes = [(*o.shape, *x.shape) for o in outs]
-    if not found:
-        return [ops.zeros(s, dtype=o.dtype) for s, o in zip(shapes, outs)]
-    return [inputs.out(ops.stack([f[j] for f in found], -1).reshape(shapes[j])) for j in range(len(outs))]
+    if not x.numel():
+        return [ops.zeros((*o.shape, *x.shape), dtype=o.dtype) for o in outs]
+    found = vmap(lambda along: tuple(_gradients([grads[i]], seeds, [along])), out_dims=-1, chunk_size=chunk_size)(_basis(x))
+    return [inputs.out(f.reshape((*o.shape, *x.shape))) for f, o in zip(found, outs)]
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:

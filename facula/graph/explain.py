@@ -43,7 +43,7 @@ def _plan(plan: Plan, stage: str) -> str:
     if not isinstance(plan, KernelPlan):
         kind = type(plan).__name__
         word = {"ViewPlan": "view: the same storage, nothing runs", "PythonPlan": f"Python ({getattr(op, 'kind', '')})"}.get(kind, kind)
-        return f"{head}\nplan      {word}"
+        return f"{head}\nplan      {word}" + (f"\nnote      {plan.note}" if plan.note else "")
     lines = [head]
     body = getattr(op, "body", None)
     if body:

@@ -11,7 +11,7 @@ from ..core.layout import Layout
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, where
-from ..spec.block import Composite, Pointwise
+from ..spec.block import FOUND_TYPE, Composite, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, grid, normal, refused, sample, uniform
@@ -191,6 +191,7 @@ class Silu(Pointwise):
     """input * sigmoid(input). Elfwing et al. 2017, arXiv 1702.03118."""
 
     schema = "silu(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "nn.functional"
     promotion = "promote no_bool no_integral kernel=silu_cpu"
@@ -253,6 +254,7 @@ class Softplus(Pointwise):
     """log(1 + exp(beta * input)) / beta; input itself where beta * input is above the threshold."""
 
     schema = "softplus(Tensor input, Scalar beta=1, Scalar threshold=20) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "nn.functional"
     promotion = FLOATING + "softplus_cpu"
@@ -270,6 +272,7 @@ class Softshrink(Pointwise):
     """input moved towards 0 by lambd, 0 where it would cross."""
 
     schema = "softshrink(Tensor input, Scalar lambd=0.5) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "nn.functional"
     promotion = FLOATING + "softshrink_cpu"
@@ -301,6 +304,7 @@ class Hardshrink(Pointwise):
     """0 where |input| <= lambd."""
 
     schema = "hardshrink(Tensor input, Scalar lambd=0.5) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "torch Tensor nn.functional"
     promotion = FLOATING + "hardshrink_cpu"

@@ -15,7 +15,7 @@ from ..kernel.scalar import floor_divide as scalar_floor_divide
 from ..kernel.scalar import fmod as scalar_fmod
 from ..kernel.scalar import pow as scalar_pow
 from ..kernel.scalar import remainder as scalar_remainder
-from ..spec.block import Composite, Pointwise
+from ..spec.block import FOUND_TYPE, Composite, Pointwise
 from ..spec.promotion import cpp_name, of_number
 from ..spec.registry import ops
 from ..spec.samples import each, grid, integer, normal, positive, refused, sample, values
@@ -273,6 +273,7 @@ class Neg(Pointwise):
     """-input."""
 
     schema = "neg(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     aliases = "negative"
     dims = "*s -> *s"
 
@@ -366,6 +367,7 @@ class Square(Pointwise):
     """input * input."""
 
     schema = "square(Tensor input) -> Tensor"
+    out_dtype = "the output given to float_power has dtype {Got} but the operation's result requires dtype {Want}"
     dims = "*s -> *s"
 
     @staticmethod

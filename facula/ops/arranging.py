@@ -210,11 +210,10 @@ def _zero(x: Scalar) -> Scalar:
 
 
 def _triangle(name: str, upper: bool, side: str) -> None:
-    def compose(input: Tensor, diagonal: int = 0, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, diagonal: int = 0) -> Tensor:
         if input.ndim < 2:
             raise refuse(RuntimeError, f"{name}: input tensor must have at least 2 dimensions", received=f"{input.ndim} dims")
-        got = ops.triangle(input, int(diagonal), upper)
-        return got if out is None else out.copy_(got)
+        return ops.triangle(input, int(diagonal), upper)
 
     def write(self: Tensor, diagonal: int = 0) -> Tensor:
         from ..core import writing
@@ -248,7 +247,7 @@ class ConstantPadNd(Composite):
         if len(pads) // 2 > input.ndim:
             raise refuse(
                 RuntimeError,
-                f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pads)} while the input has {input.ndim} dimensions.",
+                f"Length of pad should be no more than twice the number of dimensions of the input. Pad length is {len(pads)}while the input has {input.ndim}dimensions.",
             )
         return ops.padded(input, pads, value if isinstance(value, (int, float, complex)) else value.item())
 
@@ -438,9 +437,9 @@ class DiagEmbed(Composite):
 
     @staticmethod
     def compose(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-        n = input.shape[-1] + abs(offset)
         ndim = input.ndim + 1
         a, b = wrap_dim(dim1, ndim), wrap_dim(dim2, ndim)
+        n = input.shape[-1] + abs(offset)
         if a == b:
             raise refuse(RuntimeError, f"diagonal dimensions cannot be identical {dim1}, {dim2}")
         rest = iter(input.shape[:-1])
@@ -456,11 +455,10 @@ class Diag(Composite):
     schema = "diag(Tensor input, int diagonal=0) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, diagonal: int = 0, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, diagonal: int = 0) -> Tensor:
         if input.ndim not in (1, 2):
             raise refuse(RuntimeError, f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-        got = ops.diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal).clone()
-        return got if out is None else out.copy_(got)
+        return ops.diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal).clone()
 
     samples = [sample(normal(3)), sample(normal(3, 4), 1)]
 
@@ -480,6 +478,7 @@ class Diagflat(Composite):
 class Eye(Composite):
     """Ones on the diagonal."""
 
+    overloaded = True  # in PyTorch
     schema = "eye(int n, int? m=None, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
     paths = "torch"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
+from ..core.batching import Examples
 from ..core.expression import broadcast, expanded
 from ..core.layout import Layout, layout
 from ..core.result import Result
@@ -21,11 +22,28 @@ def masked(mask: Layout | None, q: Layout, k: Layout) -> Any:
     return None if mask is None else expanded(mask, (*q.shape[:-1], k.shape[-2]))
 
 
+def folded_mask(examples: Examples, mask: Tensor | None, query: Tensor) -> Tensor | None:
+    """The mask for examples and items in one dim, of which the queries have `query.shape[0]`."""
+    if mask is None or ("mask" not in examples and (mask.ndim < 4 or mask.shape[0] == 1)):
+        return mask
+    m = examples.all(mask, "mask")
+    m = m.view(examples.n, *(1,) * (5 - m.ndim), *m.shape[1:])
+    return m.expand(-1, query.shape[0] // examples.n, *m.shape[2:]).flatten(0, 1)
+
+
 class Attention(Fused):
     """(softmax(q k^T scale + mask) v, log-sum-exp of the scores); q (B, H, L, E), k (B, Hk, S, E), v (B, Hk, S, Ev)."""
 
     schema = "attention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool causal, float scale) -> (Tensor, Tensor)"
     paths = ""
+
+    @staticmethod
+    def batch(
+        examples: Examples, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
+    ) -> tuple[Tensor, ...]:
+        q, k, v = (examples.all(t, name).flatten(0, 1) for name, t in (("query", query), ("key", key), ("value", value)))
+        got = ops.attention(q, k, v, folded_mask(examples, mask, q), causal, scale)
+        return tuple(t.unflatten(0, (examples.n, -1)) for t in got)
 
     @staticmethod
     def kernel(q: Layout, k: Layout, v: Layout, mask: Layout | None, causal: bool, scale: float) -> Result:
@@ -60,6 +78,24 @@ class AttentionGradients(Fused):
     schema = "attention_gradients(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor output, Tensor lse, Tensor? mask, bool causal, float scale) -> (Tensor, Tensor, Tensor)"
     paths = ""
     contiguous = ("lse",)
+
+    @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        output: Tensor,
+        lse: Tensor,
+        mask: Tensor | None,
+        causal: bool,
+        scale: float,
+    ) -> tuple[Tensor, ...]:
+        named = {"grad": grad, "query": query, "key": key, "value": value, "output": output, "lse": lse}
+        folded = [examples.all(t, name).flatten(0, 1) for name, t in named.items()]
+        got = ops.attention_gradients(*folded, folded_mask(examples, mask, folded[1]), causal, scale)
+        return tuple(t.unflatten(0, (examples.n, -1)) for t in got)
 
     @staticmethod
     def kernel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..base import dtypes as d
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, where
-from ..spec.block import Pointwise
+from ..spec.block import FOUND_TYPE, Pointwise
 from ..spec.samples import boolean, each, grid, integer, normal, refused, sample
 
 WHOLE = "promote no_floating no_complex kernel="
@@ -16,6 +16,7 @@ class BitwiseNot(Pointwise):
     """Each bit turned over; a bool negated."""
 
     schema = "bitwise_not(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     promotion = WHOLE + "bitwise_not_cpu"
 

@@ -319,6 +319,7 @@ class Isposinf(Pointwise):
     """Whether an element is +inf."""
 
     schema = "isposinf(Tensor input) -> Tensor"
+    out_dtype = "isposinf does not support non-boolean outputs."
     dims = "*s -> *s"
     promotion = "promote bool"
     in_place = False
@@ -339,6 +340,7 @@ class Isneginf(Pointwise):
     """Whether an element is -inf."""
 
     schema = "isneginf(Tensor input) -> Tensor"
+    out_dtype = "isneginf does not support non-boolean outputs."
     dims = "*s -> *s"
     promotion = "promote bool"
     in_place = False
@@ -374,6 +376,7 @@ class Signbit(Pointwise):
     """Whether the sign is minus, also that of -0 and of NaN."""
 
     schema = "signbit(Tensor input) -> Tensor"
+    out_dtype = "signbit does not support non-boolean outputs."
     dims = "*s -> *s"
     promotion = "promote bool"
     in_place = False

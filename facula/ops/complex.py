@@ -11,7 +11,7 @@ from ..core.result import View
 from ..core.tensor import Tensor
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar
-from ..spec.block import Composite, Movement, Pointwise
+from ..spec.block import FOUND_TYPE, Composite, Movement, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, grid, integer, normal, refused, sample
@@ -140,6 +140,7 @@ class ConjPhysical(Composite):
     """The conjugate, computed; a real tensor is returned itself."""
 
     schema = "conj_physical(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     through_binder = True
     in_place = True
 
@@ -216,6 +217,7 @@ class Complex(Pointwise):
     """real + i * imag."""
 
     schema = "complex(Tensor real, Tensor imag) -> Tensor"
+    out_dtype = "Expected object of scalar type {Want} but got scalar type {Got} for argument 'out'"
     dims = "*s, *s -> *s"
     paths = "torch"
     in_place = False
@@ -240,6 +242,7 @@ class Polar(Pointwise):
     """abs * (cos(angle) + i * sin(angle))."""
 
     schema = "polar(Tensor abs, Tensor angle) -> Tensor"
+    out_dtype = "Expected object of scalar type {Want} but got scalar type {Got} for argument 'out'"
     dims = "*s, *s -> *s"
     paths = "torch"
     in_place = False

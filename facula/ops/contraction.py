@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..core.batching import Examples
 from ..core.expression import broadcast, expanded
 from ..core.layout import Layout, layout
 from ..core.result import Result
-from ..core.tensor import Tensor
+from ..core.tensor import Tensor, wrap_dim
 from ..kernel.gemm import matmul as product
 from ..kernel.launch import Array
 from ..spec.block import Composite, Fused
@@ -52,6 +53,10 @@ class Mm(Fused):
 
     schema = "mm(Tensor input, Tensor mat2) -> Tensor"
     dims = "n k, k m -> n m"
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, mat2: Tensor) -> Tensor:
+        return ops.matmul(input, mat2)
 
     @staticmethod
     def kernel(a: Layout, b: Layout) -> Result:
@@ -97,6 +102,10 @@ class Bmm(Fused):
     dims = "b n k, b k m -> b n m"
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, mat2: Tensor) -> Tensor:
+        return ops.matmul(input, mat2)
+
+    @staticmethod
     def kernel(a: Layout, b: Layout) -> Result:
         if a.ndim != 3:
             raise refuse(RuntimeError, "batch1 must be a 3D tensor", received=f"{a.ndim} dims")
@@ -134,6 +143,16 @@ class Linear(Fused):
     schema = "linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor"
     dims = "*b k, m k, m -> *b m"
     paths = "nn.functional"
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if "weight" not in examples:
+            y = ops.linear(examples.all(input, "input"), weight, None if "bias" in examples else bias)
+        else:
+            x = examples.all(input, "input")
+            y = ops.matmul(x.reshape(examples.n, -1, x.shape[-1]), weight.mT).reshape(*x.shape[:-1], weight.shape[1])
+            y = y if bias is None or "bias" in examples else y + bias
+        return y if "bias" not in examples else y + bias.view(examples.n, *(1,) * (y.ndim - 2), -1)  # pyright: ignore[reportOptionalMemberAccess]
 
     @staticmethod
     def kernel(x: Layout, w: Layout, bias: Layout | None) -> Result:
@@ -214,6 +233,19 @@ class Matmul(Fused):
     dims = "*b n k, *b k m -> *b n m"
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, other: Tensor) -> Tensor:
+        if "other" not in examples and other.ndim <= 2 or "input" not in examples and input.ndim == 2 and other.ndim > 2:
+            return ops.matmul(input, other)  # one product for all examples
+        x, y = examples.all(input, "input"), examples.all(other, "other")
+        row, column = x.ndim == 2, y.ndim == 2
+        x, y = (x.unsqueeze(1) if row else x), (y.unsqueeze(2) if column else y)
+        rank = max(x.ndim, y.ndim)
+        x, y = (t.view(t.shape[0], *(1,) * (rank - t.ndim), *t.shape[1:]) if t.ndim < rank else t for t in (x, y))
+        got = ops.matmul(x, y)
+        got = got.squeeze(-1) if column else got
+        return got.squeeze(-1 if column else -2) if row else got
+
+    @staticmethod
     def kernel(a: Layout, b: Layout) -> Result:
         if not a.ndim or not b.ndim:
             raise refuse(RuntimeError, f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
@@ -221,12 +253,10 @@ class Matmul(Fused):
         y = Array(b.dtype, (*b.shape, 1), (*b.strides, 0)) if b.ndim == 1 else b
         if x.shape[-1] != y.shape[-2]:
             raise _mismatch(a, b)
+        if b.ndim > 2:
+            no_bool(a, "bmm")
         if a.dtype is not b.dtype:
-            raise refuse(
-                RuntimeError,
-                f"expected m1 and m2 to have the same dtype, but got: {dtype_name(a)} != {dtype_name(b)}",
-                received=f"{a.dtype.name} and {b.dtype.name}",
-            )
+            raise _types_differ(a, b)
         no_bool(a, "addmm_impl_cpu_")
         batch = broadcast([x.shape[:-2], y.shape[:-2]])
         shape = (*batch, *(x.shape[-2:-1] if a.ndim > 1 else ()), *(y.shape[-1:] if b.ndim > 1 else ()))
@@ -313,7 +343,7 @@ class Mv(Composite):
     schema = "mv(Tensor input, Tensor vec) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, vec: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, vec: Tensor) -> Tensor:
         if input.ndim != 2 or vec.ndim != 1:
             if not input.ndim:
                 raise refuse(IndexError, "Dimension specified as 0 but tensor has no dimensions")
@@ -325,8 +355,7 @@ class Mv(Composite):
         if input.dtype is not vec.dtype:
             names = [scalar_type_name(t.dtype) for t in (input, vec)]
             raise refuse(RuntimeError, f"addmv input tensors must have the same dtype, but got {names[1]}, {names[0]}, and {names[1]}")
-        got = ops.matmul(input, vec)
-        return got if out is None else out.copy_(got)
+        return ops.matmul(input, vec)
 
     samples = [sample(normal(3, 4), normal(4))]
 
@@ -335,9 +364,10 @@ class Dot(Composite):
     """Inner product of two vectors."""
 
     schema = "dot(Tensor input, Tensor tensor) -> Tensor"
+    out_dtype = "result dtype {Got} does not match input dtype {Want}"
 
     @staticmethod
-    def compose(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, tensor: Tensor) -> Tensor:
         if input.ndim != 1 or tensor.ndim != 1:
             raise refuse(RuntimeError, f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
         if input.dtype is not tensor.dtype:
@@ -345,8 +375,7 @@ class Dot(Composite):
                 RuntimeError,
                 f"dot : expected both vectors to have same dtype, but found {scalar_type_name(input.dtype)} and {scalar_type_name(tensor.dtype)}",
             )
-        got = ops.matmul(input, tensor)
-        return got if out is None else out.copy_(got)
+        return ops.matmul(input, tensor)
 
     samples = [sample(normal(4), normal(4))]
 
@@ -358,6 +387,10 @@ class Addmm(Fused):
     dims = "*s, n k, k m -> n m"
     in_place = True
     static = ("beta", "alpha")
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, mat1: Tensor, mat2: Tensor, beta: Any, alpha: Any) -> Tensor:
+        return _added(examples, input, ops.matmul(mat1, mat2), 2, beta, alpha)
 
     @staticmethod
     def kernel(x: Layout, a: Layout, b: Layout, beta: Any, alpha: Any) -> Result:
@@ -388,6 +421,13 @@ class Addmm(Fused):
     samples = [sample(normal(3, 5), normal(3, 4), normal(4, 5)), sample(normal(5), normal(3, 4), normal(4, 5), beta=0.5, alpha=2)]
 
 
+def _added(examples: Examples, input: Tensor, product: Tensor, ndim: int, beta: Any, alpha: Any) -> Tensor:
+    """beta * input + alpha * product per example; `product` has the examples' dim when one of its factors has."""
+    x = input.view(examples.n, *(1,) * (ndim + 1 - input.ndim), *input.shape[1:]) if "input" in examples else input
+    y = _times(product, alpha)
+    return y.expand(examples.n, *y.shape[-ndim:]) if beta == 0 else _times(x, beta) + y
+
+
 def _times(x: Tensor, k: Any) -> Tensor:
     return x if k == 1 else x * (k.conjugate() if isinstance(k, complex) else k)
 
@@ -414,6 +454,20 @@ def _bias(x: Layout, out: Layout) -> Array:
     return expanded(x, tuple(out.shape))
 
 
+def _types_differ(a: Layout, b: Layout) -> RuntimeError:
+    """What the product says that PyTorch would run for these ranks: of batches, of a matrix with a vector, of vectors, of matrices."""
+    first, second = (scalar_type_name(x.dtype) for x in (a, b))
+    if b.ndim > 2:
+        sentence = f"expected scalar type {first} but found {second}"
+    elif b.ndim == 1 and a.ndim > 1:
+        sentence = f"addmv input tensors must have the same dtype, but got {second}, {first}, and {second}"
+    elif b.ndim == 1:
+        sentence = f"dot : expected both vectors to have same dtype, but found {first} and {second}"
+    else:
+        sentence = f"expected m1 and m2 to have the same dtype, but got: {dtype_name(a)} != {dtype_name(b)}"
+    return refuse(RuntimeError, sentence, received=f"{a.dtype.name} and {b.dtype.name}", expected="one dtype", hint="x.to(other.dtype)")
+
+
 def shifted(schedule: Any) -> Any:
     """Inputs of the product are a, b, bias; the operator's are bias, a, b."""
     from dataclasses import replace
@@ -436,9 +490,13 @@ class Baddbmm(Fused):
     static = ("beta", "alpha")
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, batch1: Tensor, batch2: Tensor, beta: Any, alpha: Any) -> Tensor:
+        return _added(examples, input, ops.matmul(batch1, batch2), 3, beta, alpha)
+
+    @staticmethod
     def kernel(x: Layout, a: Layout, b: Layout, beta: Any, alpha: Any) -> Result:
-        if a.ndim == b.ndim == 3:
-            bias = _bias(x, layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype))
+        size = tuple(t.shape[wrap_dim(k, t.ndim)] for t, k in ((a, 0), (a, 1), (b, 2)))
+        bias = _bias(x, layout(size, a.dtype))
         for name, t in (("batch1", a), ("batch2", b)):
             if t.ndim != 3:
                 raise refuse(RuntimeError, f"{name} must be a 3D tensor")
@@ -448,7 +506,7 @@ class Baddbmm(Fused):
             )
         check_batches(a, b)
         no_bool(a, "baddbmm")
-        out = layout((a.shape[0], a.shape[1], b.shape[2]), a.dtype)
+        out = layout(size, a.dtype)
         return Result((out,), shifted(product(out, a, b, bias=bias, alpha=alpha, beta=beta)))
 
     @staticmethod

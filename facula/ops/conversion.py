@@ -9,6 +9,7 @@ from ..base.dtypes import ALIASES, DTYPES
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core import writing
+from ..core.batching import Examples
 from ..core.copying import converted
 from ..core.expression import wants
 from ..core.layout import Layout, channels_last_strides, dense_like, layout
@@ -40,6 +41,13 @@ class ToCopy(Fused):
 
     schema = "to_copy(Tensor input, ScalarType? dtype=None, MemoryFormat? memory_format=None) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, dtype: DType | None, memory_format: memory_format | None) -> Tensor:
+        if memory_format is None or "last" not in memory_format.name:
+            return ops.to_copy(input, dtype, memory_format)
+        items = input if input.ndim - 1 in (4, 5) else input.unsqueeze(0)
+        return ops.to_copy(items.flatten(0, 1), dtype, memory_format).view_as(input)
 
     @staticmethod
     def kernel(x: Layout, dtype: DType | None, memory_format: memory_format | None) -> Result:

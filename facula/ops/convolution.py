@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..core.batching import Examples
 from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor
@@ -162,6 +163,29 @@ class Convolution(Fused):
     contiguous = True
 
     @staticmethod
+    def batch(
+        examples: Examples,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+    ) -> Tensor:
+        n, geometry = examples.n, (stride, padding, dilation, transposed, output_padding)
+        x = examples.all(input, "input")
+        if "weight" not in examples:  # one convolution of all examples' images
+            y = ops.convolution(x.flatten(0, 1), weight, None if "bias" in examples else bias, *geometry, groups).unflatten(0, (n, -1))
+        else:  # a group per example
+            y = apart(ops.convolution(side_by_side(x), weight.flatten(0, 1), None, *geometry, n * groups), n)
+        if bias is None or ("weight" not in examples and "bias" not in examples):
+            return y
+        return y + bias.view(-1, 1, bias.shape[-1], *(1,) * (y.ndim - 3))
+
+    @staticmethod
     def kernel(
         x: Layout,
         w: Layout,
@@ -209,6 +233,26 @@ class ConvolutionInput(Fused):
     contiguous = True
 
     @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        weight: Tensor,
+        size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+    ) -> Tensor:
+        n, geometry = examples.n, (stride, padding, dilation, transposed, output_padding)
+        g = examples.all(grad, "grad")
+        if "weight" not in examples:
+            return ops.convolution_input(g.flatten(0, 1), weight, (n * size[0], *size[1:]), *geometry, groups).unflatten(0, (n, -1))
+        got = ops.convolution_input(side_by_side(g), weight.flatten(0, 1), (size[0], n * size[1], *size[2:]), *geometry, n * groups)
+        return apart(got, n)
+
+    @staticmethod
     def kernel(
         g: Layout, w: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
     ) -> Result:
@@ -244,6 +288,23 @@ class ConvolutionWeight(Fused):
     contiguous = True
 
     @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        input: Tensor,
+        size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        transposed: bool,
+        output_padding: Any,
+        groups: int,
+    ) -> Tensor:
+        n, geometry = examples.n, (stride, padding, dilation, transposed, output_padding)
+        g, x = side_by_side(examples.all(grad, "grad")), side_by_side(examples.all(input, "input"))
+        return ops.convolution_weight(g, x, (n * size[0], *size[1:]), *geometry, n * groups).unflatten(0, (n, -1))
+
+    @staticmethod
     def kernel(
         g: Layout, x: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
     ) -> Result:
@@ -270,6 +331,16 @@ class ConvolutionWeight(Fused):
         gg = ops.convolution(input, g, None, *geometry) if needs[0] else None
         gx = ops.convolution_input(grad, g, tuple(input.shape), *geometry) if needs[1] else None
         return gg, gx
+
+
+def side_by_side(x: Tensor) -> Tensor:
+    """(examples, N, C, ...) -> (N, examples * C, ...): one group of channels per example."""
+    return x.movedim(0, 1).flatten(1, 2)
+
+
+def apart(x: Tensor, n: int) -> Tensor:
+    """(N, n * C, ...) -> (n, N, C, ...): what `side_by_side` joined."""
+    return x.unflatten(1, (n, -1)).movedim(1, 0)
 
 
 def swapped(schedule: Any) -> Any:

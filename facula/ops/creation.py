@@ -13,6 +13,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import objects, writing
+from ..core.batching import extents, roomy
 from ..core.layout import TRIM, Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
 from ..core.placing import here, placed
@@ -31,9 +32,17 @@ OPTIONS = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, 
 LIKE = OPTIONS + ", MemoryFormat? memory_format=None"
 
 
-def new(size: Sequence[int], dtype: DType | None, where: Any, requires_grad: bool, strides: tuple[int, ...] | None = None) -> Tensor:
-    """Memory for a shape; the default floating type when none is named."""
-    out = allocate(layout(tuple(size), dtype or SETTINGS.default_dtype, strides, placed(where)))
+def new(
+    size: Sequence[int],
+    dtype: DType | None,
+    where: Any,
+    requires_grad: bool,
+    strides: tuple[int, ...] | None = None,
+    like: Layout | None = None,
+) -> Tensor:
+    """Memory for a shape; the default floating type when none is named. A place for every example that `like` has."""
+    batch = roomy(size, extents([like])) if like is not None and like.batch else ()
+    out = allocate(layout(tuple(size), dtype or SETTINGS.default_dtype, strides, placed(where), batch))
     return out.requires_grad_(True) if requires_grad else out
 
 
@@ -89,7 +98,7 @@ def fill(t: Tensor, value: Any) -> Tensor:
     lay = t._layout
     if lay.device is META or not lay.numel:
         return t
-    if not value and not (isinstance(value, float) and math.copysign(1, value) < 0) and lay.dense:
+    if not value and not (isinstance(value, float) and math.copysign(1, value) < 0) and lay.dense and not lay.batch:
         settle((), (t,))
         ctypes.memset(t._address, 0, lay.nbytes)
         return t
@@ -136,6 +145,7 @@ class FillValues(Procedure):
     """Every element of `target` becomes `value`."""
 
     schema = "fill_values(Tensor target, Scalar value) -> Tensor"
+    batching = "front"
     paths = ""
 
     @staticmethod
@@ -162,6 +172,8 @@ class Empty(Composite):
         out: Any = None,
     ) -> Tensor:
         shape = size_of(size, "empty")
+        if out is not None:
+            return ops.resize_(out, shape)
         strides = channels_last_strides(shape) if memory_format is not None and "last" in memory_format.name else None
         return new(shape, dtype, device, requires_grad, strides)
 
@@ -266,7 +278,7 @@ def _like(name: str, value: Any) -> None:
         if value == 1 and (device is None or device is x.device):
             out = ops.filled(x.shape, 1, dtype or x.dtype, strides_like(x, memory_format))
         else:
-            out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format))
+            out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format), x)
             out = out if value is None else fill(out, value)
         return out.requires_grad_(True) if requires_grad else out
 
@@ -326,6 +338,7 @@ class Range(Fused):
 class Arange(Composite):
     """Values from `start` to before `end`, `step` apart."""
 
+    overloaded = True  # in PyTorch
     schema = f"arange(Scalar start, Scalar? end=None, Scalar step=1, {OPTIONS}) -> Tensor"
     paths = "torch"
 
@@ -640,7 +653,7 @@ class FilledOver(Procedure):
 
     @staticmethod
     def run(input: Tensor, value: Any) -> Tensor:
-        return fill(new(input.shape, input.dtype, None, False, strides_like(input._layout, None)), value)
+        return fill(new(input.shape, input.dtype, None, False, strides_like(input._layout, None), input._layout), value)
 
     @staticmethod
     def gradient(g: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
+from ..core.batching import Examples, bare
 from ..core.layout import Layout, layout
 from ..core.modes import MODE, no_grad
 from ..core.placing import known
@@ -50,11 +51,23 @@ class Embedding(Composite):
     samples = [sample(normal(5, 3), integer(2, 2, low=0, high=4))]
 
 
+def in_own_table(examples: Examples, indices: Tensor, rows: int) -> Tensor:
+    """Indices into the tables of all examples, one below the other."""
+    i = examples.all(indices, "indices")
+    return i + (ops.arange(examples.n, dtype=i.dtype) * rows).view(examples.n, *(1,) * (i.ndim - 1))
+
+
 class EmbeddingRows(Fused):
     """weight[indices]: whole rows copied, the bandwidth of a copy."""
 
     schema = "embedding_rows(Tensor weight, Tensor indices, int padding_idx, bool scale_grad_by_freq) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def batch(examples: Examples, weight: Tensor, indices: Tensor, padding_idx: int, scale_grad_by_freq: bool) -> Tensor:
+        if "weight" not in examples:
+            return ops.embedding_rows(weight, indices, padding_idx, scale_grad_by_freq)
+        return ops.embedding_rows(weight.flatten(0, 1), in_own_table(examples, indices, weight.shape[1]), padding_idx, scale_grad_by_freq)
 
     @staticmethod
     def kernel(weight: Layout, indices: Layout, padding_idx: int, scale_grad_by_freq: bool) -> Result:
@@ -74,6 +87,14 @@ class EmbeddingGrad(Fused):
     schema = "embedding_grad(Tensor grad, Tensor indices, int n, int padding_idx) -> Tensor"
     paths = ""
     contiguous = ("grad",)
+
+    @staticmethod
+    def batch(examples: Examples, grad: Tensor, indices: Tensor, n: int, padding_idx: int) -> Tensor:
+        rows = ops.embedding_grad(examples.all(grad, "grad"), in_own_table(examples, indices, n), examples.n * n, -1)
+        got = rows.unflatten(0, (examples.n, n))
+        if padding_idx >= 0:
+            got.select(1, padding_idx).zero_()
+        return got
 
     @staticmethod
     def kernel(g: Layout, indices: Layout, n: int, padding_idx: int) -> Result:
@@ -114,7 +135,7 @@ class EmbeddingBag(Composite):
         "bool include_last_offset=False, int? padding_idx=None) -> (Tensor, Tensor, Tensor, Tensor)"
     )
     paths = "torch"
-    through_binder = True
+    through_binder = by_example = True
     out = False
 
     @staticmethod
@@ -336,9 +357,10 @@ class OneHot(Composite):
             return ops.zeros((*tensor.shape, num_classes), dtype=d.int64)
         if num_classes != -1 and not known(tensor):
             return (tensor.unsqueeze(-1) == ops.arange(num_classes)).to(d.int64)
-        if int(tensor.min().item()) < 0:
+        whole = bare(tensor) if num_classes > 0 else tensor
+        if int(whole.min().item()) < 0:
             raise refuse(RuntimeError, "Class values must be non-negative.")
-        top = int(tensor.max().item())
+        top = int(whole.max().item())
         if num_classes == -1:
             num_classes = top + 1
         elif top >= num_classes:

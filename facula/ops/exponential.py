@@ -199,6 +199,10 @@ class Frexp(Pointwise):
     """Mantissa in [0.5, 1) and exponent with input = mantissa * 2 ** exponent; zeros, infinities and NaN stay, with exponent 0."""
 
     schema = "frexp(Tensor input) -> (Tensor mantissa, Tensor exponent)"
+    out_dtype = (
+        "torch.frexp() expects mantissa to have dtype {want} but got {got}",
+        "torch.frexp() expects exponent to have int dtype but got {got}",
+    )
     dims = "*s -> *s, *s"
     in_place = False
 

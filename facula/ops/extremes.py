@@ -6,6 +6,7 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
+from ..core.batching import Examples
 from ..core.layout import Layout
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
@@ -32,9 +33,11 @@ def not_empty(x: Layout, dims: tuple[int, ...], title: str, dim: Any) -> None:
                 received=f"shape {tuple(x.shape)}",
             )
         return
-    for k in dims:
+    listed = dim if isinstance(dim, (tuple, list)) else dims
+    for k in listed:
         if x.ndim and x.shape[k] == 0:
-            raise refuse(IndexError, f"{title}(): Expected reduction dim {k} to have non-zero size.", received=f"shape {tuple(x.shape)}")
+            name = title if title == "aminmax" else title + "()"
+            raise refuse(IndexError, f"{name}: Expected reduction dim {k} to have non-zero size.", received=f"shape {tuple(x.shape)}")
 
 
 def among_equals(g: Tensor, out: Tensor, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -61,6 +64,8 @@ class Amax(Fused):
     """Maximum over dims; the gradient is shared among equals. NaN wins."""
 
     schema = "amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor"
+    out_dtype = "Expected the dtype for input and out to match, but got {Want} for input's dtype and {Got} for out's dtype."
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: tuple[int, ...], keepdim: bool) -> Result:
@@ -78,6 +83,8 @@ class Amin(Fused):
     """Minimum over dims; the gradient is shared among equals. NaN wins."""
 
     schema = "amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor"
+    out_dtype = "Expected the dtype for input and out to match, but got {Want} for input's dtype and {Got} for out's dtype."
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: tuple[int, ...], keepdim: bool) -> Result:
@@ -94,15 +101,13 @@ class MaxAll(Fused):
     """The largest of all elements; the gradient is shared among equals."""
 
     schema = "max(Tensor input) -> Tensor"
+    out_dtype = "cast"
+    batching = "rows amax"
 
     @staticmethod
     def kernel(x: Layout) -> Result:
         refuse_complex(x, "max_all")
-        if not x.numel:
-            raise refuse(
-                RuntimeError,
-                "max(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.",
-            )
+        not_empty(x, (), "max", None)
         return reduction(x, tuple(range(x.ndim)), False, max_of(x.dtype.compute), x.dtype)
 
     @staticmethod
@@ -116,15 +121,13 @@ class MinAll(Fused):
     """The smallest of all elements; the gradient is shared among equals."""
 
     schema = "min(Tensor input) -> Tensor"
+    out_dtype = "cast"
+    batching = "rows amin"
 
     @staticmethod
     def kernel(x: Layout) -> Result:
         refuse_complex(x, "min_all")
-        if not x.numel:
-            raise refuse(
-                RuntimeError,
-                "min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument.",
-            )
+        not_empty(x, (), "min", None)
         return reduction(x, tuple(range(x.ndim)), False, min_of(x.dtype.compute), x.dtype)
 
     @staticmethod
@@ -138,6 +141,7 @@ class MaxOther(Composite):
     """The larger of two, element by element."""
 
     schema = "max.other(Tensor input, Tensor other) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
     def compose(input: Tensor, other: Tensor) -> Tensor:
@@ -150,6 +154,7 @@ class MinOther(Composite):
     """The smaller of two, element by element."""
 
     schema = "min.other(Tensor input, Tensor other) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
     def compose(input: Tensor, other: Tensor) -> Tensor:
@@ -178,6 +183,7 @@ class MaxDim(Fused):
     """(values, indices) of the first maximum along a dim."""
 
     schema = "max.dim(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)"
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: int, keepdim: bool) -> Result:
@@ -194,6 +200,7 @@ class MinDim(Fused):
     """(values, indices) of the first minimum along a dim."""
 
     schema = "min.dim(Tensor input, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)"
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: int, keepdim: bool) -> Result:
@@ -222,10 +229,23 @@ def arg(x: Layout, dim: int | None, keepdim: bool, title: str, of: Any) -> Resul
     return reduction(x, (k,) if x.ndim else (), keepdim, of(x.dtype.compute), d.int64)
 
 
+def along_own(f: Any, examples: Examples, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    """An extreme of each example: of all its elements, or along one of its dims."""
+    ndim = x.ndim - 1
+    if dim is None or not ndim:
+        got = f(x.reshape(examples.n, -1), 1)
+        return got.view(examples.n, *(1,) * ndim) if keepdim else got
+    return f(x, wrap_dim(dim, ndim) + 1, keepdim)
+
+
 class Argmax(Fused):
     """Index of the first maximum, of all elements (row-major) or along a dim."""
 
     schema = "argmax(Tensor input, int? dim=None, bool keepdim=False) -> Tensor"
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+        return along_own(ops.argmax, examples, input, dim, keepdim)
 
     @staticmethod
     def kernel(x: Layout, dim: int | None, keepdim: bool) -> Result:
@@ -240,6 +260,10 @@ class Argmin(Fused):
     schema = "argmin(Tensor input, int? dim=None, bool keepdim=False) -> Tensor"
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+        return along_own(ops.argmin, examples, input, dim, keepdim)
+
+    @staticmethod
     def kernel(x: Layout, dim: int | None, keepdim: bool) -> Result:
         return arg(x, dim, keepdim, "argmin", argmin_of)
 
@@ -252,9 +276,19 @@ class Aminmax(Fused):
     schema = "aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)"
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, dim: int | None, keepdim: bool) -> tuple[Tensor, ...]:
+        return tuple(along_own(f, examples, input, dim, keepdim) for f in (ops.amin, ops.amax))
+
+    @staticmethod
     def kernel(x: Layout, dim: int | None, keepdim: bool) -> Result:
         refuse_complex(x, "aminmax_cpu")
         dims = reduced_dims(dim, x.ndim)
+        if dim is None and not x.numel:
+            raise refuse(
+                RuntimeError,
+                "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.",
+                received=f"shape {tuple(x.shape)}",
+            )
         not_empty(x, dims, "aminmax", dim)
         return reduction(x, dims, keepdim, min_max_of(x.dtype.compute), x.dtype, x.dtype)
 

@@ -10,6 +10,7 @@ from ..base import dtypes as d
 from ..base.device import META
 from ..base.errors import refuse
 from ..core import writing
+from ..core.batching import Examples, bare
 from ..core.copying import converted
 from ..core.expression import broadcast, expanded, wants
 from ..core.layout import TRIM, Layout, layout
@@ -30,6 +31,7 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type
     """An error when an index lies outside; `sentence` may name {value}."""
     if not index._layout.numel or not known(index):
         return
+    index = bare(index)
     at = ops.index_outside(index, size, wrap).item()
     if at >= 0:
         value = int(index.reshape(-1)[at].item())
@@ -42,6 +44,7 @@ def check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
     """IndexError when a target is neither a class nor the one to ignore."""
     if not target._layout.numel or not known(target):
         return
+    target = bare(target)
     at = ops.index_outside(target, classes, False, ignore_index).item()
     if at >= 0:
         value = int(target.reshape(-1)[at].item())
@@ -57,6 +60,7 @@ class IndexOutside(Fused):
     """int64: the row-major position of the first index outside a dim of `size` that is not `ignored`, or -1. One read of the indices."""
 
     schema = "index_outside(Tensor index, int size, bool wrap, int? ignored=None) -> Tensor"
+    batching = "front"
     paths = ""
     at_once = True
 
@@ -113,11 +117,31 @@ def indexed_shape(shape: Sequence[int], index: Sequence[int], dims: Sequence[int
     return (*rest[:place], *index, *rest[place:])
 
 
+def own_rows(examples: Examples, indices: list[Tensor]) -> tuple[Tensor, tuple[int, ...]]:
+    """(the index of the example, which goes before the other indices; the common shape of those)."""
+    common = broadcast([i.shape[1:] for i in indices])
+    return ops.arange(examples.n).view(examples.n, *(1,) * len(common)), common
+
+
+def _aligned(indices: list[Tensor], rank: int) -> list[Tensor]:
+    """Indices with the examples' dim first and `rank` more."""
+    return [i.view(i.shape[0], *(1,) * (rank + 1 - i.ndim), *i.shape[1:]) for i in indices]
+
+
 class IndexGet(Fused):
     """x with index tensors in `dims`; their common shape comes at `place` of the other dims."""
 
     schema = "index_get(Tensor input, Tensor[] indices, int[] dims, int place) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, indices: list[Tensor], dims: tuple[int, ...], place: int) -> Tensor:
+        if "indices" not in examples:
+            return ops.index_get(input, indices, tuple(k + 1 for k in dims), place + 1)
+        rows, common = own_rows(examples, indices)
+        x = examples.all(input, "input")
+        got = ops.index_get(x, [rows, *_aligned(indices, len(common))], (0, *(k + 1 for k in dims)), 0)  # (examples, *common, *others)
+        return got.movedim(tuple(range(1, len(common) + 1)), tuple(range(place + 1, place + 1 + len(common)))) if place and common else got
 
     @staticmethod
     def kernel(x: Layout, indices: list[Layout], dims: tuple[int, ...], place: int) -> Result:
@@ -135,6 +159,19 @@ class IndexAddZeros(Fused):
 
     schema = "index_add_zeros(Tensor values, Tensor[] indices, int[] size, int[] dims, int place) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def batch(
+        examples: Examples, values: Tensor, indices: list[Tensor], size: tuple[int, ...], dims: tuple[int, ...], place: int
+    ) -> Tensor:
+        v = examples.all(values, "values")
+        if "indices" not in examples:
+            return ops.index_add_zeros(v, indices, (examples.n, *size), tuple(k + 1 for k in dims), place + 1)
+        rows, common = own_rows(examples, indices)
+        if place and common:
+            v = v.movedim(tuple(range(place + 1, place + 1 + len(common))), tuple(range(1, len(common) + 1)))
+        used = [rows, *_aligned(indices, len(common))]
+        return ops.index_add_zeros(v, used, (examples.n, *size), (0, *(k + 1 for k in dims)), 0)
 
     @staticmethod
     def kernel(values: Layout, indices: list[Layout], size: tuple[int, ...], dims: tuple[int, ...], place: int) -> Result:
@@ -166,6 +203,24 @@ class IndexPutCopy(Fused):
 
     schema = "index_put_copy(Tensor input, Tensor values, Tensor[] indices, int[] dims, int place, bool accumulate) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def batch(
+        examples: Examples, input: Tensor, values: Tensor, indices: list[Tensor], dims: tuple[int, ...], place: int, accumulate: bool
+    ) -> Tensor:
+        x = examples.all(input, "input")
+        lead = () if "indices" in examples else tuple(indices)
+        common = own_rows(examples, indices)[1] if not lead else broadcast([i.shape for i in lead])
+        shape = indexed_shape(x.shape[1:], common, dims, place)
+        v = examples.all(values, "values")
+        v = v.view(examples.n, *(1,) * (len(shape) + 1 - v.ndim), *v.shape[1:])
+        if lead:
+            return ops.index_put_copy(x, v, indices, tuple(k + 1 for k in dims), place + 1, accumulate)
+        v = v.expand(examples.n, *shape)
+        if place and common:
+            v = v.movedim(tuple(range(place + 1, place + 1 + len(common))), tuple(range(1, len(common) + 1)))
+        used = [own_rows(examples, indices)[0], *_aligned(indices, len(common))]
+        return ops.index_put_copy(x, v, used, (0, *(k + 1 for k in dims)), 0, accumulate)
 
     @staticmethod
     def kernel(x: Layout, values: Layout, indices: list[Layout], dims: tuple[int, ...], place: int, accumulate: bool) -> Result:
@@ -317,6 +372,7 @@ class IndexSelect(Composite):
     """The listed indices of a dim."""
 
     schema = "index_select(Tensor input, int dim, Tensor index) -> Tensor"
+    out_dtype = "index_select(): self and result must have the same scalar type"
     through_binder = disjoint = True
 
     @staticmethod
@@ -339,6 +395,7 @@ class GatherAlong(Fused):
     """out[i][j] = x[i][index[i][j]] for dim 1, and so on."""
 
     schema = "gather_along(Tensor input, int dim, Tensor index) -> Tensor"
+    batching = "front dim"
     paths = ""
 
     @staticmethod
@@ -355,6 +412,7 @@ class ScatterZeros(Fused):
     """Zeros of shape `size` with g added at the indices."""
 
     schema = "scatter_zeros(Tensor src, int dim, Tensor index, int[] size) -> Tensor"
+    batching = "front dim +size"
     paths = ""
 
     @staticmethod

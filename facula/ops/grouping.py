@@ -192,10 +192,8 @@ class Searchsorted(Composite):
         right: bool = False,
         side: str | None = None,
         sorter: Tensor | None = None,
-        out: Any = None,
     ) -> Tensor:
-        got = _search(sorted_sequence, input, out_int32, right, side, sorter)
-        return got if out is None else out.resize_(got.shape).copy_(got)
+        return _search(sorted_sequence, input, out_int32, right, side, sorter)
 
     samples = [sample(values([1.0, 2.0, 3.0]), values([0.5, 2.0, 9.0]))]
 
@@ -207,7 +205,7 @@ class Bucketize(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False, out: Any = None) -> Tensor:
+    def compose(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
         if boundaries.ndim != 1:
             raise refuse(RuntimeError, f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
         if isinstance(input, Tensor) and input.dtype is not boundaries.dtype:
@@ -215,8 +213,7 @@ class Bucketize(Composite):
                 RuntimeError,
                 f"torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {scalar_type_name(boundaries.dtype)} and input value tensor dtype {scalar_type_name(input.dtype)}",
             )
-        got = _search(boundaries, input, out_int32, right, None, None)
-        return got if out is None else out.resize_(got.shape).copy_(got)
+        return _search(boundaries, input, out_int32, right, None, None)
 
     samples = [sample(values([0.5, 2.0, 9.0]), values([1.0, 2.0, 3.0]))]
 
@@ -272,9 +269,10 @@ class Histc(Composite):
     """How many elements fall in each of `bins` equal parts of [min, max]; others are not counted."""
 
     schema = "histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0) -> Tensor"
+    out_dtype = "torch.histogram: input tensor and hist tensor should have the same dtype, but got input {want} and hist {got}"
 
     @staticmethod
-    def compose(input: Tensor, bins: int = 100, min: float = 0, max: float = 0, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
         x = input.detach().reshape(-1)
         if not x.dtype.is_floating_point:
             raise refuse(
@@ -285,8 +283,7 @@ class Histc(Composite):
         low, high = _bounds(x, min, max, "histc")
         inside = (x >= low) & (x <= high)
         place = ops.where(inside, (x - low) * bins / (high - low), ops.zeros_like(x)).to(d.int64).clamp(max=bins - 1)
-        got = ops.scatter_zeros(inside.to(d.int64), 0, place, (bins,)).to(x.dtype)
-        return got if out is None else out.resize_(got.shape).copy_(got)
+        return ops.scatter_zeros(inside.to(d.int64), 0, place, (bins,)).to(x.dtype)
 
     samples = [sample(uniform(20), 4, -1, 1)]
 
@@ -318,11 +315,10 @@ class Histogram(Composite):
     schema = (
         "histogram(Tensor input, any bins, *, any range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor bin_edges)"
     )
+    out_dtype = "torch.histogram: input tensor and hist tensor should have the same dtype, but got input {want} and hist {got}"
 
     @staticmethod
-    def compose(
-        input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False, out: Any = None
-    ) -> Any:
+    def compose(input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False) -> Any:
         x = input.detach().reshape(-1)
         _check_histogram(input, bins, weight)
         if isinstance(bins, Tensor):
@@ -338,8 +334,6 @@ class Histogram(Composite):
         hist = ops.scatter_zeros(share, 0, place.clamp(0, n - 1), (n,))
         if density:
             hist = hist / (hist.sum() * edges.diff())
-        if out is not None:
-            hist, edges = out[0].resize_(hist.shape).copy_(hist), out[1].resize_(edges.shape).copy_(edges)
         return HISTOGRAM(hist, edges)
 
     samples = [sample(uniform(20), 4, range=(-1.0, 1.0))]
@@ -419,7 +413,7 @@ class Isin(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Any = None) -> Tensor:
+    def compose(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
         x = elements if isinstance(elements, Tensor) else ops.tensor(elements)
         among = (test_elements if isinstance(test_elements, Tensor) else ops.tensor(test_elements)).reshape(-1)
         for t in (x, among):
@@ -434,6 +428,6 @@ class Isin(Composite):
             place = ops.searchsorted(ordered, x).clamp(max=ordered.shape[0] - 1)
             found = ordered[place]
             got = found != x if invert else found == x
-        return got if out is None else out.resize_(got.shape).copy_(got)
+        return got
 
     samples = [sample(values([1, 2, 3], "int64"), values([3, 4], "int64")), sample(normal(3), normal(2))]

@@ -22,6 +22,8 @@ class Cat(Fused):
     """Tensors one after another along a dim. One read and one write of each element."""
 
     schema = "cat(Tensor[] tensors, int dim=0) -> Tensor"
+    out_dtype = "cast"
+    batching = "front dim"
     paths = "torch"
     disjoint = True
 
@@ -164,6 +166,13 @@ class Split(Composite):
     def compose(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
         size = split_size_or_sections if split_size_or_sections is not None else split_size
         if not hasattr(size, "__index__"):
+            if not isinstance(size, (tuple, list)):
+                raise refuse(
+                    TypeError,
+                    f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {type(size).__name__}",
+                    received=f"split_size_or_sections={size!r:.60}",
+                    expected="an int or a tuple of ints",
+                )
             return ops.split_with_sizes(tensor, tuple(size), dim)
         size = size.__index__()
         if not tensor.ndim:

@@ -49,6 +49,7 @@ class Nonzero(Composite):
 
     needs_values = UNKNOWN
     schema = "nonzero(Tensor input, *, bool as_tuple=False) -> Tensor"
+    out_dtype = "nonzero: Expected out tensor to have scalar type Long but got scalar type{Got}"
     through_binder = True
 
     @staticmethod

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
+from ..core.batching import bare
 from ..core.placing import known
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel.scalar import Scalar, abs, const, log, log1p, maximum, where
@@ -177,7 +178,7 @@ class BinaryCrossEntropy(Composite):
                 received=f"target {target.dtype}",
                 expected=f"{input.dtype}",
             )
-        if input._layout.numel and known(input) and not bool(((input.detach() >= 0) & (input.detach() <= 1)).all()):
+        if input._layout.numel and known(input) and not bool(((bare(input.detach()) >= 0) & (bare(input.detach()) <= 1)).all()):
             raise refuse(
                 RuntimeError, "all elements of input should be between 0 and 1", hint="binary_cross_entropy_with_logits takes any values"
             )

@@ -34,7 +34,7 @@ def _new(name: str, value: Any) -> None:
         **named: Any,
     ) -> Tensor:
         shape = size_of((named["size"],) if "size" in named else size, name)
-        made = new(shape, dtype or input.dtype, device if device is not None else input.device, False)
+        made = new(shape, dtype or input.dtype, device if device is not None else input.device, False, like=input._layout)
         return (made if value is None else fill(made, value)).requires_grad_(requires_grad)
 
     body = {"__doc__": f"A tensor of another shape with the type of this one: {name}.", "__module__": __name__, "schema": f"{name}(Tensor input, int[] size, {OPTIONS}) -> Tensor",
@@ -66,7 +66,9 @@ class NewFull(Composite):
         pin_memory: bool = False,
     ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        made = new(size_of((size,), "new_full"), dtype or input.dtype, device if device is not None else input.device, False)
+        made = new(
+            size_of((size,), "new_full"), dtype or input.dtype, device if device is not None else input.device, False, like=input._layout
+        )
         return fill(made, fitting(value, made.dtype)).requires_grad_(requires_grad)
 
     samples = [sample(normal(3), (2, 2), 1.5)]
@@ -354,6 +356,7 @@ def _lacking(name: str, given: Sequence[Any]) -> TypeError:
 class Linspace(Composite):
     """`steps` values from start to end, both included."""
 
+    overloaded = True  # in PyTorch
     schema = f"linspace(Scalar start, Scalar end, int steps, {OPTIONS}) -> Tensor"
     paths = "torch"
 
@@ -381,6 +384,7 @@ class Linspace(Composite):
 class Logspace(Composite):
     """`steps` powers of `base` with exponents from start to end, both included."""
 
+    overloaded = True  # in PyTorch
     schema = f"logspace(Scalar start, Scalar end, int steps, float base=10.0, {OPTIONS}) -> Tensor"
     paths = "torch"
 
@@ -490,7 +494,9 @@ class Meshgrid(Composite):
             if not isinstance(t, Tensor):
                 raise TypeError(f"expected Tensor as element 0 in argument 0, but got {type(t).__name__}")
             if t.ndim > 1:
-                raise refuse(RuntimeError, f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
+                # PyTorch prints the tensor here, matrix by matrix under headers
+                header = f"({'1,' * (t.ndim - 2)}.,.) = \n" if t.ndim > 2 else ""
+                raise refuse(RuntimeError, f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {header}{t}")
             if t.dtype is not given[0].dtype:
                 raise refuse(RuntimeError, "meshgrid expects all tensors to have the same dtype")
         if indexing not in (None, "ij", "xy"):

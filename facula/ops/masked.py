@@ -64,6 +64,7 @@ class NanToNum(Pointwise):
     """NaN becomes `nan`, the infinities `posinf` and `neginf` (by default 0 and the ends of the type)."""
 
     schema = "nan_to_num(Tensor input, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor"
+    out_dtype = "nan_to_num: dtype of out: {Got} should be same as input: {Want}"
     dims = "*s -> *s"
 
     @staticmethod

@@ -165,12 +165,16 @@ class Expand(Movement):
             n = size[i]
             have = x.shape[i - lead] if i >= lead else 1
             stride = x.strides[i - lead] if i >= lead else 0
-            if n == -1:
+            if n == -1 and (i >= lead or x.ndim):
                 if i < lead:
                     raise refuse(
                         RuntimeError, f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
                     )
                 n = have
+            if n < 0 and i < lead:
+                raise refuse(
+                    RuntimeError, "numel: integer multiplication overflow", received=f"expand to {list(size)}", expected="extents >= 0"
+                )
             if n != have and have != 1:
                 raise refuse(
                     RuntimeError,
@@ -467,6 +471,7 @@ class SelectBackward(Procedure):
     """Zeros with `g` at one index of a dim."""
 
     schema = "select_backward(Tensor g, int[] sizes, int dim, int index) -> Tensor"
+    batching = "front dim +sizes"
     paths = ""
 
     @staticmethod
@@ -484,6 +489,7 @@ class SliceBackward(Procedure):
     """Zeros with `g` at start:end:step of a dim."""
 
     schema = "slice_backward(Tensor grad, int[] sizes, int dim, int? start, int? end, int step) -> Tensor"
+    batching = "front dim +sizes"
     paths = ""
 
     @staticmethod
@@ -501,6 +507,7 @@ class DiagonalBackward(Procedure):
     """Zeros with `grad` on a diagonal."""
 
     schema = "diagonal_backward(Tensor grad, int[] sizes, int offset, int dim1, int dim2) -> Tensor"
+    batching = "front dim1 dim2 +sizes"
     paths = ""
 
     @staticmethod
@@ -518,6 +525,7 @@ class UnfoldBackward(Procedure):
     """Windows added back to where they came from."""
 
     schema = "unfold_backward(Tensor grad, int[] sizes, int dim, int size, int step) -> Tensor"
+    batching = "front dim +sizes"
     paths = ""
 
     @staticmethod

@@ -8,6 +8,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core import objects
+from ..core.batching import Examples
 from ..core.layout import Layout, is_channels_last, layout
 from ..core.result import Result
 from ..core.tensor import Tensor
@@ -21,6 +22,7 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, refused, sample
+from .convolution import apart, side_by_side
 
 
 def product(xs: Sequence[int]) -> int:
@@ -82,12 +84,32 @@ def check_mixed(x: Layout, given: Sequence[Layout]) -> None:
             )
 
 
+def scaled(examples: Examples, y: Tensor, weight: Tensor | None, bias: Tensor | None, lead: int) -> Tensor:
+    """y * weight + bias with parameters that differ between examples: their dims come `lead` dims after the examples' own."""
+    for name, t in (("weight", weight), ("bias", bias)):
+        if t is not None:
+            t = examples.all(t, name)
+            t = t.view(t.shape[0], *(1,) * lead, *t.shape[1:], *(1,) * (y.ndim - lead - t.ndim))
+            y = (y * t if name == "weight" else y + t).to(y.dtype)
+    return y
+
+
 class LayerNormForward(Fused):
     """(y, mean, rstd) over the last dims. Ba et al. 2016, arXiv 1607.06450."""
 
     schema = "layer_norm_forward(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)"
     paths = ""
     contiguous = True
+
+    @staticmethod
+    def batch(
+        examples: Examples, input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> tuple[Tensor, ...]:
+        x = examples.all(input, "input")
+        if not {"weight", "bias"} & examples.names:
+            return ops.layer_norm_forward(x, normalized_shape, weight, bias, eps)
+        y, mean, rstd = ops.layer_norm_forward(x, normalized_shape, None, None, eps)
+        return scaled(examples, y, weight, bias, x.ndim - 1 - len(normalized_shape)), mean, rstd
 
     @staticmethod
     def kernel(x: Layout, shape: tuple[int, ...], weight: Layout | None, bias: Layout | None, eps: float) -> Result:
@@ -119,6 +141,34 @@ class LayerNormBackward(Fused):
     schema = "layer_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor rstd, Tensor? weight, int[] normalized_shape, bool want_x, bool want_w, bool want_b) -> Tensor"
     paths = ""
     contiguous = True
+
+    @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        input: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        normalized_shape: tuple[int, ...],
+        want_x: bool,
+        want_w: bool,
+        want_b: bool,
+    ) -> Any:
+        named = {"grad": grad, "input": input, "mean": mean, "rstd": rstd}
+        g, x, m, r = (examples.all(t, name) for name, t in named.items())
+        lead = x.ndim - 1 - len(normalized_shape)
+        outs = []
+        if want_x:
+            own = "weight" in examples
+            u = scaled(examples, g, weight, None, lead) if own else g
+            outs.append(ops.layer_norm_backward(u, x, m, r, None if own else weight, normalized_shape, True, False, False))
+        dims = tuple(range(1, 1 + lead))
+        kind = x.dtype if weight is None else weight.dtype
+        for want, t in ((want_w, lambda: g * ((x - m) * r)), (want_b, lambda: g)):
+            if want:
+                outs.append((t().sum(dims) if dims else t()).to(kind))
+        return tuple(outs) if len(outs) > 1 else outs[0]
 
     @staticmethod
     def kernel(
@@ -254,6 +304,14 @@ class FusedRmsNorm(Fused):
     contiguous = True
 
     @staticmethod
+    def batch(
+        examples: Examples, input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None, eps: float
+    ) -> tuple[Tensor, ...]:
+        x, own = examples.all(input, "input"), "weight" in examples
+        y, rstd = ops.fused_rms_norm(x, normalized_shape, None if own else weight, eps)
+        return scaled(examples, y, weight, None, x.ndim - 1 - len(normalized_shape)) if own else y, rstd
+
+    @staticmethod
     def kernel(x: Layout, shape: tuple[int, ...], weight: Layout | None, eps: float) -> Result:
         check_normalised(x, shape, weight, None)
         kept = (*x.shape[: x.ndim - len(shape)], *(1,) * len(shape))
@@ -275,6 +333,28 @@ class RmsNormBackward(Fused):
     schema = "rms_norm_backward(Tensor grad, Tensor input, Tensor rstd, Tensor? weight, int[] normalized_shape, bool want_x, bool want_w) -> Tensor"
     paths = ""
     contiguous = True
+
+    @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        input: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        normalized_shape: tuple[int, ...],
+        want_x: bool,
+        want_w: bool,
+    ) -> Any:
+        g, x, r = (examples.all(t, name) for name, t in (("grad", grad), ("input", input), ("rstd", rstd)))
+        lead, own = x.ndim - 1 - len(normalized_shape), "weight" in examples
+        outs = []
+        if want_x:
+            u = scaled(examples, g, weight, None, lead) if own else g
+            outs.append(ops.rms_norm_backward(u, x, r, None if own else weight, normalized_shape, True, False))
+        if want_w:
+            t = g * (x * r)
+            outs.append((t.sum(tuple(range(1, 1 + lead))) if lead else t).to(x.dtype if weight is None else weight.dtype))
+        return tuple(outs) if len(outs) > 1 else outs[0]
 
     @staticmethod
     def kernel(g: Layout, x: Layout, rstd: Layout, weight: Layout | None, shape: tuple[int, ...], want_x: bool, want_w: bool) -> Result:
@@ -384,6 +464,30 @@ class NativeBatchNorm(Fused):
     paths = ""
 
     @staticmethod
+    def batch(
+        examples: Examples,
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        training: bool,
+        eps: float,
+        momentum: float,
+    ) -> Any:
+        if training and running_mean is not None and "running_mean" not in examples:
+            raise refuse(
+                RuntimeError,
+                "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched.",
+                received="statistics that all examples share",
+                hint="BatchNorm(..., track_running_stats=False), GroupNorm, or eval() under vmap",
+            )
+        given = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
+        rows = [t if t is None else examples.all(t, name).flatten(0, 1) for name, t in given.items()]
+        y, mean, rstd = ops.native_batch_norm_forward(side_by_side(examples.all(input, "input")), *rows, training, eps, momentum)
+        return apart(y, examples.n), mean.unflatten(0, (examples.n, -1)), rstd.unflatten(0, (examples.n, -1))
+
+    @staticmethod
     def kernel(
         x: Layout,
         weight: Layout | None,
@@ -428,6 +532,28 @@ class BatchNormBackward(Fused):
 
     schema = "batch_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor rstd, Tensor? weight, bool training, bool want_x, bool want_w, bool want_b) -> Tensor"
     paths = ""
+
+    @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        input: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        training: bool,
+        want_x: bool,
+        want_w: bool,
+        want_b: bool,
+    ) -> Any:
+        g, x = (side_by_side(examples.all(t, name)) for name, t in (("grad", grad), ("input", input)))
+        given = {"mean": mean, "rstd": rstd, "weight": weight}
+        rows = [t if t is None else examples.all(t, name).flatten(0, 1) for name, t in given.items()]
+        got = ops.batch_norm_backward(g, x, *rows, training, want_x, want_w, want_b)
+        outs = list(got) if isinstance(got, (tuple, list)) else [got]
+        first = [apart(outs.pop(0), examples.n)] if want_x else []
+        all_ = (*first, *(t.unflatten(0, (examples.n, -1)) for t in outs))
+        return all_ if len(all_) > 1 else all_[0]
 
     @staticmethod
     def kernel(
@@ -596,6 +722,14 @@ class NativeGroupNorm(Fused):
     contiguous = True
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:
+        x = examples.all(input, "input")
+        own = bool({"weight", "bias"} & examples.names)
+        shared = (None, None) if own else (weight, bias)
+        y, mean, rstd = (t.unflatten(0, (examples.n, -1)) for t in ops.native_group_norm_forward(x.flatten(0, 1), groups, *shared, eps))
+        return scaled(examples, y, weight, bias, 1) if own else y, mean, rstd
+
+    @staticmethod
     def kernel(x: Layout, groups: int, weight: Layout | None, bias: Layout | None, eps: float) -> Result:
         stats = layout((x.shape[0] * groups,), x.dtype.compute)
         return Result((layout(x.shape, x.dtype), stats, stats), group_schedule(grouped(x), groups, flat(weight), flat(bias)))
@@ -623,6 +757,36 @@ class GroupNormBackward(Fused):
     schema = "group_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor rstd, Tensor? weight, int groups, bool want_x, bool want_w, bool want_b) -> Tensor"
     paths = ""
     contiguous = True
+
+    @staticmethod
+    def batch(
+        examples: Examples,
+        grad: Tensor,
+        input: Tensor,
+        mean: Tensor,
+        rstd: Tensor,
+        weight: Tensor | None,
+        groups: int,
+        want_x: bool,
+        want_w: bool,
+        want_b: bool,
+    ) -> Any:
+        named = {"grad": grad, "input": input, "mean": mean, "rstd": rstd}
+        g, x, m, r = (examples.all(t, name) for name, t in named.items())
+        outs = []
+        if want_x:
+            own = "weight" in examples
+            u = scaled(examples, g, weight, None, 1) if own else g
+            rest = (t.flatten(0, 1) for t in (u, x, m, r))
+            got = ops.group_norm_backward(*rest, None if own else weight, groups, True, False, False)
+            outs.append(got.unflatten(0, (examples.n, -1)))
+        kind = x.dtype.compute if weight is None else weight.dtype
+        shape = (examples.n, x.shape[1], groups, x.shape[2] // groups, -1)  # example, item, group, channel of the group, place
+        go, stats = g.reshape(shape), (examples.n, x.shape[1], groups, 1, 1)
+        for want, t in ((want_w, lambda: go * ((x.reshape(shape) - m.view(stats)) * r.view(stats))), (want_b, lambda: go)):
+            if want:
+                outs.append(t().sum((1, 4)).flatten(1).to(kind))
+        return tuple(outs) if len(outs) > 1 else outs[0]
 
     @staticmethod
     def kernel(

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..base.errors import refuse
+from ..core import writing
 from ..core.layout import Layout
 from ..core.result import outputs
 from ..core.tensor import Tensor, wrap_dim
@@ -30,7 +31,7 @@ class Norm(Composite):
         else:
             order = 2.0 if p is None or p == "fro" else float(p)
             y = ops.linalg_vector_norm(input, order, dim, keepdim, dtype=dtype)
-        return y if out is None else out.copy_(y)
+        return y if out is None else writing.delivered(Norm, [input], lambda: y, out, "norm")
 
     samples = [
         sample(normal(3, 4)),
@@ -120,7 +121,7 @@ class LinalgMatrixNorm(Composite):
     paths = "linalg"
 
     @staticmethod
-    def compose(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
+    def compose(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         if not isinstance(A, Tensor):
             raise TypeError(
                 f"linalg_matrix_norm() received an invalid combination of arguments - got ({type(A).__name__}), but expected one of:"
@@ -150,7 +151,7 @@ class LinalgMatrixNorm(Composite):
                 received=f"ord={ord}",
                 expected="'fro', 'nuc', 1, -1, 2, -2, inf, -inf",
             )
-        return y if out is None else out.copy_(y)
+        return y
 
     samples = [sample(normal(3, 4), k) for k in ("fro", "nuc", 1, -1, 2, -2, math.inf, -math.inf)] + [
         sample(normal(2, 3, 4), 1, (0, 2), True)
@@ -164,7 +165,7 @@ class LinalgNorm(Composite):
     paths = "linalg"
 
     @staticmethod
-    def compose(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, out: Any = None) -> Tensor:
+    def compose(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         if not isinstance(A, Tensor):
             raise TypeError(
                 f"linalg_norm() received an invalid combination of arguments - got ({type(A).__name__}, {type(ord).__name__}, keepdim=bool), but expected one of:"
@@ -178,7 +179,7 @@ class LinalgNorm(Composite):
             raise refuse(RuntimeError, f"linalg.norm: Order {ord} is for matrices", received=f"{A.ndim} dims, dim={dim}")
         else:
             y = ops.linalg_vector_norm(A, 2.0 if ord is None else float(ord), dims, keepdim, dtype=dtype)
-        return y if out is None else out.copy_(y)
+        return y
 
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1), sample(normal(4), 3.0), sample(normal(2, 3, 4), "fro", (1, 2))]
 

@@ -129,6 +129,7 @@ class MaxPool(Fused):
     """(maxima, int64 flat index of each in its plane)."""
 
     schema = f"max_pool(Tensor input, {WINDOW}) -> (Tensor out, Tensor indices)"
+    batching = "fold input"
     paths = ""
     contiguous = True
 
@@ -150,6 +151,7 @@ class MaxPoolPlain(Fused):
     """Maxima of windows, without their places."""
 
     schema = f"max_pool_plain(Tensor input, {WINDOW}) -> Tensor"
+    batching = "fold input"
     paths = ""
     contiguous = True
 
@@ -163,6 +165,7 @@ class MaxPoolTap(Fused):
     """(maxima, which tap of its window each is, one byte): eight times less to save than flat indices."""
 
     schema = f"max_pool_tap(Tensor input, {WINDOW}) -> (Tensor out, Tensor taps)"
+    batching = "fold input"
     paths = ""
     contiguous = True
 
@@ -186,6 +189,7 @@ class MaxPoolTapBackward(Fused):
     schema = (
         "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
     )
+    batching = "fold grad taps +size"
     paths = ""
     contiguous = True
 
@@ -220,6 +224,7 @@ class MaxPoolBackward(Fused):
     schema = (
         "max_pool_backward(Tensor grad, Tensor indices, Tensor input, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
     )
+    batching = "fold grad indices input"
     paths = ""
     contiguous = ("grad", "indices")
 
@@ -239,6 +244,7 @@ class PoolTake(Fused):
     """x[plane][index]: what the maxima of the windows see of another tensor."""
 
     schema = "pool_take(Tensor input, Tensor indices, int spatial) -> Tensor"
+    batching = "fold input indices"
     paths = ""
     contiguous = True
 
@@ -256,6 +262,7 @@ class PoolPut(Fused):
     """Zeros of the input's shape with g added at the indices of its plane."""
 
     schema = "pool_put(Tensor grad, Tensor indices, Tensor input, int spatial) -> Tensor"
+    batching = "fold grad indices input"
     paths = ""
     contiguous = ("grad", "indices")
 
@@ -273,6 +280,7 @@ class AvgPool(Fused):
     """Means of windows."""
 
     schema = "avg_pool(Tensor input, int[] kernel, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor"
+    batching = "fold input"
     paths = ""
     contiguous = True
 
@@ -309,6 +317,7 @@ class AvgPoolBackward(Fused):
     """Each gradient shared among its window."""
 
     schema = "avg_pool_backward(Tensor grad, Tensor input, int[] kernel, int[] stride, int[] padding, bool count_include_pad, int? divisor_override) -> Tensor"
+    batching = "fold grad input"
     paths = ""
     contiguous = ("grad",)
 
@@ -343,6 +352,7 @@ class AdaptiveAvgPool(Fused):
     """Means of boxes floor(i S / R) .. ceil((i + 1) S / R)."""
 
     schema = "adaptive_avg_pool(Tensor input, int[] output_size) -> Tensor"
+    batching = "fold input"
     paths = ""
     contiguous = True
 
@@ -361,6 +371,7 @@ class AdaptiveAvgPoolBackward(Fused):
     """Each gradient shared among its box."""
 
     schema = "adaptive_avg_pool_backward(Tensor grad, Tensor input, int spatial) -> Tensor"
+    batching = "fold grad input"
     paths = ""
     contiguous = ("grad",)
 
@@ -378,6 +389,7 @@ class AdaptiveMaxPool(Fused):
     """(maxima of boxes, int64 flat index of each in its plane)."""
 
     schema = "adaptive_max_pool(Tensor input, int[] output_size) -> (Tensor out, Tensor indices)"
+    batching = "fold input"
     paths = ""
     contiguous = True
 

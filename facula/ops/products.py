@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite
 from ..spec.promotion import result_type, scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, sample
-
-
-def into(got: Tensor, out: Tensor | None) -> Tensor:
-    """The result, in `out` when one was given."""
-    if out is None:
-        return got
-    if tuple(out.shape) != tuple(got.shape):
-        ops.resize_(out, tuple(got.shape))
-    return out.copy_(got)
 
 
 def times(x: Tensor, k: Any) -> Tensor:
@@ -40,13 +32,14 @@ class Outer(Composite):
     """All products of two vectors."""
 
     schema = "outer(Tensor input, Tensor vec2) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
-    def compose(input: Tensor, vec2: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, vec2: Tensor) -> Tensor:
         for name, t in (("self", input), ("vec2", vec2)):
             if t.ndim != 1:
                 raise refuse(RuntimeError, f"outer: Expected 1-D argument {name}, but got {t.ndim}-D")
-        return into(input.unsqueeze(1) * vec2, out)
+        return input.unsqueeze(1) * vec2
 
     samples = [sample(normal(3), normal(4))]
 
@@ -55,10 +48,11 @@ class Ger(Composite):
     """Another name of `outer`."""
 
     schema = "ger(Tensor input, Tensor vec2) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
-    def compose(input: Tensor, vec2: Tensor, *, out: Any = None) -> Tensor:
-        return ops.outer(input, vec2, out=out)
+    def compose(input: Tensor, vec2: Tensor) -> Tensor:
+        return ops.outer(input, vec2)
 
     samples = [sample(normal(3), normal(4))]
 
@@ -67,11 +61,12 @@ class Inner(Composite):
     """Sums of products over the last dims."""
 
     schema = "inner(Tensor input, Tensor other) -> Tensor"
+    out_dtype = "tensordot: Expected the output tensor to have dtype {Want}, but got an output tensor with dtype {Got}"
 
     @staticmethod
-    def compose(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, other: Tensor) -> Tensor:
         if not input.ndim or not other.ndim:
-            return into(input * other, out)
+            return input * other
         if input.dtype is not other.dtype:
             raise refuse(RuntimeError, "both inputs should have same dtype", received=f"{input.dtype.name} and {other.dtype.name}")
         if input.shape[-1] != other.shape[-1]:
@@ -79,7 +74,7 @@ class Inner(Composite):
                 RuntimeError,
                 f"inner() the last dimension must match on both input tensors but got shapes {list(input.shape)} and {list(other.shape)}",
             )
-        return into(ops.tensordot(input, other, ([-1], [-1])), out)
+        return ops.tensordot(input, other, ([-1], [-1]))
 
     samples = [sample(normal(3, 4), normal(2, 4))]
 
@@ -88,9 +83,10 @@ class Vdot(Composite):
     """Inner product of two vectors, the first conjugated."""
 
     schema = "vdot(Tensor input, Tensor other) -> Tensor"
+    out_dtype = "result dtype {Got} does not match input dtype {Want}"
 
     @staticmethod
-    def compose(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, other: Tensor) -> Tensor:
         if input.ndim != 1 or other.ndim != 1:
             raise refuse(RuntimeError, f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
         if input.dtype is not other.dtype:
@@ -103,7 +99,7 @@ class Vdot(Composite):
                 RuntimeError,
                 f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{other.shape[0]}] to have the same number of elements, but got {input.shape[0]} and {other.shape[0]} elements respectively",
             )
-        return into(ops.matmul(input.conj() if input.dtype.is_complex else input, other), out)
+        return ops.matmul(input.conj() if input.dtype.is_complex else input, other)
 
     samples = [sample(normal(4), normal(4))]
 
@@ -115,7 +111,7 @@ class Addmv(Composite):
     in_place = True
 
     @staticmethod
-    def compose(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+    def compose(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
         if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
             raise refuse(RuntimeError, f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}")
         if mat.shape[1] != vec.shape[0] or (input.ndim and input.shape[0] not in (1, mat.shape[0])):
@@ -128,7 +124,7 @@ class Addmv(Composite):
             names = [scalar_type_name(t.dtype) for t in (input, mat, vec)]
             raise refuse(RuntimeError, f"addmv input tensors must have the same dtype, but got {names[0]}, {names[1]}, and {names[2]}")
         wide = input.expand((mat.shape[0],))
-        return into(scaled(wide, ops.matmul(mat, vec), *factors(input, beta, alpha)), out)
+        return scaled(wide, ops.matmul(mat, vec), *factors(input, beta, alpha))
 
     samples = [sample(normal(3), normal(3, 4), normal(4))]
 
@@ -137,18 +133,19 @@ class Addr(Composite):
     """beta * input + alpha * outer(vec1, vec2)."""
 
     schema = "addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor"
+    out_dtype = "cast"
     in_place = True
 
     @staticmethod
-    def compose(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+    def compose(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
         if vec1.ndim != 1 or vec2.ndim != 1:
             bad = 1 if vec1.ndim != 1 else 2
             raise refuse(RuntimeError, f"addr: Expected 1-D argument vec{bad}, but got {(vec1, vec2)[bad - 1].ndim}-D")
         wide = input.expand((vec1.shape[0], vec2.shape[0]))
         if wide.dtype.name == vec1.dtype.name == vec2.dtype.name == "bool":
             product = ops.outer(vec1, vec2)
-            return into((wide & bool(beta)) | (product & bool(alpha)), out)
-        return into(scaled(wide, ops.outer(vec1, vec2), *factors(input, beta, alpha)), out)
+            return (wide & bool(beta)) | (product & bool(alpha))
+        return scaled(wide, ops.outer(vec1, vec2), *factors(input, beta, alpha))
 
     samples = [sample(normal(3, 4), normal(3), normal(4))]
 
@@ -157,10 +154,11 @@ class Addbmm(Composite):
     """beta * input + alpha * the sum of batch1 @ batch2."""
 
     schema = "addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor"
+    out_dtype = "self and mat2 must have the same dtype, but got {Got} and {Want}"
     in_place = True
 
     @staticmethod
-    def compose(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1, out: Any = None) -> Tensor:
+    def compose(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
         for name, t in (("batch1", batch1), ("batch2", batch2)):
             if t.ndim != 3:
                 raise refuse(RuntimeError, f"{name} must be a 3D tensor")
@@ -183,7 +181,7 @@ class Addbmm(Composite):
                 RuntimeError,
                 f"self and mat2 must have the same dtype, but got {scalar_type_name(input.dtype)} and {scalar_type_name(batch2.dtype)}",
             )
-        return into(scaled(wide, ops.bmm(batch1, batch2).sum(0), *factors(input, beta, alpha)), out)
+        return scaled(wide, ops.bmm(batch1, batch2).sum(0), *factors(input, beta, alpha))
 
     samples = [sample(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5))]
 
@@ -208,14 +206,15 @@ class Kron(Composite):
     """Kronecker product."""
 
     schema = "kron(Tensor input, Tensor other) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
-    def compose(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, other: Tensor) -> Tensor:
         n = max(input.ndim, other.ndim)
         a, b = ((1,) * (n - t.ndim) + tuple(t.shape) for t in (input, other))
         x = input.reshape(tuple(m for k in a for m in (k, 1)))
         y = other.reshape(tuple(m for k in b for m in (1, k)))
-        return into((x * y).reshape(tuple(p * q for p, q in zip(a, b))), out)
+        return (x * y).reshape(tuple(p * q for p, q in zip(a, b)))
 
     samples = [sample(normal(2, 3), normal(3, 2))]
 
@@ -226,7 +225,7 @@ class Cross(Composite):
     schema = "cross(Tensor input, Tensor other, int? dim=None) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, other: Tensor, dim: int | None = None, *, out: Any = None) -> Tensor:
+    def compose(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         if input.ndim != other.ndim:
             raise refuse(RuntimeError, "linalg.cross: inputs must have the same number of dimensions.")
         if dim is None:
@@ -239,9 +238,14 @@ class Cross(Composite):
                 RuntimeError, f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[k]} and {other.shape[k]}"
             )
         a, b = ops.broadcast_tensors(input, other)
+        if input.dtype is d.bool_:
+            raise refuse(NotImplementedError, "\"cross\" not implemented for 'Bool'", received="dtype bool", expected="numbers")
+        if input.dtype is not other.dtype:
+            first, second = (scalar_type_name(t.dtype) for t in (input, other))
+            raise refuse(RuntimeError, f"expected scalar type {first} but found {second}", hint="x.to(other.dtype)")
         a0, a1, a2 = a.unbind(k)
         b0, b1, b2 = b.unbind(k)
-        return into(ops.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], k), out)
+        return ops.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], k)
 
     samples = [sample(normal(2, 3), normal(2, 3))]
 
@@ -250,16 +254,18 @@ class Tensordot(Composite):
     """Sums of products over pairs of dims."""
 
     schema = "tensordot(Tensor a, Tensor b, any dims=2) -> Tensor"
+    out_dtype = "tensordot: Expected the output tensor to have dtype {Want}, but got an output tensor with dtype {Got}"
     paths = "torch"
 
     @staticmethod
-    def compose(a: Tensor, b: Tensor, dims: Any = 2, out: Any = None) -> Tensor:
+    def compose(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         first, second = _pairs(a, b, dims)
         if a.dtype is not b.dtype:
             raise refuse(RuntimeError, "both inputs should have same dtype", received=f"{a.dtype.name} and {b.dtype.name}")
         if len(first) != len(second):
             raise refuse(RuntimeError, "both dimension lists should have same length", received=f"dims={dims}")
-        for x, y in zip(first, second):
+        for k, (i, j) in enumerate(zip(first, second)):
+            x, y = first[k], second[k] = wrap_dim(i, a.ndim), wrap_dim(j, b.ndim)
             if a.shape[x] != b.shape[y] and 1 not in (a.shape[x], b.shape[y]):
                 raise refuse(
                     RuntimeError,
@@ -273,7 +279,7 @@ class Tensordot(Composite):
         n = _count([a.shape[k] for k in first])
         left = a.permute((*keep_a, *first)).reshape((_count([a.shape[k] for k in keep_a]), n))
         right = b.permute((*second, *keep_b)).reshape((n, _count([b.shape[k] for k in keep_b])))
-        return into(ops.mm(left, right).reshape((*(a.shape[k] for k in keep_a), *(b.shape[k] for k in keep_b))), out)
+        return ops.mm(left, right).reshape((*(a.shape[k] for k in keep_a), *(b.shape[k] for k in keep_b)))
 
     samples = [sample(normal(2, 3, 4), normal(3, 4, 5)), sample(normal(2, 3), normal(3, 2), ([1], [0]))]
 
@@ -288,8 +294,8 @@ def _pairs(a: Tensor, b: Tensor, dims: Any) -> tuple[list[int], list[int]]:
             raise refuse(RuntimeError, f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         return list(range(a.ndim - dims, a.ndim)), list(range(dims))
     x, y = dims
-    listed = [[v] if isinstance(v, int) else list(v) for v in (x, y)]
-    return [wrap_dim(k, a.ndim) for k in listed[0]], [wrap_dim(k, b.ndim) for k in listed[1]]
+    first, second = ([v] if isinstance(v, int) else list(v) for v in (x, y))
+    return first, second
 
 
 def _count(xs: Sequence[int]) -> int:
@@ -456,10 +462,10 @@ class ChainMatmul(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(*matrices: Tensor, out: Any = None) -> Tensor:
+    def compose(*matrices: Tensor) -> Tensor:
         if not matrices:
             raise refuse(RuntimeError, "chain_matmul(): Expected one or more matrices")
-        return into(_best(list(matrices)), out)
+        return _best(list(matrices))
 
     samples = [sample(normal(2, 3), normal(3, 4), normal(4, 2))]
 

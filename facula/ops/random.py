@@ -12,6 +12,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import writing
+from ..core.batching import ACTIVE, STREAM, Examples, bare, extents, held, roomy
 from ..core.layout import layout
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
@@ -90,6 +91,7 @@ def _seed(seed: Any) -> int:
 
 default_generator = Generator()
 BINDER.generator = Generator
+STREAM[:] = [lambda: default_generator.state.get_state(), lambda state: default_generator.state.set_state(state)]
 
 
 def manual_seed(seed: int) -> Generator:
@@ -113,7 +115,34 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
+RANDOM = (
+    "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform the "
+    "randomness operation out of vmap"
+)
+
+
+def randomness() -> str:
+    """How draws behave here: "" outside `vmap`, else "same" or "different"; RuntimeError where they are refused."""
+    if not ACTIVE.levels:
+        return ""
+    how = ACTIVE.levels[-1].randomness
+    if how == "error":
+        raise RuntimeError(RANDOM)
+    return how
+
+
+def room_to_draw(x: Tensor) -> Tensor:
+    """`x`, or under "different" randomness a tensor like it with a place for every example."""
+    if randomness() != "different":
+        return x
+    levels = {**extents([x._layout]), **{level.number: level.size for level in ACTIVE.levels}}
+    lay = x._layout
+    return allocate(layout(lay.shape, lay.dtype, lay.strides if lay.dense else None, lay.device, roomy(lay.shape, levels)))
+
+
 def state_of(generator: Generator | None) -> int:
+    if ACTIVE.levels:
+        randomness()
     return (generator or default_generator).state.address
 
 
@@ -137,6 +166,8 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
     lay = self._layout
     if not lay.numel:
         return self
+    if ACTIVE.levels and (how := randomness()):
+        return _drawn_under_vmap(self, how, title, make, generator, *numbers)
     order, back = memory_order(self)
     flat = layout(tuple(lay.shape[k] for k in order), lay.dtype, None, lay.device)
     if lay.dense:
@@ -148,6 +179,26 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
         writing.write(self, drawn.permute(back))
     if self._node is not None and self._root is None:
         self._node, self._flags = None, self._flags & 0xFE
+    return self
+
+
+def _drawn_under_vmap(self: Tensor, how: str, title: str, make: Any, generator: Generator | None, *numbers: Any) -> Tensor:
+    """The in-place form for many examples: one draw for all, or a draw that goes through all of them."""
+    if how == "different" and not any(k == ACTIVE.levels[-1].number for k, _, _ in self._layout.batch):
+        raise RuntimeError(
+            "vmap: Cannot ask for different inplace randomness on an unbatched tensor. This will appear like same randomness. If this is necessary for "
+            "your usage, please file an issue with functorch."
+        )
+    levels, ACTIVE.levels = ACTIVE.levels, []
+    try:
+        if how == "different":
+            draw_into(bare(self), title, make, generator, *numbers)
+        else:
+            lay = self._layout
+            writing.write(self, draw_into(allocate(layout(lay.shape, lay.dtype)), title, make, generator, *numbers))
+    finally:
+        ACTIVE.levels = levels
+    self._viewed = writing.objects.version(self)
     return self
 
 
@@ -189,12 +240,13 @@ Tensor.uniform_, Tensor.normal_ = uniform_, normal_
 
 
 def _options(shape: Sequence[int], dtype: DType | None, where: Any) -> Tensor:
-    return new(shape, dtype or SETTINGS.default_dtype, where, False)
+    return room_to_draw(new(shape, dtype or SETTINGS.default_dtype, where, False))
 
 
 class Rand(Composite):
     """Uniform numbers in [0, 1)."""
 
+    overloaded = True  # in PyTorch
     schema = "rand(int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
     paths = "torch"
 
@@ -218,6 +270,7 @@ class Rand(Composite):
 class Randn(Composite):
     """Standard normal numbers."""
 
+    overloaded = True  # in PyTorch
     schema = "randn(int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
     paths = "torch"
 
@@ -241,6 +294,7 @@ class Randn(Composite):
 class Randint(Composite):
     """Integers in [low, high)."""
 
+    overloaded = True  # in PyTorch
     schema = "randint(int low, int high, int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
     paths = "torch"
 
@@ -266,7 +320,7 @@ class Randint(Composite):
         if low >= high:
             raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
         t = (
-            new(size_of((size,), "randint"), dtype or d.int64, device, False)
+            room_to_draw(new(size_of((size,), "randint"), dtype or d.int64, device, False))
             if out is None
             else ops.resize_(out, size_of((size,), "randint"))
         )
@@ -278,6 +332,7 @@ class Randint(Composite):
 class Randperm(Composite):
     """The integers 0..n-1 in random order."""
 
+    overloaded = True  # in PyTorch
     schema = "randperm(int n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
     paths = "torch"
 
@@ -316,9 +371,8 @@ def _like(name: str, make: Any) -> None:
         generator: Any = None,
         pin_memory: bool = False,
     ) -> Tensor:
-        return make(ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format), generator=generator).requires_grad_(
-            requires_grad
-        )
+        into = room_to_draw(ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format))
+        return make(into, generator=generator).requires_grad_(requires_grad)
 
     schema = f"{name}(Tensor input, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None) -> Tensor"
     type(name.title().replace("_", ""), (Composite,), {"__doc__": f"`{name[:-5]}` with the shape and type of another tensor.", "__module__": __name__, "schema": schema,
@@ -337,6 +391,13 @@ class DropoutForward(Procedure):
     paths = ""
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, p: float, generator: Any) -> tuple[Tensor, Tensor]:
+        if randomness() == "different":
+            return ops.dropout_forward(input, p, generator)
+        _, mask = ops.dropout_forward(ops.ones(input.shape[1:], dtype=input.dtype), p, generator)
+        return input * (mask * (1.0 / (1.0 - p))).to(input.dtype), mask.expand(input.shape)
+
+    @staticmethod
     def run(input: Tensor, p: float, generator: Any) -> tuple[Tensor, Tensor]:
         order, back = memory_order(input)
         x = input.permute(order).contiguous()
@@ -347,6 +408,14 @@ class DropoutForward(Procedure):
     @staticmethod
     def gradient(g0: Tensor, out1: Tensor, p: float) -> Tensor:
         return g0 * out1.detach() * (1.0 / (1.0 - p))
+
+
+def own_draws(x: Tensor) -> Tensor:
+    """`x`, or under "different" randomness the same values in a place of every example's own."""
+    for level in ACTIVE.levels if ACTIVE.levels and randomness() == "different" else ():
+        if not any(k == level.number for k, _, _ in x._layout.batch):
+            x = held(ops.enter_examples(ops.leave_examples(x, level.number, 0, level.size).contiguous(), level.number, 0), level.number)
+    return x
 
 
 def without_draw(input: Tensor, p: float, train: bool) -> Tensor | None:
@@ -368,7 +437,7 @@ class Dropout(Composite):
     def compose(input: Tensor, p: float = 0.5, train: bool = True) -> Tensor:
         if (settled := without_draw(input, p, train)) is not None:
             return settled
-        return ops.dropout_forward(input, float(p))[0]
+        return ops.dropout_forward(own_draws(input), float(p))[0]
 
     samples = [sample(normal_sample(3, 4), 0.5, False)]
 

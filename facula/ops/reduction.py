@@ -53,6 +53,7 @@ class Sum(Fused):
     """Sum over `dim`, or over all dims. Cascaded: the error grows with log n; the same bits for any number of threads."""
 
     schema = "sum(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    batching = "front dim"
     dims = "*s -> *s/dim"
 
     @staticmethod
@@ -73,6 +74,8 @@ class Mean(Fused):
     """Mean over `dim`, or over all dims."""
 
     schema = "mean(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    out_dtype = "cast"
+    batching = "front dim"
     dims = "*s -> *s/dim"
 
     @staticmethod
@@ -114,6 +117,8 @@ class SumToSize(Composite):
     def compose(input: Tensor, *size: Any) -> Tensor:
         shape = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else tuple(size)
         have = input._layout.shape
+        if not shape:
+            return ops.sum(input)
         if have == shape:
             return input
         lead = len(have) - len(shape)

@@ -25,6 +25,7 @@ class Resample(Fused):
     """The last dims resized: (N, C, *S) -> (N, C, *output_size)."""
 
     schema = f"resample(Tensor input, int[] output_size, {SCALES}) -> Tensor"
+    batching = "fold input"
     paths = ""
     contiguous = True
 
@@ -43,6 +44,7 @@ class ResampleBackward(Fused):
     """The gradient of resample by its input, which has `input_size`."""
 
     schema = f"resample_backward(Tensor grad, int[] input_size, {SCALES}) -> Tensor"
+    batching = "fold grad +input_size"
     paths = ""
     contiguous = True
 

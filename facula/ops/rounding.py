@@ -10,7 +10,7 @@ from ..core.layout import Layout
 from ..core.tensor import Tensor
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, const, where
-from ..spec.block import Pointwise
+from ..spec.block import FOUND_TYPE, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.samples import each, grid, integer, normal, refused, values
 
@@ -29,7 +29,7 @@ def _whole(name: str, function: Any, meaning: str, aliases: str = "") -> type:
 
     body = {
         "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "promotion": f"promote no_bool kernel={name}_vml_cpu",
-        "aliases": aliases, "scalar": staticmethod(scalar), "check": staticmethod(check), "samples": grid(input=ANY),
+        "aliases": aliases, "scalar": staticmethod(scalar), "check": staticmethod(check), "samples": grid(input=ANY), "out_dtype": FOUND_TYPE,
     }  # fmt: skip
     return type(name.title(), (Pointwise,), body)
 
@@ -43,6 +43,7 @@ class Round(Pointwise):
     """The nearest whole number, halves to even; with `decimals`, the nearest multiple of 10 ** -decimals."""
 
     schema = "round(Tensor input, *, int decimals=0) -> Tensor"
+    out_dtype = FOUND_TYPE
     aliases = "special_round"
     dims = "*s -> *s"
 
@@ -68,6 +69,7 @@ class Frac(Pointwise):
     """The fraction: input - trunc(input)."""
 
     schema = "frac(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     promotion = "promote no_bool no_integral no_complex kernel=frac_cpu"
 
@@ -104,6 +106,7 @@ class Sgn(Pointwise):
     """The sign; for complex numbers input / |input|, 0 at 0."""
 
     schema = "sgn(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
 
     @staticmethod
@@ -117,6 +120,7 @@ class Abs(Pointwise):
     """|input|; real for complex input."""
 
     schema = "abs(Tensor input) -> Tensor"
+    out_dtype = FOUND_TYPE
     aliases = "absolute"
     dims = "*s -> *s"
     promotion = "promote real no_bool kernel=abs_cpu"

@@ -20,7 +20,7 @@ from ..spec.registry import ops
 from ..spec.samples import normal as normal_sample
 from ..spec.samples import refused, sample, uniform
 from .creation import new, size_of
-from .random import Generator, draw_into, state_of, without_draw
+from .random import Generator, draw_into, room_to_draw, state_of, without_draw
 
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -166,12 +166,13 @@ class Bernoulli(Composite):
     """1 with the probability that each element says, or with one `p`."""
 
     schema = "bernoulli(Tensor input, float? p=None, *, Generator? generator=None) -> Tensor"
-    through_binder = True
+    out_dtype = "any"
+    through_binder = by_example = True
 
     @staticmethod
     def compose(input: Tensor, p: float | None = None, generator: Generator | None = None) -> Tensor:
         if p is not None:
-            return bernoulli_(ops.empty_like(input), p, generator=generator)
+            return bernoulli_(room_to_draw(ops.empty_like(input)), p, generator=generator)
         given = input.detach().contiguous()
         return _plain(lambda: _flips(ops.empty_like(given), given, generator))
 
@@ -183,7 +184,7 @@ class Poisson(Composite):
 
     schema = "poisson(Tensor input, Generator? generator=None) -> Tensor"
     paths = "torch"
-    through_binder = True
+    through_binder = by_example = True
     out = False
 
     @staticmethod
@@ -205,7 +206,7 @@ class Binomial(Composite):
 
     schema = "binomial(Tensor count, Tensor prob, Generator? generator=None) -> Tensor"
     paths = "torch"
-    through_binder = True
+    through_binder = by_example = True
     out = False
 
     @staticmethod
@@ -223,7 +224,8 @@ class Multinomial(Composite):
     """Indices drawn with the weights of each row, with or without replacement."""
 
     schema = "multinomial(Tensor input, int num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor"
-    through_binder = True
+    out_dtype = "multinomial expects Long tensor out, got: {Got}"
+    through_binder = by_example = True
 
     @staticmethod
     def compose(input: Tensor, num_samples: int, replacement: bool = False, generator: Generator | None = None) -> Tensor:
@@ -278,8 +280,9 @@ class NormalBoth(Composite):
     """Normal numbers with each element's mean and deviation."""
 
     schema = "normal.tensors(Tensor mean, Tensor std, *, Generator? generator=None) -> Tensor"
+    out_dtype = "cast"
     paths = "torch"
-    through_binder = True
+    through_binder = by_example = True
 
     @staticmethod
     def compose(mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
@@ -294,8 +297,9 @@ class NormalMean(Composite):
     """Normal numbers around each element."""
 
     schema = "normal.mean(Tensor mean, float std=1.0, *, Generator? generator=None) -> Tensor"
+    out_dtype = "cast"
     paths = "torch"
-    through_binder = True
+    through_binder = by_example = True
 
     @staticmethod
     def compose(mean: Tensor, std: float = 1.0, generator: Generator | None = None) -> Tensor:
@@ -308,8 +312,9 @@ class NormalStd(Composite):
     """Normal numbers around one mean with each element's deviation."""
 
     schema = "normal.std(float mean, Tensor std, *, Generator? generator=None) -> Tensor"
+    out_dtype = "cast"
     paths = "torch"
-    through_binder = True
+    through_binder = by_example = True
 
     @staticmethod
     def compose(mean: float, std: Tensor, generator: Generator | None = None) -> Tensor:
@@ -338,7 +343,8 @@ class NormalSize(Composite):
         pin_memory: bool = False,
         requires_grad: bool = False,
     ) -> Tensor:
-        return new(size_of((size,), "normal"), dtype, device, False).normal_(mean, std, generator=generator).requires_grad_(requires_grad)
+        into = room_to_draw(new(size_of((size,), "normal"), dtype, device, False))
+        return into.normal_(mean, std, generator=generator).requires_grad_(requires_grad)
 
     samples = [sample(0.5, 2.0, (3, 4))]
 
@@ -372,9 +378,8 @@ class RandintLike(Composite):
         generator: Any = None,
     ) -> Tensor:
         low, high = (0, int(low)) if high is None else (int(low), int(high))
-        return random_(ops.empty_like(input, dtype=dtype, memory_format=memory_format), low, high, generator=generator).requires_grad_(
-            requires_grad
-        )
+        into = room_to_draw(ops.empty_like(input, dtype=dtype, memory_format=memory_format))
+        return random_(into, low, high, generator=generator).requires_grad_(requires_grad)
 
     samples = [sample(normal_sample(3), 5), sample(normal_sample(3), 2, 5)]
 
@@ -386,10 +391,10 @@ SELU_LIMIT = 1.7580993408473766  # what SELU tends to far left, without the sign
 def _noise(x: Tensor, p: float, feature: bool) -> Tensor:
     """1 with probability 1 - p for each element, or for each channel."""
     if not feature:
-        return bernoulli_(ops.empty_like(x).detach(), 1 - p)
+        return bernoulli_(room_to_draw(ops.empty_like(x).detach()), 1 - p)
     if x.ndim < 2:
         raise refuse(RuntimeError, "Feature dropout requires at least 2 dimensions in the input", received=f"{x.ndim} dims")
-    return bernoulli_(ops.empty((*x.shape[:2], *(1,) * (x.ndim - 2)), dtype=x.dtype), 1 - p)
+    return bernoulli_(room_to_draw(ops.empty((*x.shape[:2], *(1,) * (x.ndim - 2)), dtype=x.dtype)), 1 - p)
 
 
 def _drop(name: str, feature: bool, alpha: bool) -> None:

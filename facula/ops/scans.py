@@ -8,6 +8,7 @@ from ..base import dtypes as d
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.limits import finfo
+from ..core.batching import bare
 from ..core.layout import Layout, layout
 from ..core.placing import known
 from ..core.result import Result
@@ -15,7 +16,7 @@ from ..core.tensor import Tensor, wrap_dim
 from ..kernel.launch import Array
 from ..kernel.reduction import logsumexp_of, product_of, sum_of
 from ..kernel.scan import cummax_of, cummin_of, scan
-from ..spec.block import Composite, Fused
+from ..spec.block import SCALAR_TYPE, Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import distinct, grid, normal, positive, sample
@@ -37,6 +38,7 @@ class Cumsum(Fused):
     """Sums of the elements up to each place along `dim`."""
 
     schema = "cumsum(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor"
+    batching = "front dim"
     in_place = True
 
     @staticmethod
@@ -56,6 +58,8 @@ class Cumprod(Fused):
     """Products of the elements up to each place along `dim`."""
 
     schema = "cumprod(Tensor input, int dim, *, ScalarType? dtype=None) -> Tensor"
+    out_dtype = "any"
+    batching = "front dim"
     in_place = True
 
     @staticmethod
@@ -69,7 +73,7 @@ class Cumprod(Fused):
         if not input.ndim:
             return g
         x = input.to(g.dtype) if input.dtype is not g.dtype else input
-        if not known(x) or not bool((x.detach() == 0).any()):
+        if not known(x) or not bool((bare(x.detach()) == 0).any()):
             weighted = (g * (out.conj() if out.dtype.is_complex else out)).flip(dim).cumsum(dim).flip(dim)
             return weighted / (x.conj() if x.dtype.is_complex else x)
         return zeros_included(g, x, wrap_dim(dim, x.ndim))
@@ -92,19 +96,24 @@ def zeros_included(g: Tensor, x: Tensor, dim: int) -> Tensor:
     return ops.cat(parts, dim)
 
 
-def _real(x: Layout, name: str) -> None:
+def _check_extremes(x: Layout, dim: int, name: str) -> None:
+    if not x.ndim and dim not in (-1, 0):
+        raise refuse(IndexError, f"{name}(): Expected reduction dim -1 or 0 for scalar but got {dim}")
+    wrap_dim(dim, x.ndim)
     if x.dtype.is_complex:
-        raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(x.dtype)}'")
+        raise refuse(NotImplementedError, f"\"{name}_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
 
 
 class Cummax(Fused):
     """(largest so far, its last place) along `dim`."""
 
     schema = "cummax(Tensor input, int dim) -> (Tensor values, Tensor indices)"
+    out_dtype = SCALAR_TYPE
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: int) -> Result:
-        _real(x, "cummax_cpu")
+        _check_extremes(x, dim, "cummax")
         return scanned(x, dim, cummax_of(x.dtype.compute), x.dtype, d.int64)
 
     @staticmethod
@@ -118,10 +127,12 @@ class Cummin(Fused):
     """(smallest so far, its last place) along `dim`."""
 
     schema = "cummin(Tensor input, int dim) -> (Tensor values, Tensor indices)"
+    out_dtype = SCALAR_TYPE
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: int) -> Result:
-        _real(x, "cummin_cpu")
+        _check_extremes(x, dim, "cummin")
         return scanned(x, dim, cummin_of(x.dtype.compute), x.dtype, d.int64)
 
     @staticmethod
@@ -135,10 +146,12 @@ class Logcumsumexp(Fused):
     """log(sum(exp)) of the elements up to each place along `dim`."""
 
     schema = "logcumsumexp(Tensor input, int dim) -> Tensor"
+    out_dtype = SCALAR_TYPE
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: int) -> Result:
-        if not x.dtype.is_floating_point:
+        if not (x.dtype.is_floating_point or x.dtype.is_complex):
             raise refuse(NotImplementedError, f"\"logcumsumexp_out_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
         return scanned(x, dim, logsumexp_of(x.dtype.compute), x.dtype)
 
@@ -146,6 +159,9 @@ class Logcumsumexp(Fused):
     def gradient(g: Tensor, input: Tensor, out: Tensor, dim: int) -> Tensor:
         if not input.ndim:
             return g
+        if g.dtype.is_complex:  # conj(sum of conj(g) * exp(x - out) over later places), the factors' logarithms summed
+            back = (g.conj().log() - out).flip(dim).logcumsumexp(dim).flip(dim)
+            return (back + input).exp().conj()
         low = finfo(g.dtype).min  # finite, so that no difference of infinities arises
 
         def part(positive: Tensor, size: Tensor) -> Tensor:
@@ -162,11 +178,10 @@ class Diff(Composite):
     """n-th differences along a dim."""
 
     schema = "diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
-    def compose(
-        input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, out: Any = None
-    ) -> Tensor:
+    def compose(input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
         if not input.ndim:
             raise refuse(RuntimeError, "diff expects input to be at least one-dimensional")
         if n < 0:
@@ -178,7 +193,6 @@ class Diff(Composite):
             size = x.shape[k]
             after, before = x.narrow(k, 1, size - 1), x.narrow(k, 0, size - 1)
             x = after ^ before if x.dtype is d.bool_ else after - before
-        got = x if n else input.clone()
-        return got if out is None else out.copy_(got)
+        return x if n else input.clone()
 
     samples = [sample(normal(5)), sample(normal(3, 4), 2, 0)]

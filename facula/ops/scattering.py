@@ -5,6 +5,7 @@ Where several elements go to one place they are taken in row-major order, whatev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,6 +64,7 @@ class Scattered(Procedure):
     """A copy of `input` with `src` put at, or combined with, the places that `index` names along a dim."""
 
     schema = "scattered(Tensor input, int dim, Tensor index, Tensor src, str reduce, bool include_self) -> Tensor"
+    batching = "front dim"
     paths = ""
 
     @staticmethod
@@ -339,6 +341,21 @@ def _slices(title: str, x: Tensor, dim: int, index: Tensor, source: Tensor) -> i
     return k
 
 
+def _not_empty(x: Tensor, k: int, index: Tensor) -> None:
+    """index_copy and index_fill reach for the first slice before they look at the index: PyTorch says so where there is none."""
+    if not x.ndim or x.shape[k] or not index.numel():
+        return
+    shape, strides = ([1 if i == k else n for i, n in enumerate(x.shape)], [0 if i == k else s for i, s in enumerate(x.stride())])
+    bytes_ = math.prod(shape) * x.dtype.itemsize
+    if bytes_:
+        raise refuse(
+            RuntimeError,
+            f"setStorage: sizes {shape}, strides {strides}, storage offset 0, and itemsize {x.dtype.itemsize} requiring a storage size of {bytes_} are out of "
+            "bounds for storage of size 0",
+            received=f"an index into dim {k}, which has no elements",
+        )
+
+
 def put_slices(x: Tensor, k: int, index: Tensor, source: Tensor, accumulate: bool) -> Tensor:
     if not x.ndim:
         return ops.index_put_copy(x.reshape(1), source.reshape(-1), [index.reshape(-1)], (0,), 0, accumulate).reshape(())
@@ -364,7 +381,10 @@ class IndexAdd(Composite):
     def _checked(x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
         k = _slices("index_add_()", x, dim, index, source)
         size = x.shape[k] if x.ndim else 1
-        check(index, size, OUT_OF_BOUNDS.format(dim=k, size=size) if x.ndim else "index out of range in self", False, RuntimeError)
+        if x.ndim > 1:
+            check(index, size, OUT_OF_BOUNDS.format(dim=k, size=size), False, RuntimeError)
+        else:
+            check(index, size, "index out of range in self", False)
         return k
 
     @staticmethod
@@ -430,6 +450,7 @@ class IndexCopy(Composite):
         if source.ndim and index.numel() != n:
             raise refuse(IndexError, f"{title}: Number of indices ({index.numel()}) should be equal to source.size(dim) ({n})")
         size = x.shape[k] if x.ndim else 1
+        _not_empty(x, k, index)
         check(index, size, f"{title}: " + OUT_OF_BOUNDS.format(dim=k, size=size), False)
         return k
 
@@ -464,6 +485,7 @@ class IndexFill(Composite):
         if isinstance(value, complex) and not input.dtype.is_complex:
             raise refuse(RuntimeError, "index_fill_(): Converting complex Scalar to non-complex type is not supported")
         size = input.shape[k] if input.ndim else 1
+        _not_empty(input, k, index)
         check(index, size, OUT_OF_BOUNDS.format(dim=k, size=size))
         source = value.to(input.dtype) if isinstance(value, Tensor) else ops.full((), value, dtype=input.dtype)
         if not input.ndim:
@@ -535,7 +557,7 @@ class MaskedScatter(Composite):
     """The first elements of `source`, in row-major order, where the mask holds."""
 
     schema = "masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor"
-    through_binder = in_place = True
+    through_binder = in_place = by_example = True
     out = False
 
     @staticmethod
@@ -591,6 +613,7 @@ class Take(Composite):
     """Elements by flat index."""
 
     schema = "take(Tensor input, Tensor index) -> Tensor"
+    out_dtype = "take(): self and out expected to have the same dtype, but got self.dtype = {Want} and out.dtype = {Got}"
     through_binder = disjoint = True
 
     @staticmethod

@@ -8,12 +8,14 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..base.size import Size
+from ..core import writing
 from ..core.expression import broadcast
 from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample, values
+from .examples import own
 
 
 class ReshapeAs(Composite):
@@ -81,6 +83,24 @@ class Swapdims(Composite):
 PIECES = 1 << 20  # tensors from one call; more of them are refused
 
 
+def _cuts(name: str, input: Tensor, given: Any) -> Any:
+    """A number of sections, or the places of the cuts; PyTorch's refusal of anything else."""
+    if isinstance(given, Tensor) or hasattr(given, "__index__"):
+        return given
+    first = given[0] if isinstance(given, (tuple, list)) and given else 0
+    if not isinstance(given, (tuple, list)) or not hasattr(first, "__index__"):
+        sentence = f"{name}() received an invalid combination of arguments - got ({type(input).__name__}, {type(given).__name__}), but expected one of:"
+        wanted = "\n * (Tensor input, int sections)\n * (Tensor input, tuple of ints indices)\n"
+        raise refuse(TypeError, sentence + wanted, received=f"{given!r:.60}", expected="a number of sections or a list of places")
+    for i, c in enumerate(given):
+        if not hasattr(c, "__index__"):
+            raise refuse(
+                TypeError,
+                f"{name}(): argument 'indices' failed to unpack the object at pos {i + 1} with error \"type must be tuple of ints,but got {type(c).__name__}\"",
+            )
+    return [c.__index__() for c in given]
+
+
 class TensorSplit(Composite):
     """A number of nearly equal pieces, or cut at the listed indices."""
 
@@ -96,7 +116,8 @@ class TensorSplit(Composite):
         sections: Any = None,
         tensor_indices_or_sections: Any = None,
     ) -> tuple[Tensor, ...]:
-        cuts = next(x for x in (indices_or_sections, indices, sections, tensor_indices_or_sections) if x is not None)
+        given = (indices_or_sections, indices, sections, tensor_indices_or_sections)
+        cuts = _cuts("tensor_split", input, next((x for x in given if x is not None), None))
         if not input.ndim:
             raise refuse(RuntimeError, "tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
         k = wrap_dim(dim, input.ndim)
@@ -126,7 +147,7 @@ class TensorSplit(Composite):
                 )
             small, extra = divmod(n, m)
             return ops.split_with_sizes(input, tuple(small + (i < extra) for i in range(m)), k)
-        edges = [0, *(int(c) for c in cuts), n]
+        edges = [0, *cuts, n]
         return tuple(ops.slice(input, k, a, b, 1) for a, b in zip([0, *edges[1:-1]], [*edges[1:-1], n]))
 
     samples = [sample(normal(5, 2), 3), sample(normal(5, 2), (1, 3)), sample(normal(2, 5), 2, 1)]
@@ -135,7 +156,7 @@ class TensorSplit(Composite):
 
 def _pieces(name: str, least: int, axis: Callable[[Tensor], int]) -> None:
     def compose(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
-        cuts = next(x for x in (indices_or_sections, indices, sections) if x is not None)
+        cuts = _cuts(name, input, next((x for x in (indices_or_sections, indices, sections) if x is not None), None))
         if input.ndim < least:
             raise refuse(
                 RuntimeError,
@@ -292,19 +313,18 @@ class BroadcastShapes(Composite):
 
 # -- copies of views
 def _copies(name: str, several: bool = False) -> None:
-    def compose(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> Any:
-        view = getattr(ops, name)(input, *args, **kwargs)
+    def one(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return getattr(ops, name)(input, *args, **kwargs).clone(memory_format=None)
+
+    def many(input: Tensor, *args: Any, out: Any = None, **kwargs: Any) -> tuple[Tensor, ...] | None:
+        parts = getattr(ops, name)(input, *args, **kwargs)
         if out is not None:
-            if not several:
-                ops.resize_(out, tuple(view.shape))
-                return out.copy_(view)
-            for o, v in zip(out, view):
-                ops.resize_(o, tuple(v.shape)).copy_(v)
-            return None
-        return tuple(v.clone() for v in view) if several else view.clone(memory_format=None)
+            writing.delivered(Composite, [input], lambda: parts, out, name + "_copy")
+            return None  # as in PyTorch
+        return tuple(v.clone() for v in parts)
 
     body = {"__doc__": f"`{name}` in memory of its own.", "__module__": __name__, "schema": f"{name}_copy(Tensor input, any args=None) -> Tensor", "paths": "torch",
-            "compose": staticmethod(compose), "samples": [sample(SOURCES.get(name, normal(2, 3)), *ARGUMENTS.get(name, ()))]}  # fmt: skip
+            "compose": staticmethod(many if several else one), "samples": [sample(SOURCES.get(name, normal(2, 3)), *ARGUMENTS.get(name, ()))]}  # fmt: skip
     type(name.title().replace("_", "") + "Copy", (Composite,), body)
 
 
@@ -346,7 +366,7 @@ ops.alias = lambda input: input.view_as(input)
 # -- a view overwritten in a copy
 def _written(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Tensor:
     """A copy of input whose view holds src."""
-    out = input.clone()
+    out = own(input, src).clone()
     part = view(out)
     if tuple(part.shape) != tuple(src.shape):
         raise refuse(

@@ -39,6 +39,7 @@ class SoftmaxForward(Fused):
     """exp(x) / sum(exp(x)) over `dim`, shifted by the maximum."""
 
     schema = "softmax_forward(Tensor input, int dim) -> Tensor"
+    batching = "front dim"
     paths = ""
     contiguous = True
 
@@ -55,6 +56,7 @@ class SoftmaxBackwardData(Fused):
     """y (g - sum(g y))."""
 
     schema = "softmax_backward_data(Tensor grad, Tensor output, int dim) -> Tensor"
+    batching = "front dim"
     paths = ""
     contiguous = True
 
@@ -78,6 +80,7 @@ class LogSoftmaxForward(Fused):
     """x - log(sum(exp(x))) over `dim`."""
 
     schema = "log_softmax_forward(Tensor input, int dim) -> Tensor"
+    batching = "front dim"
     paths = ""
     contiguous = True
 
@@ -94,6 +97,7 @@ class LogSoftmaxBackwardData(Fused):
     """g - exp(y) sum(g)."""
 
     schema = "log_softmax_backward_data(Tensor grad, Tensor output, int dim) -> Tensor"
+    batching = "front dim"
     paths = ""
     contiguous = True
 
@@ -123,9 +127,8 @@ class Softmax(Composite):
     paths = "torch Tensor special"
 
     @staticmethod
-    def compose(input: Tensor, dim: int, dtype: DType | None = None, *, out: Any = None) -> Tensor:
-        y = ops.softmax_forward(_converted(input, dtype), dim)
-        return y if out is None else out.copy_(y)
+    def compose(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+        return ops.softmax_forward(_converted(input, dtype), dim)
 
     samples = grid(input=[normal(3, 5), normal(2, 3, 4), normal()], dim=[0, -1])
     refusals = [refused(normal(2, 3), 2, raises=IndexError, match="Dimension out of range")]
@@ -138,9 +141,8 @@ class LogSoftmax(Composite):
     paths = "torch Tensor special"
 
     @staticmethod
-    def compose(input: Tensor, dim: int, dtype: DType | None = None, *, out: Any = None) -> Tensor:
-        y = ops.log_softmax_forward(_converted(input, dtype), dim)
-        return y if out is None else out.copy_(y)
+    def compose(input: Tensor, dim: int, dtype: DType | None = None) -> Tensor:
+        return ops.log_softmax_forward(_converted(input, dtype), dim)
 
     samples = grid(input=[normal(3, 5), normal(2, 3, 4), normal()], dim=[0, -1])
 
@@ -268,6 +270,23 @@ def with_ignore(schedule: Any, ignore_index: int) -> Any:
     return replace(schedule, launches=tuple(replace(x, words=tuple(fixed(w) for w in x.words)) for x in schedule.launches))
 
 
+def by_log_softmax(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, smoothing: float) -> Tensor:
+    """The same loss from ordinary operators, for examples whose rows the kernel cannot tell apart."""
+    logs = ops.log_softmax(input, 1)
+    loss = ops.nll_loss_nd(logs, target, weight, reduction, ignore_index)
+    if not smoothing:
+        return loss
+    n, ignored = input.shape[1], target == ignore_index
+    by_class = ops.ones((n,), dtype=input.dtype) if weight is None else weight
+    spread = -(logs * by_class.view(n, *(1,) * (input.ndim - 2))).sum(1).masked_fill(ignored, 0)
+    if reduction:
+        spread = spread.sum()
+    if reduction == 1:
+        at = target.masked_fill(ignored, 0)
+        spread = spread / by_class.index_select(0, at.reshape(-1)).view(at.shape).masked_fill(ignored, 0).sum()
+    return loss * (1 - smoothing) + spread * (smoothing / n)
+
+
 class CrossEntropyIndices(Composite):
     """Cross entropy of logits (N, C) or (N, C, S) with class indices (N,) or (N, S); IndexError for a target that is no class."""
 
@@ -276,6 +295,8 @@ class CrossEntropyIndices(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int, label_smoothing: float) -> Tensor:
+        if any(t is not None and t._layout.batch for t in (input, target, weight)):
+            return by_log_softmax(input, target, weight, reduction, ignore_index, label_smoothing)
         check_classes(target, input.shape[1], ignore_index)
         return ops.cross_entropy_rows(input, target, weight, ignore_index, float(label_smoothing), reduction, label_smoothing > 0)[0]
 

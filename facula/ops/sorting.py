@@ -28,10 +28,8 @@ def rows_of(x: Layout) -> Array:
     return Array(x.dtype, (x.numel // n if n else 0, n), (n, 1))
 
 
-def pair(name: str, values: Tensor, indices: Tensor, out: Any = None) -> Any:
-    """The named result, or what was asked for by out=."""
-    if out is not None:
-        values, indices = out[0].resize_(values.shape).copy_(values), out[1].resize_(indices.shape).copy_(indices)
+def pair(name: str, values: Tensor, indices: Tensor) -> Any:
+    """The named result."""
     return PAIRS[name](values, indices)
 
 
@@ -66,6 +64,7 @@ class SortLast(Fused):
     """Rows in order, with the places their elements came from."""
 
     schema = "sort_last(Tensor input, bool descending) -> (Tensor values, Tensor indices)"
+    batching = "front"
     paths = ""
     contiguous = True
 
@@ -82,6 +81,7 @@ class TopkLast(Fused):
     """The k best of each row, best first."""
 
     schema = "topk_last(Tensor input, int k, bool largest) -> (Tensor values, Tensor indices)"
+    batching = "front"
     paths = ""
     contiguous = True
 
@@ -99,6 +99,7 @@ class KthLast(Fused):
     """The k-th smallest of each row, kept as a row of one."""
 
     schema = "kth_last(Tensor input, int k) -> (Tensor values, Tensor indices)"
+    batching = "front"
     paths = ""
     contiguous = True
 
@@ -116,6 +117,7 @@ class MedianLast(Fused):
     """The lower median of each row, kept as a row of one; NaN where there is one."""
 
     schema = "median_last(Tensor input) -> (Tensor values, Tensor indices)"
+    batching = "front"
     paths = ""
     contiguous = True
 
@@ -143,8 +145,8 @@ class Sort(Composite):
     schema = "sort(Tensor input, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, Tensor indices)"
 
     @staticmethod
-    def compose(input: Tensor, dim: Any = -1, descending: bool = False, stable: bool | None = False, *, out: Any = None) -> Any:
-        return pair("sort", *sorted_pair(input, dim, descending), out)
+    def compose(input: Tensor, dim: Any = -1, descending: bool = False, stable: bool | None = False) -> Any:
+        return pair("sort", *sorted_pair(input, dim, descending))
 
     samples = grid(input=[distinct(3, 5), distinct(2, 3, 4)], dim=[0, -1], descending=[False, True])
     refusals = [refused(normal(2, 3), 2, raises=IndexError, match="Dimension out of range")]
@@ -168,9 +170,8 @@ class Msort(Composite):
     schema = "msort(Tensor input) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, *, out: Any = None) -> Tensor:
-        got = sorted_pair(input, 0, False)[0]
-        return got if out is None else out.copy_(got)
+    def compose(input: Tensor) -> Tensor:
+        return sorted_pair(input, 0, False)[0]
 
     samples = [sample(distinct(4, 3))]
 
@@ -181,7 +182,7 @@ class Topk(Composite):
     schema = "topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)"
 
     @staticmethod
-    def compose(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True, *, out: Any = None) -> Any:
+    def compose(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
         at = wrap_dim(dim, input.ndim)
         if not 0 <= k <= (input.shape[at] if input.ndim else 1):
             raise refuse(
@@ -189,7 +190,7 @@ class Topk(Composite):
             )
         real(input, "\"topk_cpu\" not implemented for '{}'")
         values, indices = ops.topk_last(last(input, at), int(k), bool(largest))
-        return pair("topk", back(values, at, input.ndim), back(indices, at, input.ndim), out)
+        return pair("topk", back(values, at, input.ndim), back(indices, at, input.ndim))
 
     samples = grid(input=[distinct(3, 5)], k=[1, 3], dim=[0, -1], largest=[True, False])
     refusals = [refused(normal(2, 3), 4, raises=RuntimeError, match="selected index k out of range")]
@@ -199,9 +200,11 @@ class Kthvalue(Composite):
     """(values, indices) of the k-th smallest along a dim, counted from 1."""
 
     schema = "kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)"
+    disjoint = True
+    out_dtype = ("output values must be of same type as input", "output indices must be of scalar type Long")
 
     @staticmethod
-    def compose(input: Tensor, k: int, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+    def compose(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
         at = wrap_dim(dim, input.ndim)
         n = input.shape[at] if input.ndim else 1
         if n == 0:
@@ -212,7 +215,7 @@ class Kthvalue(Composite):
             )
         real(input, "\"kthvalue_cpu\" not implemented for '{}'", refuse_bool=True)
         values, indices = ops.kth_last(last(input, at), int(k))
-        return pair("kthvalue", dropped(values, at, keepdim, input.ndim), dropped(indices, at, keepdim, input.ndim), out)
+        return pair("kthvalue", dropped(values, at, keepdim, input.ndim), dropped(indices, at, keepdim, input.ndim))
 
     samples = grid(input=[distinct(3, 5)], k=[2], dim=[0, -1], keepdim=[False, True])
 
@@ -229,6 +232,7 @@ class MedianAll(Fused):
     """The lower median of all elements; the gradient is shared among equals."""
 
     schema = "median_all(Tensor input) -> Tensor"
+    batching = "rows median first"
     paths = ""
     contiguous = True
 
@@ -248,14 +252,14 @@ class MedianAll(Fused):
         return among_equals(g, out, input, None, False)
 
 
-def _median_along(name: str, input: Tensor, dim: int, keepdim: bool, out: Any, skip: bool) -> Any:
+def _median_along(name: str, input: Tensor, dim: int, keepdim: bool, skip: bool) -> Any:
     real(input, "\"median_cpu\" not implemented for '{}'")
     at = wrap_dim(dim, input.ndim)
     if input.ndim and not input.shape[at]:
         raise refuse(IndexError, f"median(): Expected reduction dim {at} to have non-zero size.", received=f"shape {tuple(input.shape)}")
     x = last(input, at)
     values, indices = _among_numbers(x) if skip and x.dtype.is_floating_point else ops.median_last(x)
-    return pair(name, dropped(values, at, keepdim, input.ndim), dropped(indices, at, keepdim, input.ndim), out)
+    return pair(name, dropped(values, at, keepdim, input.ndim), dropped(indices, at, keepdim, input.ndim))
 
 
 def _among_numbers(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -272,9 +276,9 @@ class Median(Composite):
     schema = "median(Tensor input, int dim=None, bool keepdim=False) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+    def compose(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if dim is not None:
-            return _median_along("median", input, dim, keepdim, out, False)
+            return _median_along("median", input, dim, keepdim, False)
         real(input, "\"median_cpu\" not implemented for '{}'")
         return ops.median_all(input) if input.numel() else nan_like(input)
 
@@ -287,9 +291,9 @@ class Nanmedian(Composite):
     schema = "nanmedian(Tensor input, int dim=None, bool keepdim=False) -> Tensor"
 
     @staticmethod
-    def compose(input: Tensor, dim: int | None = None, keepdim: bool = False, *, out: Any = None) -> Any:
+    def compose(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if dim is not None:
-            return _median_along("nanmedian", input, dim, keepdim, out, True)
+            return _median_along("nanmedian", input, dim, keepdim, True)
         real(input, "\"median_cpu\" not implemented for '{}'")
         if not input.numel():
             return nan_like(input)
@@ -303,9 +307,10 @@ class Mode(Composite):
     """(the commonest value, the last of its places) along a dim; the smallest of equally common ones."""
 
     schema = "mode(Tensor input, int dim=-1, bool keepdim=False) -> (Tensor values, Tensor indices)"
+    out_dtype = tuple(f"expected scalar type '{{Want}}' but got '{{Got}}' for {part} output" for part in ("values", "indices"))
 
     @staticmethod
-    def compose(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> Any:
+    def compose(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
         at = wrap_dim(dim, input.ndim)
         if input.ndim and not input.shape[at]:
             raise refuse(IndexError, f"mode(): Expected reduction dim {at} to have non-zero size.", received=f"shape {tuple(input.shape)}")
@@ -318,7 +323,7 @@ class Mode(Composite):
         run = place - ops.where(begins, place, ops.zeros_like(place)).cummax(-1)[0]
         best = run.argmax(-1, True)
         k = plain.ndim - 1
-        return pair("mode", *(dropped(ops.gather_along(t, k, best), at, keepdim, input.ndim) for t in (values, indices)), out)  # pyright: ignore[reportCallIssue]
+        return pair("mode", *(dropped(ops.gather_along(t, k, best), at, keepdim, input.ndim) for t in (values, indices)))  # pyright: ignore[reportCallIssue]
 
     samples = [sample(distinct(3, 5)), sample(distinct(3, 5), 0, True)]
 
@@ -375,13 +380,10 @@ def _between(x: Tensor, q: Tensor, interpolation: str, skip: bool) -> Tensor:
 
 
 def _declare_quantile(name: str, skip: bool, what: str) -> None:
-    def compose(
-        input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear", out: Any = None
-    ) -> Tensor:
-        got = _quantile(name, input, q, dim, keepdim, interpolation, skip)
-        return got if out is None else out.resize_(got.shape).copy_(got)
+    def compose(input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
+        return _quantile(name, input, q, dim, keepdim, interpolation, skip)
 
-    body = {"__doc__": f"The values below which a share q of {what} lies.", "__module__": __name__,
+    body = {"__doc__": f"The values below which a share q of {what} lies.", "__module__": __name__, "out_dtype": "quantile() out tensor must be same dtype as the input tensor",
             "schema": f"{name}(Tensor input, Tensor|Scalar q, int? dim=None, bool keepdim=False, *, str interpolation='linear') -> Tensor",
             "floats": ("float32", "float64"), "compose": staticmethod(compose), "samples": grid(input=[distinct(3, 5)], q=[0.3], dim=[None, 0, -1], keepdim=[False, True])}  # fmt: skip
     type(name.title(), (Composite,), body)

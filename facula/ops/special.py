@@ -144,7 +144,9 @@ def in_double(function: Callable[..., Any], *args: Any) -> Any:
     (made,) = in_double_shapes(*(layout(a.shape, d.DTYPES[a.dtype.name]) if isinstance(a, np.ndarray) else a for a in args))
     with np.errstate(all="ignore"):
         out = function(*(np.asarray(a, np.float64) for a in args))
-        return np.asarray(out).astype(made.dtype.numpy)
+        laid = np.ndarray(made.shape, made.dtype.numpy, strides=[n * made.dtype.itemsize for n in made.strides])
+        laid[...] = out
+        return laid
 
 
 def in_double_shapes(*args: Any) -> tuple[Layout, ...]:
@@ -165,9 +167,8 @@ def _library(
         return in_double(function, input)
 
     body: dict[str, Any] = {
-        "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "paths": paths, "aliases": aliases,
-        "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient),
-        "samples": grid(input=samples or ANY),
+        "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "paths": paths, "aliases": aliases, "out_dtype": "cast",
+        "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient), "samples": grid(input=samples or ANY),
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -189,9 +190,8 @@ def _of_two(
 
     kind = "Tensor|Scalar" if number else "Tensor"
     body: dict[str, Any] = {
-        "__doc__": meaning, "__module__": __name__, "schema": f"{name}({kind} {first}, {kind} {second}) -> Tensor", "dims": "*s, *s -> *s", "overloaded": number,
-        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient),
-        "samples": samples,
+        "__doc__": meaning, "__module__": __name__, "schema": f"{name}({kind} {first}, {kind} {second}) -> Tensor", "dims": "*s, *s -> *s", "overloaded": number, "out_dtype": "cast",
+        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient), "samples": samples,
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -268,9 +268,22 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
     return np.where(condition, a, b)
 
 
-def _gamma_part(name: str, at_infinity: float) -> Callable[..., Any]:
-    """SciPy's, with PyTorch's values for an infinite order."""
-    return lambda a, x: _where((a == math.inf) & (x != math.inf), at_infinity, scipy_special(name)(a, x))
+def _gamma_part(name: str, none: float) -> Callable[..., Any]:
+    """SciPy's, with PyTorch's values at the borders, NaN beside them included; `none` is the share of an empty interval."""
+
+    def function(a: Any, x: Any) -> Any:
+        import numpy as np
+
+        rows = [
+            ((x < 0) | (a < 0), math.nan),
+            (a == 0, np.where(x > 0, 1 - none, math.nan)),
+            (x == 0, none),
+            (np.isinf(a), np.where(np.isinf(x), math.nan, none)),
+            (np.isinf(x), 1 - none),
+        ]
+        return np.select([condition for condition, _ in rows], [value for _, value in rows], scipy_special(name)(a, x))
+
+    return function
 
 
 PAIRS = grid(input=[values([0.5, 1.0, 2.0, 3.0, 4.5])], other=[positive(3, 5), positive(5)])
@@ -353,6 +366,7 @@ class Mvlgamma(Composite):
     """log of the multivariate Gamma function of dimension p."""
 
     schema = "mvlgamma(Tensor input, int p) -> Tensor"
+    out_dtype = "cast"
     aliases = "special_multigammaln"
     through_binder = True
     in_place = True

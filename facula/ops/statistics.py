@@ -8,6 +8,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..core.batching import Examples
 from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
@@ -26,6 +27,10 @@ class ProdAll(Fused):
     schema = "prod(Tensor input, *, ScalarType? dtype=None) -> Tensor"
 
     @staticmethod
+    def batch(examples: Examples, input: Tensor, dtype: DType | None) -> Tensor:
+        return ops.prod(input.reshape(examples.n, -1), 1, dtype=dtype)
+
+    @staticmethod
     def kernel(x: Layout, dtype: DType | None) -> Result:
         kind = _sum_type(x, dtype)
         return reduction(x, tuple(range(x.ndim)), False, product_of(x.dtype.compute, kind.compute), kind)
@@ -42,6 +47,7 @@ class ProdDim(Fused):
     """Product along a dim."""
 
     schema = "prod.dim(Tensor input, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: int, keepdim: bool, dtype: DType | None) -> Result:
@@ -106,6 +112,7 @@ class VarForward(Fused):
     """Variance in one pass that keeps (mean, squares, count)."""
 
     schema = "var_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor"
+    batching = "front dim"
     paths = ""
     static = ("correction",)
 
@@ -122,6 +129,7 @@ class StdForward(Fused):
     """The root of the variance."""
 
     schema = "std_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor"
+    batching = "front dim"
     paths = ""
     static = ("correction",)
 
@@ -139,6 +147,7 @@ class VarMeanForward(Fused):
     """(variance or its root, mean)."""
 
     schema = "var_mean_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim, bool root) -> (Tensor, Tensor)"
+    batching = "front dim"
     paths = ""
     static = ("correction",)
 
@@ -169,18 +178,15 @@ def _arguments(input: Tensor, dim: Any, unbiased: Any, keepdim: bool, correction
 
 
 def _moment(name: str, make: Any, doc: str) -> None:
-    def compose(
-        input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None, out: Any = None
-    ) -> Any:
+    def compose(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
         k, c, keep = _arguments(input, dim, unbiased, keepdim, correction, name)
         if input.dtype.is_complex:
             spread_ = sum(ops.var_forward(p, _dims(k), c, keep) for p in (input.real, input.imag))
             first = spread_.sqrt() if name.startswith("std") else spread_  # pyright: ignore[reportAttributeAccessIssue]
             return (first, ops.mean(input, k, keep)) if name.endswith("mean") else first
-        got = make(input, k, c, keep)
-        return got if out is None else out.copy_(got)
+        return make(input, k, c, keep)
 
-    body = {"__doc__": doc, "__module__": __name__, "schema": f"{name}(Tensor input, int[1]? dim=None, bool? unbiased=None, bool keepdim=False, *, Scalar? correction=None) -> Tensor",
+    body = {"__doc__": doc, "__module__": __name__, "out_dtype": "cast", "schema": f"{name}(Tensor input, int[1]? dim=None, bool? unbiased=None, bool keepdim=False, *, Scalar? correction=None) -> Tensor",
             "compose": staticmethod(compose), "samples": [sample(normal(3, 4)), sample(normal(3, 4), 1)]}  # fmt: skip
     type(name.title().replace("_", ""), (Composite,), body)
 
@@ -200,6 +206,7 @@ class VectorNorm(Fused):
     """(sum |x|^ord)^(1/ord) over dims; ord 0 counts, the infinities are extremes."""
 
     schema = "linalg_vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    batching = "front dim"
     paths = ""
     static = ("ord",)
 
@@ -261,21 +268,22 @@ class Logsumexp(Fused):
     """log(sum(exp(x))) over dims, shifted by the maximum."""
 
     schema = "logsumexp(Tensor input, int[1] dim, bool keepdim=False) -> Tensor"
+    out_dtype = "cast"
+    batching = "front dim"
     paths = "torch Tensor special"
 
     @staticmethod
     def kernel(x: Layout, dim: Any, keepdim: bool) -> Result:
         from ..base.settings import SETTINGS
 
-        kind = x.dtype if x.dtype.is_floating_point else SETTINGS.default_dtype
-        if x.dtype.is_complex:
-            raise refuse(NotImplementedError, "logsumexp of complex tensors is not there yet", received=x.dtype.name)
-        return reduction(x, reduced_dims(dim, x.ndim), keepdim, logsumexp_of(x.dtype.compute if x.dtype.is_floating_point else kind), kind)
+        whole = not (x.dtype.is_floating_point or x.dtype.is_complex)
+        kind = SETTINGS.default_dtype if whole else x.dtype
+        return reduction(x, reduced_dims(dim, x.ndim), keepdim, logsumexp_of(kind if whole else x.dtype.compute), kind)
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim: bool) -> Tensor:
-        shifted = input - spread(out.masked_fill(out.isinf(), 0), input.shape, dim, keepdim)
-        return spread(g, input.shape, dim, keepdim) * shifted.exp()
+        share = (input - spread(out.masked_fill(out.isinf(), 0), input.shape, dim, keepdim)).exp()
+        return spread(g, input.shape, dim, keepdim) * (share.conj() if share.dtype.is_complex else share)
 
     samples = grid(input=[normal(3, 4)], dim=[0, (0, 1)], keepdim=[False, True])
 
@@ -292,15 +300,17 @@ def _truth_ops(name: str, of: Any, doc: str) -> None:
     def along(x: Layout, dim: Any, keepdim: bool) -> Result:
         return _truth(x, reduced_dims(dim, x.ndim), keepdim, of)
 
-    for overload, arguments, kernel, samples in (
-        ("", "Tensor input", whole, [sample(normal(3, 4))]),
-        (".dims", "Tensor input, int[1]? dim, bool keepdim=False", along, [sample(normal(3, 4), 1)]),
+    for overload, arguments, kernel, batching, samples in (
+        ("", "Tensor input", whole, f"rows {name}", [sample(normal(3, 4))]),
+        (".dims", "Tensor input, int[1]? dim, bool keepdim=False", along, "front dim", [sample(normal(3, 4), 1)]),
     ):
         body = {
             "__doc__": doc,
+            "out_dtype": f"{name} only supports bool tensor for result, got: {{Got}}",
             "__module__": __name__,
             "schema": f"{name}{overload}({arguments}) -> Tensor",
             "kernel": staticmethod(kernel),
+            "batching": batching,
             "samples": samples,
         }  # pyright: ignore[reportArgumentType]
         type(name.title() + overload[1:].title(), (Fused,), body)
@@ -314,6 +324,7 @@ class CountNonzero(Fused):
     """How many elements are not zero."""
 
     schema = "count_nonzero(Tensor input, int[1]? dim=None) -> Tensor"
+    batching = "front dim"
 
     @staticmethod
     def kernel(x: Layout, dim: Any) -> Result:
@@ -326,13 +337,13 @@ class Nansum(Composite):
     """Sum with NaN counted as zero."""
 
     schema = "nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
-    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
         if input.dtype.is_complex:
             raise refuse(RuntimeError, "nansum does not support complex inputs")
-        got = ops.sum(input.masked_fill(input != input, 0) if input.dtype.is_floating_point else input, dim, keepdim, dtype=dtype)
-        return got if out is None else out.copy_(got)
+        return ops.sum(input.masked_fill(input != input, 0) if input.dtype.is_floating_point else input, dim, keepdim, dtype=dtype)
 
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
 
@@ -341,15 +352,15 @@ class Nanmean(Composite):
     """Mean of what is not NaN."""
 
     schema = "nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    out_dtype = "cast"
 
     @staticmethod
-    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
         if not (input.dtype.is_floating_point or input.dtype.is_complex):
             raise refuse(
                 RuntimeError, f"nanmean(): expected input to have floating point or complex dtype but got {scalar_type_name(input.dtype)}"
             )
         count = (input == input).sum(dim, keepdim) if dim is not None else (input == input).sum()
-        got = ops.nansum(input, dim, keepdim, dtype=dtype) / count
-        return got if out is None else out.copy_(got)
+        return ops.nansum(input, dim, keepdim, dtype=dtype) / count
 
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]

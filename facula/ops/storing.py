@@ -238,6 +238,9 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
     _same_device(self, whole)
     shape = (whole.shape[0] // self.dtype.itemsize,) if size is None else tuple(size)
     strides = row_major(shape) if stride is None else tuple(stride)
+    need = storage_bytes(self, shape, strides, storage_offset)
+    if isinstance(source, (UntypedStorage, TypedStorage)) and need > whole.shape[0]:
+        whole = source.untyped().resize_(need).bytes if isinstance(source, TypedStorage) else source.resize_(need).bytes
     place_in_storage(self, whole, shape, strides, storage_offset)
     return self
 
@@ -251,14 +254,19 @@ def _same_device(self: Tensor, source: Tensor) -> None:
         )
 
 
-def place_in_storage(self: Tensor, whole: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> None:
-    """Rebinds after the check that every element lies in the storage."""
-    item, held = self.dtype.itemsize, whole.shape[0]
+def storage_bytes(self: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> int:
+    """How many bytes of a storage such a tensor reaches."""
     if offset < 0:
         raise refuse(RuntimeError, f"Tensor: invalid storage offset {offset}")
     if any(s < 0 for s in strides):
         raise refuse(RuntimeError, f"as_strided: Negative strides are not supported at the moment, got strides: {list(strides)}")
-    need = (offset + extent(shape, strides)) * item if 0 not in shape else 0
+    return (offset + extent(shape, strides)) * self.dtype.itemsize if 0 not in shape else 0
+
+
+def place_in_storage(self: Tensor, whole: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> None:
+    """Rebinds after the check that every element lies in the storage."""
+    item, held = self.dtype.itemsize, whole.shape[0]
+    need = storage_bytes(self, shape, strides, offset)
     if need > held:
         raise refuse(
             RuntimeError,

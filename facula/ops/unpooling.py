@@ -23,6 +23,7 @@ class MaxUnpool(Fused):
     """Zeros with x at the indices of its plane."""
 
     schema = "max_unpool(Tensor input, Tensor indices, int[] size, int spatial) -> Tensor"
+    batching = "fold input indices"
     paths = ""
     contiguous = True
 

@@ -37,6 +37,7 @@ class Columns(Procedure):
     """Windows of (N, C, *S) as columns (N, C prod(K), L)."""
 
     schema = f"columns(Tensor input, {SIZES}) -> Tensor"
+    batching = "fold input"
     paths = ""
 
     @staticmethod
@@ -54,6 +55,7 @@ class Uncolumns(Procedure):
     """Columns (N, C prod(K), L) added up where their windows lie: (N, C, *S)."""
 
     schema = f"uncolumns(Tensor input, int[] output_size, {SIZES}) -> Tensor"
+    batching = "fold input"
     paths = ""
 
     @staticmethod

@@ -24,6 +24,11 @@ from .registry import Op, enter
 from .samples import Refusal, Sample
 from .schema import parse
 
+# an out= of a type that does not fit: what several operators say
+SAME_TYPE = "Expected out tensor to have dtype {want}, but got {got} instead"
+FOUND_TYPE = "Found dtype {Got} but expected {Want}"
+SCALAR_TYPE = "expected scalar_type {Want} but found {Got}"
+
 
 class Block:
     """What every operator declares."""
@@ -39,9 +44,13 @@ class Block:
     aliases: ClassVar[str] = ""  # other names of the same function
     in_place: ClassVar[bool] = False  # has a variant with a trailing underscore
     out: ClassVar[bool] = True  # takes out=
+    # an out= of another type: a sentence that refuses it (of {want} and {got} as C++ names, {Want} and {Got} as PyTorch's; or one for each
+    # result), "cast" if what loses nothing is converted, "any" if everything is
+    out_dtype: ClassVar[str | tuple[str, ...]] = SAME_TYPE
     disjoint: ClassVar[bool] = False  # out= may not share memory with an operand
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
     floats: ClassVar[tuple[str, ...]] = ("float16", "bfloat16", "float32", "float64")  # floating types that it takes
+    by_values: ClassVar[bool] = False  # what it gives has a shape, or a way to it, that depends on values: `vmap` refuses it
     needs_values: ClassVar[bool | str] = (
         False  # results, or the way to them, depend on values: refused on the meta device (with this sentence)
     )
@@ -107,6 +116,7 @@ class Pointwise(Block, kind="pointwise", body="scalar"):
     check: ClassVar[Any] = None
     guard: ClassVar[Any] = None
     in_place: ClassVar[bool] = True
+    out_dtype: ClassVar[str | tuple[str, ...]] = "cast"
     gradient: Any = "from scalar"
 
     @staticmethod
@@ -159,6 +169,7 @@ class Composite(Block, kind="composite", body="compose"):
     for calls that are not recorded: the values go straight into the first argument."""
 
     through_binder: ClassVar[bool] = False
+    by_example: ClassVar[bool] = False  # `vmap` runs it once per example, since it looks at values
 
     @staticmethod
     def compose(*args: Any, **kwargs: Any) -> Any: ...

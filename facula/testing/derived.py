@@ -19,6 +19,7 @@ from ..base import dtypes as d
 from ..base.dtypes import DTYPES
 from ..base.dtypes import dtype as DType
 from ..core.tensor import Tensor
+from ..func import grad, vmap
 from ..graph.compile import compile as compiled
 from ..kernel.scalar import interpret
 from ..spec.registry import OPS, Op, ops
@@ -216,6 +217,41 @@ def check_compiled(op: Op, sample: Sample, seed: int) -> None:
         assert_close(g, w, rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
+def check_vmap(op: Op, sample: Sample, seed: int) -> None:
+    """Three examples at once give what each gives alone, values and gradients, whichever tensors differ between them."""
+    if op.block.by_values:
+        return
+    args, kwargs = call(op, sample, d.float64, seed)
+    tensors = [i for i, v in enumerate(args) if isinstance(v, Tensor)]
+    for chosen in [[i] for i in tensors] + [tensors] * (len(tensors) > 1):
+        variants = [call(op, sample, d.float64, seed + 1000 * k)[0] for k in range(3)]
+        each = [[v[i] if i in chosen else args[i] for i in range(len(args))] for v in variants]
+        dims = tuple(0 if i in chosen else None for i in range(len(args)))
+        many = [ops.stack([row[i] for row in each]) if i in chosen else v for i, v in enumerate(args)]
+        for run in (lambda *a: tuple(outputs(public(op)(*a, **kwargs))), lambda *a: _slopes(op, a, kwargs)):
+            want = [run(*row) for row in each]
+            if not want[0]:
+                continue
+            for k, got in enumerate(vmap(run, dims)(*many)):
+                for row, w in zip(got, want):
+                    assert row.dtype is w[k].dtype
+                    assert_close(row, w[k], rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
+def _slopes(op: Op, args: Any, kwargs: dict[str, Any]) -> tuple[Tensor, ...]:
+    """Gradients of a weighted sum of the results, by every floating argument; empty where there is no derivative."""
+    places = tuple(i for i, v in enumerate(args) if isinstance(v, Tensor) and v.dtype is d.float64)
+
+    def weighted(*a: Any) -> Tensor:
+        total = ops.zeros((), dtype=d.float64)
+        for t in outputs(public(op)(*a, **kwargs)):
+            if t.dtype is d.float64:
+                total = total + (t * ops.arange(1, t.numel() + 1, dtype=d.float64).view(t.shape).cos()).sum()
+        return total
+
+    return tuple(grad(weighted, places)(*args)) if places and op.block.kind != "procedure" else ()
+
+
 def check_meta(op: Op, sample: Sample, seed: int) -> None:
     """On the meta device: the types, shapes and strides of a run with values, or the refusal that the block declares."""
     for change in (lambda t: t, strided) if floating(op, sample) and not op.block.by_strides else (lambda t: t,):
@@ -260,7 +296,7 @@ def check_refusal(op: Op, refusal: Refusal, seed: int) -> None:
     raise AssertionError(f"{op.full_name} accepted {refusal.args} {refusal.kwargs}")
 
 
-CHECKS = (check_dtypes, check_layouts, check_definition, check_gradient, check_writing, check_compiled, check_meta)
+CHECKS = (check_dtypes, check_layouts, check_definition, check_gradient, check_writing, check_compiled, check_vmap, check_meta)
 RANDOM = (
     "rand",
     "dropout",

@@ -1,0 +1,169 @@
+"""What a wrong call of a function in plain Python is told: the sentence of the binder, as if the function had been called through it."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from types import FunctionType, TracebackType
+from typing import Any
+
+import facula.core.objects as objects
+import facula.core.writing as writing
+
+from ..base.dtypes import dtype as DType
+from ..base.errors import refuse
+from ..base.size import Size
+from ..spec.binder import BINDER
+from ..spec.promotion import scalar_type_name
+from ..spec.registry import Op
+from .batching import by_example
+from .modes import MODE
+from .overrides import PLAIN, dispatch_override, overridden
+from .placing import PLACES, frame
+
+# what code meets when an argument is of no use to it; ValueError from int("abc")
+STUMBLES = (AttributeError, KeyError, StopIteration, TypeError, UnboundLocalError, ValueError)
+PACKAGE = __name__.partition(".")[0] + "."
+KINDS = ("Tensor", "bool", "float", "int", "str")  # annotations that the binder can check
+SIMPLE: set[type] = {*PLAIN, objects.Tensor, Size}  # types of arguments that never take a call over
+
+
+def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeError | None:
+    """The refusal that a user understands, when this package's code stumbled; None for its own refusals and for errors of the user's code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None or not str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE):
+        return None
+    if not isinstance(error, STUMBLES) or (isinstance(error, (TypeError, ValueError)) and _raised(trace)):
+        return None
+    if isinstance(error, ValueError) and not any(isinstance(a, str) for a in arguments):
+        return None
+    kinds = ", ".join(type(a).__name__ for a in arguments)
+    refusal = refuse(
+        TypeError, f"{name}() received an invalid combination of arguments - got ({kinds})", received=f"{type(error).__name__}: {error}"
+    )
+    refusal.__cause__ = error
+    return refusal
+
+
+def _raised(trace: TracebackType) -> bool:
+    """Whether the error comes from a `raise` statement, not from an expression."""
+    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+
+
+def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, Any], name: str, method: bool) -> TypeError | None:
+    try:
+        BINDER.choose(schemas, args, kwargs, name, method)
+    except TypeError as error:
+        return error
+    return None
+
+
+def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> Any:
+    """The public function of a composite: `compose`, whose stumbling over an argument becomes the binder's refusal of it, and which writes
+    into out= where the block takes one and `compose` does not."""
+    block = op.block
+    parameters = inspect.signature(compose).parameters if block.out and op.tensors else {"out": None}
+    delivers = "out" not in parameters
+    if block.by_example:
+        whole = compose
+        compose = functools.wraps(whole)(lambda *args, **kwargs: by_example(op, whole, args, kwargs))
+
+    @functools.wraps(compose)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if (kwargs or MODE.functions or not SIMPLE.issuperset(map(type, args))) and not MODE.overrides_off:
+            found = overridden([*args, *kwargs.values()], MODE.functions)
+            if found is not None:
+                return dispatch_override(found, function, args, kwargs)
+        if (PLACES.several or "device" in kwargs) and (inside := frame(op, (*args, *kwargs.values()), kwargs.get("device"))) is not None:
+            with inside:
+                return function(*args, **kwargs)
+        if "requires_grad" in kwargs or "out" in kwargs:
+            _check_options(op, name, method, args, kwargs)
+        out = kwargs.pop("out", None) if delivers and "out" in kwargs else None
+        try:
+            if out is not None:
+                return writing.delivered(block, _tensors([*args, *kwargs.values()]), lambda: compose(*args, **kwargs), out, name)
+            return compose(*args, **kwargs)
+        except STUMBLES as error:
+            if str(error).startswith(name + "("):
+                raise
+            named = {k: v for k, v in kwargs.items() if k != "out"}
+            refusal = refused_by([op.schema], args, named, name, method) or stumbled(error, name, (*args, *kwargs.values()))
+            if refusal is None:
+                raise
+        raise refusal
+
+    if delivers:
+        shown = [p for p in parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        rest = [p for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
+        out_ = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+        function.__signature__ = inspect.Signature([*shown, out_, *rest])  # type: ignore[attr-defined]
+    return function
+
+
+def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    """What factory functions ask of requires_grad= and of dtype= beside out=."""
+    flag, out, kind = kwargs.get("requires_grad"), kwargs.get("out"), kwargs.get("dtype")
+    if flag is not None and not isinstance(flag, bool) and type(flag).__name__ != "bool":  # NumPy's is called so too
+        if op.block.overloaded:
+            raise BINDER.no_fit([op.schema], args, kwargs, name, method)
+        raise refuse(
+            TypeError,
+            f"{name}(): argument 'requires_grad' must be bool, not {type(flag).__name__}",
+            received=f"requires_grad={flag!r:.60}",
+            expected="True or False",
+        )
+    if out is None or op.tensors:
+        return
+    if not isinstance(out, objects.Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if isinstance(kind, DType) and kind is not out.dtype:
+        sentence = f"dtype {scalar_type_name(kind)} does not match dtype of out parameter ({scalar_type_name(out.dtype)})"
+        raise refuse(RuntimeError, sentence, received=f"dtype={kind.name}, out= of {out.dtype.name}", hint="leave one of them out")
+
+
+def _tensors(arguments: Sequence[Any]) -> list[Any]:
+    """The tensors among arguments and in their lists."""
+    flat = [w for v in arguments for w in (v if isinstance(v, (list, tuple)) else (v,))]
+    return [t for t in flat if isinstance(t, objects.Tensor)]
+
+
+def guarded(function: FunctionType, name: str, method: bool) -> Any:
+    """A public function that has no block: a wrong argument is refused by its name, as the annotations of `function` say."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except STUMBLES as error:
+            refusal = _by_annotation(function, name, args, kwargs, method) or stumbled(error, name, (*args, *kwargs.values()))
+            if refusal is None or (isinstance(error, TypeError) and str(error).startswith(name + "(")):
+                raise
+        raise refusal
+
+    return call
+
+
+def _by_annotation(function: FunctionType, name: str, args: Sequence[Any], kwargs: dict[str, Any], method: bool) -> TypeError | None:
+    """The refusal of the first argument that is not what its annotation says."""
+    for place, (key, p) in enumerate(inspect.signature(function).parameters.items()):
+        value = args[place] if place < len(args) else kwargs.get(key, p.default)
+        if p.kind is p.VAR_POSITIONAL or p.annotation not in KINDS or BINDER.fits(p.annotation, value):
+            continue
+        if value is p.empty:
+            return None  # Python's own sentence tells what is missing
+        kind = type(value).__name__
+        if method and not place:
+            return TypeError(f"descriptor '{name}' for 'Tensor' objects doesn't apply to a '{kind}' object")
+        where = "" if key in kwargs else f" (position {place + 1 - method})"
+        return refuse(
+            TypeError,
+            f"{name}(): argument '{key}'{where} must be {p.annotation}, not {kind}",
+            received=f"{key}={value!r:.60}",
+            expected=p.annotation,
+        )
+    return None
