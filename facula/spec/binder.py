@@ -88,7 +88,7 @@ class Binder:
     def _element(self, p: Param, value: Any, title: str, position: int, i: int) -> Any:
         if value is None and p.type == "Tensor":
             return None
-        if not self._fits(p.type, value):
+        if not self.fits(p.type, value):
             where = f" (position {position})" if position > 0 else ""
             want = {"Tensor": "Tensors", "int": "ints", "float": "floats"}.get(p.type, p.type)
             if p.type == "Tensor":
@@ -99,7 +99,7 @@ class Binder:
         return self._value(p.type, value)
 
     def _one(self, p: Param, value: Any, title: str, position: int) -> Any:
-        if not self._fits(p.type, value):
+        if not self.fits(p.type, value):
             raise self._wrong(p, value, title, position)
         return self._value(p.type, value)
 
@@ -119,7 +119,8 @@ class Binder:
             return v.dim() == 0 and not v.requires_grad
         return type(v).__module__ == "numpy" and getattr(v, "ndim", 1) == 0
 
-    def _fits(self, kind: str, v: Any) -> bool:
+    def fits(self, kind: str, v: Any) -> bool:
+        """Whether a value is of a kind that schemas name."""
         if kind == "Tensor":
             return isinstance(v, self.tensor)
         if kind == "Tensor|Scalar":
