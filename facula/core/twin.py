@@ -146,6 +146,6 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
 
     return {
         "Tensor": Tensor, "make": make, "alias": alias, "adopt": adopt, "rebind": rebind, "version": version, "bump": bump, "run": run, "call": call,
-        "insert": insert, "recorded": lambda queue: 0, "play": None, "drop": lambda queue: None, "waiting": lambda queue, t: 0, "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
+        "insert": insert, "recorded": lambda queue: 0, "play": lambda queue, programs: True, "enter": lambda queue: False, "drop": lambda queue: None, "waiting": lambda queue, t: 0, "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
         "set_parameter": lambda cls: None, "method": public, "public": public, "clear_table": lambda: None, "memory": memory,
     }  # fmt: skip

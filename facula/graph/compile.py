@@ -7,11 +7,12 @@ value is needed, what waits is run. A trace that differs is simply another trace
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..core import objects
 from ..core.modes import MODE, sync
-from .program import execute
+from .program import WATCHERS, Program, execute
 from .record import Recorder
 
 
@@ -36,23 +37,55 @@ def compile(
 IDLE: list[Recorder] = []  # whose memory is there for the next call
 
 
+class Pace:
+    """Whether a function is recorded: nearly always. Where its kernels are so short that fusion saves less time than noting calls takes,
+    it runs as it is, until the next look. Decided by what programs move and compute, not by clocks."""
+
+    __slots__ = ("left", "plain")
+    BETWEEN = 64  # calls from one look to the next
+    NOTING, LONG = 700, 70_000  # nanoseconds that a recording costs; from here on that is less than a hundredth
+
+    def __init__(self) -> None:
+        self.left, self.plain = 1, False
+
+    def look(self, programs: Sequence[Program]) -> None:
+        self.left = self.BETWEEN
+        cost = self.NOTING * len(programs)
+        self.plain = sum(p.saved for p in programs) < cost and sum(p.work for p in programs) < self.LONG * len(programs)
+
+
 def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function under a recorder; inside another recorder it just runs."""
+    enter, pace = objects.enter, Pace()
+
+    def record(*args: Any, **kwargs: Any) -> Any:
+        recorder = IDLE.pop() if IDLE else Recorder(execute)
+        MODE.recorder = recorder
+        if not enter(recorder.queue):
+            sync()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            MODE.recorder = None
+            if not enter(0):
+                sync()
+            recorder.finish()
+            IDLE.append(recorder)
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         if MODE.recorder is not None:
             return function(*args, **kwargs)
-        recorder = IDLE.pop() if IDLE else Recorder(execute)
-        MODE.recorder = recorder
-        sync()
+        if pace.left:
+            pace.left -= 1
+            return (function if pace.plain and not MODE.anomaly else record)(*args, **kwargs)
+        programs: list[Program] = []
+        WATCHERS.append(programs.append)
         try:
-            return function(*args, **kwargs)
+            return record(*args, **kwargs)
         finally:
-            MODE.recorder = None
-            sync()
-            recorder.finish()
-            IDLE.append(recorder)
+            WATCHERS.remove(programs.append)
+            pace.look(programs)
 
     run._torchdynamo_orig_callable = function  # type: ignore[attr-defined]
     return run

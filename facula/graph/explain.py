@@ -11,13 +11,13 @@ from ..core import plan as road
 from ..core.modes import MODE, sync
 from ..core.plan import KernelPlan, Plan
 from ..kernel import compiler
-from .program import LAST
+from .program import WATCHERS, Program
 
 
 def explain(call: Callable[..., Any], *args: Any, stage: str = "plan", **kwargs: Any) -> str:
     """A report of `call(*args, **kwargs)`. `stage`: "plan", or the kernels as "scalar", "llvm" or "asm"."""
     plans: list[Plan] = []
-    before = len(LAST)
+    programs: list[Program] = []
 
     def note(plan: Plan, operands: Sequence[Any], got: Any) -> Any:
         plans.append(plan)
@@ -25,15 +25,17 @@ def explain(call: Callable[..., Any], *args: Any, stage: str = "plan", **kwargs:
 
     road.AROUND.append(note)
     held, MODE.anomaly = MODE.anomaly, True  # every call passes Python
+    WATCHERS.append(programs.append)
     sync()
     try:
         call(*args, **kwargs)
     finally:
         road.AROUND.remove(note)
+        WATCHERS.remove(programs.append)
         MODE.anomaly = held
         sync()
-    if hasattr(call, "_torchdynamo_orig_callable") and LAST and before <= len(LAST):
-        return "compiled program\n" + LAST[0].explain()
+    if programs:
+        return "\n\n".join(f"compiled program {i + 1} of {len(programs)}\n{p.explain()}" for i, p in enumerate(programs))
     return "\n\n".join(_plan(plan, stage) for plan in plans) or "no operator ran"
 
 

@@ -82,11 +82,12 @@ class Recorder:
         sync()
 
     def finish(self) -> None:
-        """Run what waits. This thread records nothing."""
+        """Run what waits, and be ready for another recording. This thread records nothing."""
         try:
             self.run(self)
         finally:
-            self.held.clear()
+            if self.held:
+                self.held.clear()
             self.queue = self.address
 
     def flush(self) -> None:
@@ -94,10 +95,12 @@ class Recorder:
         if not self.count("entries_n"):
             return
         before, MODE.recorder = MODE.recorder, None
-        sync()
+        if not objects.enter(0):
+            sync()
         try:
             self.run(self)
         finally:
             self.held.clear()
             MODE.recorder = before
-            sync()
+            if not objects.enter(self.queue if before is self else 0):
+                sync()

@@ -139,6 +139,7 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
         "call": _builtin(at["facula_call"], "call", FASTCALL),
         "recorded": _builtin(at["facula_recorded"], "recorded", FASTCALL),
         "play": _builtin(at["facula_play"], "play", FASTCALL),
+        "enter": _builtin(at["facula_enter"], "enter", ONE),
         "drop": _builtin(at["facula_drop"], "drop", FASTCALL),
         "waiting": _builtin(at["facula_waiting"], "waiting", FASTCALL),
         "memory": _memory,

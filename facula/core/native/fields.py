@@ -98,7 +98,7 @@ PLAN = {
     )
 }
 AT_ONCE, WRITES = 1, 2  # how a plan is recorded: not at all, it runs; it may write all of its operands
-PLAN_WORDS_MAX = 120  # words of all launches together; larger plans stay in Python
+PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
 KIND_KERNEL, KIND_VIEW = 0, 1
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
 OUT_NEW, OUT_ARGUMENT = 0, 1  # an output is a new tensor, or the argument it overwrites

@@ -125,10 +125,11 @@ class Recording:
 
     # -- running
     def emit_digest(self) -> None:
-        """recorded(queue) -> a hash of what waits, 0 when nothing does; says of each result whether somebody still holds it."""
-        with self.m.function("facula_recorded", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
-            queue = self._pointer(f, args, 0)
+        """facula_digest(queue) -> a hash of what waits, 0 when nothing does; says of each result whether somebody still holds it."""
+        with self.m.function("facula_digest", "ptr queue", "i64", internal=True) as (f, queue):
             n = self.get(f, queue, Q["signature_n"])
+            with f.when(n.eq(0)):
+                f.ret(0)
             h = f.var("i64", n)
             sign = self.get(f, queue, Q["signature"], "ptr")
             with f.range(0, n) as i:
@@ -142,7 +143,9 @@ class Recording:
                 f.store(alive, row, 3)
                 x = (h.v ^ alive) * GOLDEN
                 h.v = x ^ (x >> 29)
-            f.ret(f.call("ptr", "PyLong_FromLongLong", f.select(n.eq(0), f.i64(0), h.v | 1)))
+            f.ret(h.v | 1)
+        with self.m.function("facula_recorded", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
+            f.ret(f.call("ptr", "PyLong_FromLongLong", f.call("i64", "facula_digest", self._pointer(f, args, 0))))
 
     def emit_same(self) -> None:
         """facula_same(queue, program): whether the program was made for a recording like this one, word by word."""
@@ -177,42 +180,59 @@ class Recording:
             self._none(f)
 
     def emit_play(self) -> None:
-        """play(queue, program) -> True, or False when the program is for another recording. Afterwards nothing waits."""
+        """play(queue, programs: hash -> address) -> True when nothing waits any more, False when no program is for this recording."""
         with self.m.function("facula_play", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
-            queue, program = self._pointer(f, args, 0), self._pointer(f, args, 1)
+            queue, digest = self._pointer(f, args, 0), f.var("i64", 0)
+            digest.v = f.call("i64", "facula_digest", queue)
+            with f.when(digest.v.eq(0)):
+                f.ret(f.call("ptr", "PyBool_FromLong", f.i64(1)))
+            key = f.call("ptr", "PyLong_FromLongLong", digest.v)
+            known = f.call("ptr", "PyDict_GetItem", f.load("ptr", args, 1), key)
+            self.core.decref(f, key)
+            with f.when(known.eq(0)):
+                f.ret(f.call("ptr", "PyBool_FromLong", f.i64(0)))
+            program = f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", known), "ptr")
             with f.when(~f.call("i1", "facula_same", queue, program)):
                 f.ret(f.call("ptr", "PyBool_FromLong", f.i64(0)))
-            words = self.get(f, queue, Q["words"], "ptr")
-            fused = f.at(words, self.get(f, queue, Q["words_n"]), "i64")
-            template = self.get(f, program, G["template"], "ptr")
-            with f.range(0, self.get(f, program, G["template_n"])) as i:
-                f.store(f.load("i64", template, i), fused, i)
-            patches = self.get(f, program, G["patches"], "ptr")
-            with f.range(0, self.get(f, program, G["patches_n"])) as i:  # (word of the template, block or -1 - word of a call, distance)
-                at = f.at(patches, i * 3, "i64")
-                target, source, extra = f.load("i64", at), f.load("i64", at, 1), f.load("i64", at, 2)
-                with f.when(source >= 0):
-                    f.store(f.load("i64", self.row(f, queue, source), 1) + extra, fused, target)
-                with f.when(source < 0):
-                    f.store(f.load("i64", words, ~source), fused, target)
-            rows = self.get(f, program, G["rows"], "ptr")
-            failed = f.var("i32", 0)
-            with f.loop() as done:
-                with f.range(0, self.get(f, program, G["rows_n"])) as i:
-                    at = f.at(rows, i * 5, "i64")
-                    kernel, mine = f.load("ptr", at), f.at(words, f.load("i64", at, 1), "i64")
-                    total, grain, long = (f.load("i64", at, k) for k in (2, 3, 4))
-                    small = (total <= grain) & long.eq(0)
-                    with f.when(small):
-                        f.call_pointer("void", kernel, mine, f.i64(0), total, f.i64(0))
-                    with f.when(~small):
-                        failed.v = f.call_pointer("i32", self.core.state(f, "parallel"), kernel, mine, total, grain, long)
-                        f.leave(done, failed.v.ne(0))
-                f.leave(done)
+            self._fuse(f, queue, program)
+            failed = self._walk(f, queue, program)
             f.call("void", "facula_clear", queue)
-            with f.when(failed.v.ne(0)):
+            with f.when(failed.ne(0)):
                 f.ret(0)
             f.ret(f.call("ptr", "PyBool_FromLong", f.i64(1)))
+
+    def _fuse(self, f: Function, queue: Value, program: Value) -> None:
+        """The words of fused kernels, behind those of the calls."""
+        words = self.get(f, queue, Q["words"], "ptr")
+        fused = f.at(words, self.get(f, queue, Q["words_n"]), "i64")
+        template, patches = self.get(f, program, G["template"], "ptr"), self.get(f, program, G["patches"], "ptr")
+        with f.range(0, self.get(f, program, G["template_n"])) as i:
+            f.store(f.load("i64", template, i), fused, i)
+        with f.range(0, self.get(f, program, G["patches_n"])) as i:  # (word, block, distance), or (word, -1 - word of a call, 0)
+            at = f.at(patches, i * 3, "i64")
+            target, source, extra = (f.load("i64", at, k) for k in range(3))
+            with f.when(source >= 0):
+                f.store(f.load("i64", self.row(f, queue, source), 1) + extra, fused, target)
+            with f.when(source < 0):
+                f.store(f.load("i64", words, ~source), fused, target)
+
+    def _walk(self, f: Function, queue: Value, program: Value) -> Value:
+        """One launch after the other; 0, or the interpreter has an exception."""
+        words, rows = self.get(f, queue, Q["words"], "ptr"), self.get(f, program, G["rows"], "ptr")
+        failed = f.var("i32", 0)
+        with f.loop() as done:
+            with f.range(0, self.get(f, program, G["rows_n"])) as i:
+                at = f.at(rows, i * 5, "i64")
+                kernel, mine = f.load("ptr", at), f.at(words, f.load("i64", at, 1), "i64")
+                total, grain, long = (f.load("i64", at, k) for k in (2, 3, 4))
+                small = (total <= grain) & long.eq(0)
+                with f.when(small):
+                    f.call_pointer("void", kernel, mine, f.i64(0), total, f.i64(0))
+                with f.when(~small):
+                    failed.v = f.call_pointer("i32", self.core.state(f, "parallel"), kernel, mine, total, grain, long)
+                    f.leave(done, failed.v.ne(0))
+            f.leave(done)
+        return failed.v
 
     # -- asking
     def emit_waiting(self) -> None:
@@ -233,6 +253,14 @@ class Recording:
             f.store(f.call("i64", "PyThreadState_GetID", f.call("ptr", "PyThreadState_Get")), self.core.state_at(f, "thread"))
             f.store(self._pointer(f, args, 1), self.core.state_at(f, "queue"))
             self._none(f)
+
+    def emit_enter(self) -> None:
+        """enter(queue or 0) -> True when emitted code notes calls there from now on; False when another thread told its modes last."""
+        with self.m.function("facula_enter", "ptr module, ptr queue", "ptr") as (f, _, queue):
+            mine = self.core.own_thread(f)
+            with f.when(mine):
+                f.store(f.call("i64", "PyLong_AsLongLong", queue), self.core.state_at(f, "queue"))
+            f.ret(f.call("ptr", "PyBool_FromLong", f.cast("zext", mine, "i64")))
 
     def _pointer(self, f: Function, args: Value, i: int) -> Value:
         return f.cast("inttoptr", f.call("i64", "PyLong_AsLongLong", f.load("ptr", f.at(args, i, "ptr"))), "ptr")
@@ -255,3 +283,4 @@ def emit_recording(core: Any) -> None:
     r.emit_play()
     r.emit_waiting()
     r.emit_tell()
+    r.emit_enter()
