@@ -141,12 +141,16 @@ def in_double(function: Callable[..., Any], *args: Any) -> Any:
     """function(*args) in float64 by broadcasting, in the type to which the arguments promote (integers become floating)."""
     import numpy as np
 
-    (made,) = in_double_shapes(*(layout(a.shape, d.DTYPES[a.dtype.name]) if isinstance(a, np.ndarray) else a for a in args))
+    (made,) = in_double_shapes(*(_layout_of(a) if isinstance(a, np.ndarray) else a for a in args))
     with np.errstate(all="ignore"):
         out = function(*(np.asarray(a, np.float64) for a in args))
         laid = np.ndarray(made.shape, made.dtype.numpy, strides=[n * made.dtype.itemsize for n in made.strides])
         laid[...] = out
         return laid
+
+
+def _layout_of(a: Any) -> Layout:
+    return layout(a.shape, d.DTYPES[a.dtype.name], tuple(s // a.itemsize for s in a.strides))
 
 
 def in_double_shapes(*args: Any) -> tuple[Layout, ...]:
@@ -281,7 +285,10 @@ def _gamma_part(name: str, none: float) -> Callable[..., Any]:
             (np.isinf(a), np.where(np.isinf(x), math.nan, none)),
             (np.isinf(x), 1 - none),
         ]
-        return np.select([condition for condition, _ in rows], [value for _, value in rows], scipy_special(name)(a, x))
+        share = scipy_special(name)(a, x)
+        for condition, value in reversed(rows):  # the first that holds
+            share = np.where(condition, value, share)
+        return share
 
     return function
 
