@@ -401,7 +401,8 @@ def _polynomial(name: str, evaluate: Callable[[Any, Any], Any], meaning: str) ->
     def function(x: Any, n: Any) -> Any:
         import numpy as np
 
-        whole = np.clip(np.where(np.isnan(n), -1.0, n), -1.0, 2.0**62).astype(np.int64)
+        # what no int64 can hold becomes a negative one in PyTorch
+        whole = np.clip(np.where(np.isnan(n) | (n >= 2.0**63), -1.0, n), -1.0, 2.0**62).astype(np.int64)
         x, whole = np.broadcast_arrays(x, whole)
         return np.where(whole < 0, 0.0, evaluate(np.maximum(whole, 0), x))
 
