@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,8 @@ def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> 
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}."
                 )
+            if g.device is not t.device:
+                raise RuntimeError(f"invalid gradient at index {i} - expected device {t.device} but got {g.device}")
             if g.dtype.is_complex and not t.dtype.is_complex:
                 raise RuntimeError(
                     f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[{i}] has a dtype of {g.dtype} and output[{i}] has a dtype of {t.dtype}."
@@ -71,6 +74,14 @@ def backward(
     inputs: Any = None,
 ) -> None:
     """Adds the gradient of `tensors` (weighted by `grad_tensors`) to `.grad` of the leaves, or of `inputs` only."""
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise refuse(
+                RuntimeError,
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`.",
+            )
+        grad_tensors = grad_variables
     ts = _list(tensors)
     gs = [None] * len(ts) if grad_tensors is None else _list(grad_tensors)
     if len(gs) != len(ts):
@@ -101,6 +112,13 @@ def grad(
     allow_unused: bool | None = None, is_grads_batched: bool = False, materialize_grads: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Gradients of `outputs` with respect to `inputs`; `.grad` stays as it is."""
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of the graph, "
+            "please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     ts, wanted = _list(outputs), _list(inputs)
     gs = [None] * len(ts) if grad_outputs is None else _list(grad_outputs)
     if materialize_grads and allow_unused is False:

@@ -15,7 +15,7 @@ import facula.core.writing as writing
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.size import Size
-from ..spec.binder import BINDER
+from ..spec.binder import BINDER, ordinary_memory
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import Op
 from .batching import by_example
@@ -62,6 +62,9 @@ def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, An
     return None
 
 
+OPTIONS = {"requires_grad", "out", "layout", "pin_memory"}
+
+
 def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> Any:
     """The public function of a composite: `compose`, whose stumbling over an argument becomes the binder's refusal of it, and which writes
     into out= where the block takes one and `compose` does not."""
@@ -81,7 +84,7 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
         if (PLACES.several or "device" in kwargs) and (inside := frame(op, (*args, *kwargs.values()), kwargs.get("device"))) is not None:
             with inside:
                 return function(*args, **kwargs)
-        if "requires_grad" in kwargs or "out" in kwargs:
+        if not OPTIONS.isdisjoint(kwargs):
             _check_options(op, name, method, args, kwargs)
         out = kwargs.pop("out", None) if delivers and "out" in kwargs else None
         try:
@@ -106,7 +109,8 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
 
 
 def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-    """What factory functions ask of requires_grad= and of dtype= beside out=."""
+    """What factory functions ask of requires_grad=, of dtype= beside out=, and of other kinds of memory."""
+    ordinary_memory(name, kwargs.get("layout"), kwargs.get("pin_memory"))
     flag, out, kind = kwargs.get("requires_grad"), kwargs.get("out"), kwargs.get("dtype")
     if flag is not None and not isinstance(flag, bool) and type(flag).__name__ != "bool":  # NumPy's is called so too
         if op.block.overloaded:

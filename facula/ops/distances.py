@@ -86,14 +86,17 @@ class Pdist(Composite):
     refusals = [refused(normal(3), raises=RuntimeError, match="pdist only supports 2D tensors")]
 
 
+CDIST_MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+
+
 class Cdist(Composite):
     """Distances of each row of x1 to each of x2: (*, P, D), (*, R, D) -> (*, P, R)."""
 
-    schema = "cdist(Tensor x1, Tensor x2, float p=2.0, int? compute_mode=None) -> Tensor"
+    schema = 'cdist(Tensor x1, Tensor x2, float p=2.0, any compute_mode="use_mm_for_euclid_dist_if_necessary") -> Tensor'
     paths = "torch"
 
     @staticmethod
-    def compose(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Tensor:
+    def compose(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = CDIST_MODES[0]) -> Tensor:
         for name, t in (("X1", x1), ("X2", x2)):
             if not t.dtype.is_floating_point:
                 raise refuse(RuntimeError, f"cdist only supports floating-point dtypes, {name} got: {scalar_type_name(t.dtype)}")
@@ -103,9 +106,10 @@ class Cdist(Composite):
             raise refuse(RuntimeError, f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}")
         if p < 0:
             raise refuse(RuntimeError, "cdist only supports non-negative p values")
-        direct = compute_mode in (2, "donot_use_mm_for_euclid_dist") or (
-            max(x1.shape[-2], x2.shape[-2]) <= 25 and compute_mode not in (1, "use_mm_for_euclid_dist")
-        )
+        if compute_mode not in (*CDIST_MODES, 0, 1, 2, None):
+            raise refuse(ValueError, f"{compute_mode} is not a valid value for compute_mode", expected=" | ".join(CDIST_MODES))
+        mode = CDIST_MODES.index(compute_mode) if isinstance(compute_mode, str) else compute_mode or 0
+        direct = mode == 2 or (mode == 0 and max(x1.shape[-2], x2.shape[-2]) <= 25)
         if p != 2 or direct:
             return ops.linalg_vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
         # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one product in place of P R D differences

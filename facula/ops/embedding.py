@@ -18,7 +18,7 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, integer, normal, refused, sample, values
-from .gathering import check, put_schedule, scheduled
+from .gathering import check, only_dense, put_schedule, scheduled
 from .scattering import worst
 
 
@@ -44,6 +44,7 @@ class Embedding(Composite):
     def compose(weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False) -> Tensor:
         if weight.ndim != 2:
             raise refuse(RuntimeError, "'weight' must be 2-D", received=f"weight {tuple(weight.shape)}")
+        only_dense(sparse, weight, "embedding(): sparse=True")
         check_kind(indices, "embedding")
         check(indices, weight.shape[0], "index out of range in self", False)
         return ops.embedding_rows(weight, indices, padding_idx, scale_grad_by_freq)
@@ -145,6 +146,7 @@ class EmbeddingBag(Composite):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         rows, columns = weight.shape
         _check_bags(weight, indices, offsets, mode, per_sample_weights, include_last_offset)
+        only_dense(sparse, weight, "embedding_bag(): sparse=True")
         if padding_idx is not None and not -rows <= padding_idx < rows:
             raise refuse(
                 RuntimeError, f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}"

@@ -425,6 +425,16 @@ class ScatterZeros(Fused):
         return ops.gather_along(g, dim, index), None
 
 
+def only_dense(sparse: bool, input: Tensor, asked: str) -> None:
+    """There are no sparse tensors: a sparse gradient is refused where one would come."""
+    if sparse and MODE.grad and wants(input):
+        raise refuse(
+            NotImplementedError,
+            f"{asked} asks for a sparse gradient, and there are no sparse tensors",
+            hint="leave it out: the gradient is dense then",
+        )
+
+
 class Gather(Composite):
     """Values along a dim, one per index."""
 
@@ -433,6 +443,7 @@ class Gather(Composite):
 
     @staticmethod
     def compose(input: Tensor, dim: int, index: Tensor, sparse_grad: bool = False) -> Tensor:
+        only_dense(sparse_grad, input, "gather(): sparse_grad=True")
         k = wrap_dim(dim, input.ndim)
         if not index._layout.numel:
             return ops.empty(tuple(index.shape), dtype=input.dtype)

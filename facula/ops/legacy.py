@@ -20,6 +20,7 @@ from ..runtime import allocator
 from ..runtime.allocator_code import OWNER
 from ..spec.registry import ops
 from . import creation, embedding, gathering, random, sampling  # noqa: F401 - their in-place functions are published here
+from .making import on_cpu
 from .storing import LEGACY, TypedStorage, UntypedStorage
 
 
@@ -33,6 +34,7 @@ class LegacyType(type):
         return isinstance(instance, Tensor) and instance.dtype is cls.legacy_dtype
 
     def __call__(cls, *args: Any, device: Any = None) -> Tensor:
+        on_cpu(device)
         kind = cls.legacy_dtype
         if len(args) == 1 and isinstance(args[0], Tensor):
             if args[0].dtype is not kind:
@@ -122,6 +124,8 @@ def share_memory_(self: Tensor) -> Tensor:
     """The storage moves to memory that forked processes share. Other tensors on the old storage keep it."""
     if is_shared(self):
         return self
+    if not self.is_cpu:
+        raise refuse(RuntimeError, "_share_fd_: only available on CPU", received=f"a tensor on {self.device}")
     settle((self,))
     _, start, held = objects.memory(self)
     memory = SharedMemory(held)

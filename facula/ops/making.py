@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import CPU
+from ..base.device import device as Device
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
@@ -123,8 +125,18 @@ class NewEmptyStrided(Composite):
     samples = [sample(normal(3), (2, 2), (1, 2))]
 
 
+def on_cpu(where: Any) -> None:
+    """PyTorch's old constructors know one device each."""
+    if where is not None and Device(where) != CPU:
+        kind = Device(where).type
+        raise refuse(
+            RuntimeError, f"legacy constructor expects device type: cpu but device type: {kind} was passed", received=f"device={where}"
+        )
+
+
 def _legacy_new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
     """PyTorch's old `x.new(...)`: sizes, data or nothing."""
+    on_cpu(device)
     if not args or isinstance(args[0], int) or type(args[0]).__name__ == "Size":
         return self.new_empty(*args) if args else self.new_empty(0)
     return args[0].detach().to(self.dtype) if isinstance(args[0], Tensor) else self.new_tensor(args[0])

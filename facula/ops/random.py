@@ -48,7 +48,7 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """The state as a byte tensor in PyTorch's layout."""
-        return ops.tensor(list(self.state.get_state()), dtype=d.uint8)
+        return ops.tensor(list(self.state.get_state()), dtype=d.uint8, device="cpu")
 
     def set_state(self, new_state: Tensor) -> None:
         if not isinstance(new_state, Tensor) or new_state.dtype is not d.uint8:
@@ -333,7 +333,7 @@ class Randperm(Composite):
     """The integers 0..n-1 in random order."""
 
     overloaded = True  # in PyTorch
-    schema = "randperm(int n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
+    schema = "randperm(int n, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False) -> Tensor"
     paths = "torch"
 
     @staticmethod
@@ -354,7 +354,7 @@ class Randperm(Composite):
         if n:
             draw(t, kernels.permutation(t._layout), generator)
         t = t.to(dtype) if dtype is not None else t
-        return out.copy_(t) if out is not None else t
+        return out.copy_(t) if out is not None else t.requires_grad_(requires_grad)
 
     samples = [sample(5)]
 

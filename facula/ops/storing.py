@@ -327,6 +327,8 @@ NAMES = {kind: name for name, kind in LEGACY.items()}
 
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
     """The type's name, or the values as another type."""
+    if kwargs:
+        raise refuse(TypeError, f"type() got an unexpected keyword argument '{next(iter(kwargs))}'")
     if dtype is None:
         return f"torch.{'meta.' if self.is_meta else ''}{NAMES.get(self.dtype, self.dtype.name)}"
     if isinstance(dtype, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..base.device import CPU, device, layout, memory_format
+from ..base.device import CPU, device, layout, memory_format, strided
 from ..base.dtypes import dtype
 from ..base.errors import refuse
 from ..base.narrow import is_sequence
@@ -24,6 +24,17 @@ ALIASES = {
     "dims": "dim",
 }
 Accept = Callable[[Any], bool]
+
+
+def ordinary_memory(title: str, layout: Any = None, pin_memory: Any = False) -> None:
+    """Refuse what a factory function was asked of memory, and there is not."""
+    if layout is not None and layout is not strided:
+        raise refuse(NotImplementedError, f"{title}(): there are no tensors of layout {layout}", expected="layout=torch.strided")
+    if pin_memory:
+        raise refuse(
+            RuntimeError,
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is available on this system.",
+        )
 
 
 class Binder:
@@ -101,6 +112,8 @@ class Binder:
     def _one(self, p: Param, value: Any, title: str, position: int) -> Any:
         if not self.fits(p.type, value):
             raise self._wrong(p, value, title, position)
+        if p.name in ("layout", "pin_memory"):
+            ordinary_memory(title, **{p.name: value})
         return self._value(p.type, value)
 
     def _is_int(self, v: Any) -> bool:
