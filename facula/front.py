@@ -27,8 +27,9 @@ from .base.size import Size
 from .core import Tensor, defaults, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .core.function import PUBLIC
 from .core.interchange import from_dlpack
-from .core.placing import get_default_device, set_default_device
+from .core.placing import get_default_device, get_device_module, set_default_device
 from .core.printing import set_printoptions
+from .core.streams import Event, Stream
 from .graph import compile, explain
 from .ops import random as random_room
 from .runtime.allocator import empty_cache, memory_stats
@@ -44,6 +45,6 @@ NAMES: dict[str, Any] = {
     "autograd": autograd_room, "ops": ops_room,
     **{f.__name__: f for f in (device, layout, memory_format, dtype, Size, Tensor, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled,
                                no_grad, set_grad_enabled, is_anomaly_enabled, is_anomaly_check_nan_enabled, set_anomaly_enabled, from_dlpack, set_printoptions, compile, explain,
-                               get_default_device, set_default_device)},
+                               get_default_device, get_device_module, set_default_device, Event, Stream)},
     **{f.name: f for f in (channels_last, channels_last_3d, contiguous_format, preserve_format, sparse_coo, sparse_csr, strided)},
 }  # fmt: skip

@@ -7,6 +7,7 @@ ever named, nobody asks.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -156,6 +157,15 @@ def set_default_device(device_: Any) -> None:
     """Where tensors are made from now on, in this thread, when nobody says; None is the CPU."""
     where = None if device_ is None else device(device_)
     _default(None if where is None or where.type == "cpu" else where)
+
+
+def get_device_module(device_: Any = None) -> Any:
+    """The module of a device's type: torch.cpu, torch.cuda, ..."""
+    kind = "cpu" if device_ is None else device(device_).type
+    try:
+        return importlib.import_module(f"{__name__.partition('.')[0]}.{kind}")
+    except ModuleNotFoundError:
+        raise refuse(RuntimeError, f"Invalid device module '{device_}'", received=kind) from None
 
 
 def _enter(self: device) -> device:

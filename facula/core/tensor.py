@@ -24,7 +24,6 @@ from .modes import MODE
 from .native import fields as F
 from .placing import no_values
 from .plan import exposed, settle
-from .placing import no_values, placed
 from .tape import Handle, Node
 from .views import refresh
 
@@ -415,7 +414,7 @@ class Methods:
     # -- subclasses
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Tensor(2, 3): uninitialised; Tensor([...]): these values; Tensor(tensor): the same storage. Always the default floating type."""
-        device = kwargs.pop("device", None)
+        device = kwargs.pop("device", None) or "cpu"
         data = kwargs.pop("data", None)
         if kwargs:
             raise TypeError(f"new() got an unexpected keyword argument '{next(iter(kwargs))}'")

@@ -319,6 +319,9 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
             raise TypeError(f"{title}(): argument 'out' must be tuple of {len(results)} Tensors")
         for i, (o, r) in enumerate(zip(outs, results)):
             check_type(block, r.dtype, o.dtype, i)
+            if r._layout.device is not o._layout.device:
+                sentence = f"Attempting to copy from device {r.device} to device {o.device}, but cross-device copies are not allowed!"
+                raise refuse(RuntimeError, sentence, received=f"out= on {o.device}", expected=f"out= on {r.device}")
         for o, r in zip(outs, results):
             fit(o, r, title)
             write(o, r)

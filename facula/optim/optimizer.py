@@ -91,7 +91,7 @@ def number(value: Any) -> Any:
 
 def counter(start: float = 0.0) -> Tensor:
     """A 0-dim float32 tensor: PyTorch keeps the number of steps like this, and checkpoints carry it."""
-    return ops.tensor(start, dtype=float32)
+    return ops.tensor(start, dtype=float32, device="cpu")
 
 
 def as_real(*tensors: Tensor | None) -> tuple[Any, ...]:

@@ -362,4 +362,4 @@ class Module(ModuleBase):
     half = module_walk.half
     bfloat16 = module_walk.bfloat16
     cpu = module_walk.cpu
-    cuda = module_walk.cuda
+    cuda, xpu, ipu, mtia = module_walk.cuda, module_walk.xpu, module_walk.ipu, module_walk.mtia

@@ -162,7 +162,7 @@ def _apply(self: ModuleBase, fn: Callable[[Tensor], Tensor], recurse: bool = Tru
             changed = fn(p)
             grad = p.grad
             changed_grad = None if grad is None else fn(grad).requires_grad_(grad.requires_grad)
-            if type(changed) in (Tensor, type(p)):
+            if type(changed) in (Tensor, type(p)) and changed.device is p.device:
                 if grad is not None:
                     p.grad = None  # a gradient must always have its parameter's type
                 p.data = changed.detach()
@@ -221,7 +221,13 @@ def to(self: ModuleBase, *args: Any, **kwargs: Any) -> Any:
             options["dtype"] = dtype
         if memory_format is not None and not is_lazy(t) and t.dim() in (4, 5):
             options["memory_format"] = memory_format
-        return t.to(**options)
+        try:
+            return t.to(**options)
+        except NotImplementedError as error:
+            if str(error) != "Cannot copy out of meta tensor; no data!":
+                raise
+            raise refuse(NotImplementedError, f"{error} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving module from "
+                         "meta to a different device.", received=f"a module on {t.device}", hint=f"module.to_empty(device={str(device)!r})") from None  # fmt: skip
 
     return self._apply(move)
 
@@ -267,6 +273,13 @@ def cpu(self: ModuleBase) -> Any:
     return self._apply(lambda t: t.to(device="cpu"))
 
 
-def cuda(self: ModuleBase, device: Any = None) -> Any:
-    """Move all parameters and buffers to a GPU; refused where there is none."""
-    return self._apply(lambda t: t.to(device="cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device))
+def _mover(kind: str) -> Callable[..., Any]:
+    def move(self: ModuleBase, device: Any = None) -> Any:
+        where = kind if device is None else f"{kind}:{device}" if isinstance(device, int) else device
+        return self._apply(lambda t: t.to(device=where))
+
+    move.__name__, move.__doc__ = kind, f"Move all parameters and buffers to a device of type {kind}; refused where there is none."
+    return move
+
+
+cuda, xpu, ipu, mtia = _mover("cuda"), _mover("xpu"), _mover("ipu"), _mover("mtia")

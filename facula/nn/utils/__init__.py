@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from . import rnn, stateless
@@ -14,8 +15,14 @@ from .weight_norm import remove_weight_norm, weight_norm
 
 def skip_init(module_cls: Any, *args: Any, **kwargs: Any) -> Any:
     """A module whose parameters are not initialised."""
+    from ...base.errors import refuse
     from ...core import no_grad
+    from ..modules.module import Module
 
+    if not issubclass(module_cls, Module):
+        raise refuse(RuntimeError, f"Expected a Module; got {module_cls}", expected="a subclass of nn.Module")
+    if "device" not in inspect.signature(module_cls).parameters:
+        raise refuse(RuntimeError, "Module must support a 'device' arg to skip initialization", received=module_cls.__name__)
     device = kwargs.pop("device", "cpu")
     with no_grad():
         return module_cls(*args, device="meta", **kwargs).to_empty(device=device)
