@@ -181,7 +181,7 @@ class Gelu(Pointwise):
             return 0.5 * x * (1 + s.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * (x * x * x))))
         if approximate != "none":
             raise refuse(RuntimeError, "approximate argument must be either none or tanh.", received=f"approximate={approximate!r}")
-        return x * s.ndtr(x)
+        return s.gelu(x)
 
     samples = grid(input=X, approximate=["none", "tanh"])
     refusals = each(refused(normal(3), approximate="fast", raises=RuntimeError, match="approximate argument must be either none or tanh"))

@@ -9,9 +9,9 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .exponential import exp_wide, scaled_exp
+from .exponential import exp_of_rest, exp_wide, reduced, scaled_exp
 from .logarithm import log_wide
-from .pieces import INF, NAN, limited, narrow, poly, wide
+from .pieces import INF, NAN, limited, narrow, poly, times_power, wide
 
 NDTR_CENTRE = 2.75
 
@@ -56,6 +56,21 @@ def ndtr(n: Scalar, target: Target) -> Scalar:
         return fn.where(a < 1, near, fn.where(x > 0, 1 - tail, tail))
     tail = e * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
     return fn.where(x > 0, 1 - tail, tail)
+
+
+def gelu(n: Scalar, target: Target) -> Scalar:
+    """max(x, 0) - |x| P(X > |x|) in float32: the tail is e**(-x*x/2) times a quotient of polynomials, so nothing cancels on either side. NaN
+    for -infinity, as from the product."""
+    x = n.args[0]
+    if n.dtype is not float32:
+        return x * fn.ndtr(x)
+    a = limited(fn.fabs(x), 0.0, 14.5)  # beyond, the tail is below the smallest number
+    square = a * a
+    k, r = reduced(square * -0.5)
+    r = fn.fma(fn.fma(a, a, -square), -0.5, r)
+    above, below = (fn.fma(poly(square, c[1::2]), a, poly(square, c[::2])) for c in C.MILLS32)  # odd and even powers: half the roundings
+    tail = (1 + exp_of_rest(r)) * (a * above / below)
+    return fn.where(const(0.0, float32) > x, x * 0, x) - times_power(tail, k, target)
 
 
 def erfc_wide(x: Scalar) -> Scalar:

@@ -94,7 +94,7 @@ BOUNDS = {
     "sqrt": 0.51, "exp": 1.0, "exp2": 1.0, "expm1": 1.0, "log": 1.0, "log2": 1.0, "log10": 1.0, "log1p": 1.0,
     "sin": 1.5, "cos": 1.5, "rsqrt": 1.5, "pow": 1.5, "tan": 2.0, "tanh": 2.0, "erf": 2.0, "atan": 2.0, "atan2": 2.0, "sinh": 2.0, "cosh": 2.0,
     "hypot": 2.0, "asinh": 2.5, "acosh": 2.5, "atanh": 2.5, "asin": 2.5, "acos": 2.5, "sigmoid": 2.5, "softplus": 2.5, "log_sigmoid": 2.5,
-    "erfc": 4.0, "erfinv": 4.0, "ndtr": 5.0, "lgamma": 6.0, "digamma": 6.0, "trigamma": 6.0, "i0": 2.0, "i0e": 2.0, "i1": 2.0, "i1e": 2.0,
+    "erfc": 4.0, "erfinv": 4.0, "ndtr": 5.0, "gelu": 6.0, "lgamma": 6.0, "digamma": 6.0, "trigamma": 6.0, "i0": 2.0, "i0e": 2.0, "i1": 2.0, "i1e": 2.0,
 }  # fmt: skip
 BOUNDS64 = {
     "tanh": 2.5,
@@ -105,7 +105,7 @@ BOUNDS64 = {
 }
 BINARY = frozenset({"pow", "atan2", "hypot"})
 ONLY_SCIPY = frozenset(
-    ["erf", "erfc", "erfinv", "ndtr", "lgamma", "digamma", "trigamma", "i0", "i0e", "i1", "i1e"]
+    ["erf", "erfc", "erfinv", "ndtr", "gelu", "lgamma", "digamma", "trigamma", "i0", "i0e", "i1", "i1e"]
 )  # no long double reference
 SLOW_REFERENCE = frozenset({"trigamma"})
 
@@ -117,9 +117,10 @@ def reference(name: str, arrays: list[Any]) -> Any:
 
     narrow = arrays[0].dtype == np.float32
     wide = np.float64 if narrow or name in ONLY_SCIPY else np.longdouble
-    x, *rest = [a.astype(wide) for a in arrays]
-    zero: Any = wide(0)
-    one: Any = wide(1)
+    x: np.ndarray = arrays[0].astype(wide)
+    rest = [a.astype(wide) for a in arrays[1:]]
+    zero: np.floating[Any] = wide(0)
+    one: np.floating[Any] = wide(1)
     own: dict[str, Callable[[], Any]] = {
         "asin": lambda: np.arcsin(x),
         "acos": lambda: np.arccos(x),
@@ -133,6 +134,7 @@ def reference(name: str, arrays: list[Any]) -> Any:
         "sigmoid": lambda: np.where(x < 0, np.exp(-np.abs(x)), one) / (one + np.exp(-np.abs(x))),
         "softplus": lambda: np.logaddexp(zero, x),
         "log_sigmoid": lambda: -np.logaddexp(zero, -x),
+        "gelu": lambda: x * special.ndtr(x),
         "lgamma": lambda: np.where(np.isinf(x), np.inf, special.gammaln(x)),
         "digamma": lambda: np.where(x == 0, np.copysign(np.inf, -x), special.digamma(x)),
         "trigamma": lambda: np.where(x == -np.inf, np.nan, special.polygamma(1, x)),
