@@ -33,7 +33,7 @@ def start(
     words = filled(launch, outs, tensors, numbers, work)
     if SETTINGS.check_bounds:
         ranges = ranges_of(launch, schedule, _storages(outs), _storages(tensors), work, numbers)
-        compiler.start(launch.kernel, words, ranges, launch.total, launch.grain, bool(is_long(launch)))
+        compiler.start(launch.kernel, list(words), ranges, launch.total, launch.grain, bool(is_long(launch)))
     else:
         native.parallel(address, ctypes.addressof(words), launch.total, launch.grain, bool(is_long(launch)))
 

@@ -82,7 +82,7 @@ class KernelPlan(Plan):
 
     def now(self, operands: Sequence[Any]) -> Any:
         """Run it, whether or not calls are recorded."""
-        address = self.native(tuple(range(len(operands)))) if objects.NATIVE and not SETTINGS.check_bounds else 0
+        address = self.native(tuple(range(len(operands)))) if objects.NATIVE else 0
         if address and not MODE.slow:
             got = objects.run(address, 0, *operands)
             if got is not None:
@@ -121,9 +121,13 @@ class KernelPlan(Plan):
 
     @property
     def rowable(self) -> bool:
-        return not (self.mutates and self.rule is not None or self.shapes_only or SETTINGS.check_bounds)
+        return not (self.mutates and self.rule is not None or self.shapes_only)
 
     def native(self, places: tuple[int, ...]) -> int:
+        return 0 if SETTINGS.check_bounds else self.noted(places)  # the launches of checked kernels go through Python
+
+    def noted(self, places: tuple[int, ...]) -> int:
+        """Address of the native form by which a recorder notes a call; 0 when it cannot wait."""
         found = self.addresses.get(places)
         if found is None:
             found = self.addresses[places] = self._build(places)

@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..base.settings import SETTINGS
 from ..core import objects
 from ..core.expression import Expression
-from ..core.launching import is_long
+from ..core.launching import code, is_long
 from ..core.layout import Layout
 from ..core.native import fields as F
 from ..core.plan import KernelPlan
-from ..kernel import compiler
-from ..kernel.launch import In, Launch, Number, Out
+from ..kernel.bounds.record import Storage, ranges_of
+from ..kernel.compiler import start
+from ..kernel.launch import In, Launch, Number, Out, Schedule, Work
 from .fuse import MOST_INPUTS, MOST_OUTPUTS, Group
 from .record import SPARE, Recorder
-
 
 LAUNCH = 40  # nanoseconds of a launch
 IN_CACHE, IN_MEMORY, CACHE = 200, 20, 1 << 18  # bytes in a nanosecond when fewer than CACHE are touched, and otherwise
@@ -139,7 +140,7 @@ class Program:
                 self._as_recorded(recording.calls[step.calls[0]], rows)
                 continue
             for launch in step.launches:
-                rows += (compiler.address(launch.kernel), recording.words + len(template), launch.total, launch.grain, is_long(launch))
+                rows += (code(launch), recording.words + len(template), launch.total, launch.grain, is_long(launch))
                 for w in launch.words:
                     if not isinstance(w, int):
                         patches += (len(template), *_source(w, step, recording))
@@ -210,6 +211,8 @@ WATCHERS: list[Callable[[Program], None]] = []  # told every program that runs
 
 def execute(recorder: Recorder) -> None:
     """Run what waits: by the program of its signature, built when it is new."""
+    if SETTINGS.check_bounds:
+        return play_checked(recorder)
     if WATCHERS and (key := objects.recorded(recorder.address)) in PROGRAMS:
         for seen in WATCHERS:
             seen(PROGRAMS[key])
@@ -228,6 +231,51 @@ def execute(recorder: Recorder) -> None:
     for seen in WATCHERS:
         seen(program)
     objects.play(recorder.address, ADDRESSES)
+
+
+def play_checked(recorder: Recorder) -> None:
+    """Run what waits launch by launch, from Python: each is told what it may touch."""
+    words = recorder.arrays["words"]
+    if not objects.recorded(recorder.address):
+        return
+
+    def storages(places: Sequence[Place]) -> Storage:
+        return lambda i: _memory(recorder, places[i].block)
+
+    try:
+        recording = Recording.of(recorder)
+        program = build(recording)
+        for step in program.steps:
+            if step.outs:
+                ins, outs = ([recording.places[s] for s in slots] for slots in (step.ins, step.outs))
+                schedule = Schedule(tuple(step.launches))
+            else:
+                call = recording.calls[step.calls[0]]
+                ins, outs, schedule, at = call.ins, call.outs, call.plan.schedule or Schedule(()), call.words
+            for launch in step.launches:
+                if step.outs:
+                    given = [w if isinstance(w, int) else _value(recorder, *_source(w, step, recording)) for w in launch.words]
+                else:
+                    given, at = words[at : at + len(launch.words)], at + len(launch.words)
+                work = next((value - w.offset for w, value in zip(launch.words, given) if isinstance(w, Work)), 0)
+                ranges = ranges_of(launch, schedule, storages(outs), storages(ins), work, ())
+                start(launch.kernel, given, ranges, launch.total, launch.grain, bool(is_long(launch)))
+        for seen in WATCHERS:
+            seen(program)
+    finally:
+        objects.drop(recorder.address)
+
+
+def _memory(recorder: Recorder, block: int) -> tuple[int, int]:
+    """First byte and number of bytes of a recording's block."""
+    at = recorder.arrays["blocks"][block * F.BLOCK_ROW]
+    first, nbytes = (ctypes.c_int64.from_address(at + field).value for field in (F.BLOCK_DATA, F.BLOCK_BYTES))
+    return first, nbytes
+
+
+def _value(recorder: Recorder, source: int, distance: int) -> int:
+    """A fused kernel's word, where `_source` found it."""
+    return recorder.arrays["words"][~source] if source < 0 else recorder.arrays["blocks"][source * F.BLOCK_ROW + 1] + distance
 
 
 def build(recording: Recording) -> Program:
@@ -270,7 +318,7 @@ def fusable(call: Call) -> bool:
     op = call.plan.op
     return (
         isinstance(op, Expression)
-        and all(spec[2] == F.OUT_NEW for spec in call.plan.outs)
+        and all(spec[2] == F.OUT_NEW and not spec[0].batch for spec in call.plan.outs)
         and not any(t.is_complex for t in (*op.outputs, *op.numbers))
     )
 

@@ -11,6 +11,7 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..base.settings import SETTINGS
 from ..core import objects
 from ..core.modes import MODE, sync
 from ..core.native import fields as F
@@ -45,8 +46,9 @@ class Recorder:
 
     def call(self, plan: KernelPlan, operands: Sequence[Any]) -> Any:
         """Everything but the launch; a call that emitted code cannot note is run, after those that wait."""
-        address = plan.native(tuple(range(len(operands))))
-        if address and self.queue:
+        address = plan.noted(tuple(range(len(operands))))
+        if address and self.queue and not (SETTINGS.check_bounds and plan.how & F.AT_ONCE):
+            self.make_room(plan.schedule.workspace if plan.schedule else 0)
             for _ in range(2):
                 got = objects.run(address, self.queue, *operands)
                 if got is not None:
@@ -54,13 +56,13 @@ class Recorder:
                         plan.mark(got if isinstance(got, tuple) else (got,))
                     return got
                 self.flush()
-                self.make_room(plan.schedule.workspace if plan.schedule else 0)
         self.flush()
         return plan.now(operands)
 
     def make_room(self, workspace: int) -> None:
-        """At least so many bytes of workspace. Nothing waits."""
+        """At least so many bytes of workspace for the calls from here on."""
         if workspace > self.count("work_bytes"):
+            self.held.add(self.work)  # calls that wait go on with theirs
             self.work = allocate_bytes(workspace)
             self.fields[F.QUEUE["work"]], self.fields[F.QUEUE["work_bytes"]] = self.work._address, workspace
 

@@ -25,7 +25,7 @@ from ..runtime import cache, host, images, native
 from ..runtime.ir import Module
 from .bounds import record
 from .bounds.instrument import instrument
-from .bounds.record import Range, array_places
+from .bounds.record import Range, array_ranges
 from .launch import In, Kernel, Number, Out, Schedule, Word, Work, bits
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def identity(kernel: Kernel, target: Target, level: Level = "light", check: bool
 # -- text
 def text(kernel: Kernel, target: Target | None = None, check: bool = False) -> tuple[str, str]:
     """(name, LLVM text as emitted). With `check`, each access is compared with what the launch may touch (`bounds/instrument.py`)."""
-    name = _symbol(kernel)
+    name = symbol_of(kernel)
     module = Module(target or host.target())
     kernel.emit(module, name, *kernel.static)
     if check:
@@ -99,7 +99,7 @@ def text(kernel: Kernel, target: Target | None = None, check: bool = False) -> t
 def access(kernel: Kernel, site: int, target: Target | None = None) -> str:
     """What a checked kernel's access by this number is, and who wrote it."""
     module = Module(target or host.target(), traced=True)
-    kernel.emit(module, _symbol(kernel), *kernel.static)
+    kernel.emit(module, symbol_of(kernel), *kernel.static)
     return str(instrument(module)[site])
 
 
@@ -140,12 +140,12 @@ def address(kernel: Kernel, target: Target | None = None, check: bool = False) -
         with images.lock:
             found = _addresses.get(key)
             if found is None:
-                found = functions(kernel, target, check=check)[_symbol(kernel)]
+                found = functions(kernel, target, check=check)[symbol_of(kernel)]
                 _addresses[key] = found
     return found
 
 
-def _symbol(kernel: Kernel) -> str:
+def symbol_of(kernel: Kernel) -> str:
     return "".join(c if c.isalnum() else "_" for c in kernel.emit.__qualname__)
 
 
@@ -212,7 +212,7 @@ def run(
         words = [_word(word, addresses, base, numbers) & (1 << 64) - 1 for word in launch.words]
         packed = struct.pack(f"<{len(words)}Q", *words)
         if SETTINGS.check_bounds:
-            start(launch.kernel, words, array_places(launch, schedule, outs, ins, base, numbers), launch.total, launch.grain, long, target)
+            start(launch.kernel, words, array_ranges(launch, schedule, outs, ins, base, numbers), launch.total, launch.grain, long, target)
         else:
             native.parallel(address(launch.kernel, target), _address_of(packed), launch.total, launch.grain, long)
 

@@ -8,8 +8,8 @@ words that hold addresses, sizes, strides and scalars, so one compiled kernel se
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..base.dtypes import dtype
@@ -45,10 +45,11 @@ class Out:
 
 @dataclass(frozen=True)
 class In:
-    """Address of tensor input `index` (absent optional tensors have no index), plus `offset` bytes."""
+    """Address of tensor input `index` (absent optional tensors have no index), plus `offset` bytes. `written`: the kernel writes there too."""
 
     index: int = 0
     offset: int = 0
+    written: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,3 +128,25 @@ class Schedule:
     workspace: int = 0
     notes: tuple[str, ...] = field(default=())  # for explain: choices made, fallbacks and why
     keep: tuple[Any, ...] = field(default=(), repr=False, compare=False)  # arrays whose addresses are among the words
+
+
+def shifted(where: Word, offset: int) -> Word:
+    """An address, some bytes further on."""
+    assert isinstance(where, (In, Out, Work))
+    return replace(where, offset=where.offset + offset)
+
+
+def rebased(schedule: Schedule, outs: Sequence[Word], ins: Sequence[Word], workspace: int = 0) -> Schedule:
+    """A schedule as part of a larger one: its results and inputs lie elsewhere (where given), its workspace begins at `workspace` bytes."""
+
+    def moved(w: Word) -> Word:
+        if isinstance(w, Work):
+            return Work(w.offset + workspace)
+        if isinstance(w, Out) and outs:
+            return shifted(outs[w.index], w.offset)
+        if isinstance(w, In) and ins:
+            return shifted(ins[w.index], w.offset)
+        return w
+
+    launches = tuple(replace(x, words=tuple(moved(w) for w in x.words)) for x in schedule.launches)
+    return replace(schedule, launches=launches, workspace=schedule.workspace + workspace)

@@ -58,7 +58,8 @@ def _lerp(old: Value, new: Value, weight: Value) -> Value:
 
 def _sgd(f: Function, v: Values, flags: frozenset[str]) -> Values:
     """Flags: momentum, first (the buffer starts as the gradient), nesterov, weight_decay, maximize."""
-    g, out = _gradient(v, flags), {}
+    g = _gradient(v, flags)
+    out: Values = {}
     if "momentum" in flags:
         buffer = g if "first" in flags else v["momentum_buffer"] * v["momentum"] + v["undamped"] * g
         out["momentum_buffer"] = buffer
@@ -196,7 +197,7 @@ class Table:
         at, kind = 2 + len(self.rule.tensors) + self.rule.scalars.index(name), self.dtype.compute.llvm
         self._words[at : self.rows * self.rule.row : self.rule.row] = [bits(x, kind) for x in values]
 
-    def places(self) -> list[Range]:
+    def ranges(self) -> list[Range]:
         """What a step may touch: the rows, and of each tensor in use its elements."""
         out = [Range("the table", self.address, ctypes.sizeof(self._words), False)]
         used = tensors_of(self.rule, self.flags)
@@ -218,6 +219,6 @@ def step(table: Table, **numbers: float) -> None:
         return
     words = table.words(numbers)
     if SETTINGS.check_bounds:
-        return compiler.start(table.kernel, words, table.places(), table.items, 1, False)
+        return compiler.start(table.kernel, words, table.ranges(), table.items, 1, False)
     packed = (ctypes.c_uint64 * len(words))(*words)
     native.parallel(compiler.address(table.kernel), ctypes.addressof(packed), table.items, 1)

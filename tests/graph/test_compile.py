@@ -235,6 +235,17 @@ def test_random_numbers_come_in_the_same_order() -> None:
     assert [c(x).tolist() for _ in range(2)] == expected
 
 
+def test_what_a_kernel_updates_in_place_is_seen_at_once() -> None:
+    """A read of running statistics, by no operator, finds the call that waits and writes them."""
+    norm = t.nn.BatchNorm1d(3)
+
+    @t.compile
+    def step(x: Any) -> Any:
+        return norm(x), norm.running_mean.tolist()
+
+    assert step(t.full((4, 3), 5.0))[1] == [0.5] * 3
+
+
 def test_modules_in_training() -> None:
     def make() -> Any:
         t.manual_seed(1)

@@ -248,6 +248,27 @@ def test_the_switch(tmp_path: Path) -> None:
     assert third.endswith(" | bytes 20 to 23 of the storage of input 0 | the storage of input 0 has 20 bytes")
 
 
+COMPILED = """
+import facula
+import facula.graph.program as program
+
+memory = program._memory
+f = facula.compile(lambda x: (x * 2 + 1).tanh() - x)
+x = facula.arange(5.0)
+print(f(x).tolist() == ((x * 2 + 1).tanh() - x).tolist())
+program._memory = lambda recorder, block: (memory(recorder, block)[0], memory(recorder, block)[1] - 4)
+try:
+    f(x)
+except RuntimeError as error:
+    print(error, error.received, sep=" | ")
+"""
+
+
+def test_fused_kernels_are_checked() -> None:
+    right, wrong = run(COMPILED, "-").splitlines()
+    assert right == "True" and "emit_pointwise" in wrong and "of the storage of input 0" in wrong
+
+
 FAMILIES = ("softmax", "scans", "masked", "stacking")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.errors import refuse
+from ...base.narrow import is_sequence
 from ...runtime import native, state
 from ..launch import In, Launch, Number, Out, Place, Schedule, Work
 
@@ -34,26 +35,26 @@ class Range(NamedTuple):
     writable: bool
 
 
-def places(launch: Launch, schedule: Schedule, out: Storage, given: Storage, work: int, numbers: Sequence[Any]) -> list[Range]:
+def ranges_of(launch: Launch, schedule: Schedule, out: Storage, given: Storage, work: int, numbers: Sequence[Any]) -> list[Range]:
     """What a launch may touch: the storages that its words point into, the workspace, and memory that its numbers or arrays are."""
     ranges = [Range("an array of the schedule", *extent(a), False) for a in arrays(schedule.keep)]
     for word in launch.words:
         if isinstance(word, Out):
             ranges.append(Range(f"the storage of output {word.index}", *out(word.index), True))
         elif isinstance(word, In):
-            ranges.append(Range(f"the storage of input {word.index}", *given(word.index), False))
+            ranges.append(Range(f"the storage of input {word.index}", *given(word.index), word.written))
         elif isinstance(word, Work):
             ranges.append(Range("the workspace", work, schedule.workspace, True))
-        elif isinstance(word, Number) and isinstance(place := numbers[word.index], Place):
+        elif isinstance(word, Number) and numbers and isinstance(place := numbers[word.index], Place):
             ranges.append(Range(f"the memory of number {word.index}", place, place.nbytes, True))
     return ranges
 
 
-def array_places(
+def array_ranges(
     launch: Launch, schedule: Schedule, outs: Sequence[np.ndarray], ins: Sequence[np.ndarray], work: int, numbers: Sequence[Any]
 ) -> list[Range]:
     """The same for NumPy arrays as results and inputs."""
-    return places(launch, schedule, lambda i: extent(owner(outs[i])), lambda i: extent(owner(ins[i])), work, numbers)
+    return ranges_of(launch, schedule, lambda i: extent(owner(outs[i])), lambda i: extent(owner(ins[i])), work, numbers)
 
 
 def owner(a: np.ndarray) -> np.ndarray:
@@ -66,7 +67,7 @@ def owner(a: np.ndarray) -> np.ndarray:
 def arrays(kept: Iterable[Any]) -> Iterator[np.ndarray]:
     """The arrays in what a schedule keeps, which may lie in tuples."""
     for x in kept:
-        if isinstance(x, (tuple, list)):
+        if is_sequence(x):
             yield from arrays(x)
         elif hasattr(x, "ctypes"):
             yield x
@@ -105,7 +106,7 @@ def parallel(
     packed[0] = ctypes.addressof(record)
     native.parallel(entry, base + 8, total, grain, long)
     if record[COUNT]:
-        raise _refusal(record, allowed, *about(record[SITE]))
+        raise _refusal(list(record), allowed, *about(record[SITE]))
 
 
 def _refusal(record: Sequence[int], allowed: Sequence[Range], kernel: str, access: str) -> RuntimeError:

@@ -13,6 +13,7 @@ mean costs no digits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import facula.kernel.rows.batch_norm_columns as columns
 import facula.kernel.rows.sweep as rows
@@ -187,6 +188,8 @@ def batch_norm(x: Operand, weight: bool = False, bias: bool = False, running: bo
     """`weight`, `bias`, `running` say which are given."""
     rows.contiguous(x)
     given = _inputs(1, weight, bias, running, running)
+    if training:
+        given[2:] = [replace(w, written=True) if isinstance(w, In) else w for w in given[2:]]
     numbers = (Number(0, "double"), Number(1, "double"))
     if len(x.shape) == 2:
         return columns.forward(x, (weight, bias), running, training, tuple(given), numbers)
