@@ -10,9 +10,10 @@ from typing import Any
 import facula.nn.init as init
 
 from ... import ops
-from ...base.dtypes import float32, float64
+from ...base.dtypes import int64
 from ...base.errors import refuse
-from ...core import Tensor
+from ...core import Tensor, is_grad_enabled
+from ...spec.promotion import scalar_type_name
 from ..parameter import Parameter
 from ..utils.rnn import PackedSequence
 from .module import Module
@@ -54,54 +55,20 @@ STEPS: dict[str, Callable[..., State]] = {"LSTM": lstm_step, "GRU": gru_step, "R
 
 
 # ---------------------------------------------------------------- one layer in one direction
-def run_fused(mode: str, x: Tensor, state: State, named: dict[str, Tensor], reverse: bool) -> tuple[Tensor, State]:
-    """`run_padded` as one operator; x (T, B, I) and weights in single or double precision, without projection."""
-    w_hh, b_ih, b_hh = named["weight_hh"], named.get("bias_ih"), named.get("bias_hh")
-    last = 0 if reverse else -1
-    if mode == "GRU":  # its new gate takes the hidden share apart
-        output, _ = ops.gru_layer(ops.linear(x, named["weight_ih"], b_ih), state[0], w_hh, b_hh, reverse)
-        return output, (output[last],)
-    gates = ops.linear(x, named["weight_ih"], None if b_ih is None or b_hh is None else b_ih + b_hh)  # all steps in one product
+def run_layer(
+    mode: str, x: Tensor, state: State, named: dict[str, Tensor], starts: Tensor | None, sizes: tuple[int, int], reverse: bool
+) -> tuple[Tensor, State]:
+    """Outputs (N, P) and the last state; x (N, I): `sizes` are steps and batch, `starts` where the steps of packed sequences begin."""
+    weights = [named.get(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    train = is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *state, *named.values()))
     if mode == "LSTM":
-        output, cells, _ = ops.lstm_layer(gates, state[0], state[1], w_hh, reverse)
-        return output, (output[last], cells[last])
-    output = ops.rnn_layer(gates, state[0], w_hh, mode == "RNN_RELU", reverse)
-    return output, (output[last],)
-
-
-def run_padded(step: Callable[..., State], x: Tensor, state: State, weights: Any, reverse: bool) -> tuple[Tensor, State]:
-    """Outputs (T, B, H) and the last state; x (T, B, G) is the input's share of the gates for all steps."""
-    outputs = []
-    steps = x.unbind(0)
-    for gates in reversed(steps) if reverse else steps:
-        state = step(gates, state, *weights)
-        outputs.append(state[0])
-    return ops.stack(outputs[::-1] if reverse else outputs), state
-
-
-def run_packed(step: Callable[..., State], x: Tensor, sizes: list[int], state: State, weights: Any, reverse: bool) -> tuple[Tensor, State]:
-    """Outputs (sum of sizes, H) and each sequence's last state; x (sum of sizes, G). Step t has the first sizes[t] sequences."""
-    steps = x.split(sizes)
-    outputs: list[Tensor] = []
-    if reverse:  # sequences join as time runs back to where they end
-        first = state
-        state = tuple(s[: sizes[-1]] for s in first)
-        for gates, size in zip(reversed(steps), reversed(sizes), strict=True):
-            here = state[0].size(0)
-            if size > here:
-                state = tuple(ops.cat([s, f[here:size]]) for s, f in zip(state, first, strict=True))
-            state = step(gates, state, *weights)
-            outputs.append(state[0])
-        return ops.cat(outputs[::-1]), state
-    ended: list[State] = []  # pieces of states whose sequences are over, the shortest first
-    for gates, size in zip(steps, sizes, strict=True):
-        if size < state[0].size(0):
-            ended.append(tuple(s[size:] for s in state))
-            state = tuple(s[:size] for s in state)
-        state = step(gates, state, *weights)
-        outputs.append(state[0])
-    ended.append(state)
-    return ops.cat(outputs), tuple(ops.cat(parts) for parts in zip(*ended[::-1], strict=True))
+        h, c = state or (None, None)
+        output, *last = ops.lstm_layer(x, h, c, *weights, named.get("weight_hr"), starts, *sizes, reverse, train)[:3]
+    elif mode == "GRU":
+        output, *last = ops.gru_layer(x, *(state or (None,)), *weights, starts, *sizes, reverse, train)[:2]
+    else:
+        output, *last = ops.rnn_layer(x, *(state or (None,)), *weights, starts, mode == "RNN_RELU", *sizes, reverse, train)[:2]
+    return output, tuple(last)
 
 
 class RNNBase(Module):
@@ -221,43 +188,32 @@ class RNNBase(Module):
         return hx.index_select(1, permutation)
 
     # ------------------------------------------------------------ forward
-    def _run(self, x: Tensor, states: State, sizes: list[int] | None) -> tuple[Tensor, State]:
-        """All layers: x (T, B, I) or packed (N, I) -> the last layer's outputs and all last states."""
-        step = STEPS[self.mode]
+    def _run(self, x: Tensor, states: State, starts: Tensor | None, steps: int, batch: int) -> tuple[Tensor, State]:
+        """All layers: x (N, I) -> the last layer's outputs and all last states; no `states` are zeros."""
+        kind = x.dtype
+        half = kind.is_floating_point and kind.itemsize < 4  # computed in float32, rounded at the end
         directions = 2 if self.bidirectional else 1
         last: list[State] = []
+        x = x.float() if half else x
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(directions):
                 place = layer * directions + direction
-                named = dict(zip((n.split("_l")[0] for n in self._all_weights[place]), self.all_weights[place], strict=True))
-                start = tuple(s[place] for s in states)
-                fused = (
-                    sizes is None and x.dtype in (float32, float64) and "weight_hr" not in named and 0 not in (*x.shape, self.hidden_size)
-                )
-                if fused:
-                    output, end = run_fused(self.mode, x, start, dict(named), bool(direction))
-                    outputs.append(output)
-                    last.append(end)
-                    continue
-                gates = ops.linear(x, named["weight_ih"], named.get("bias_ih"))  # all steps in one product
-                weights = (named["weight_hh"], named.get("bias_hh"), named.get("weight_hr"))
-                if sizes is None:
-                    output, end = run_padded(step, gates, start, weights, bool(direction))
-                else:
-                    output, end = run_packed(step, gates, sizes, start, weights, bool(direction))
+                named = {n.split("_l")[0]: w.float() if half else w for n, w in zip(self._all_weights[place], self.all_weights[place])}
+                start = tuple(s[place].float() if half else s[place] for s in states)
+                output, end = run_layer(self.mode, x, start, named, starts, (steps, batch), bool(direction))
                 outputs.append(output)
                 last.append(end)
             x = outputs[0] if directions == 1 else ops.cat(outputs, -1)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = ops.dropout(x, self.dropout, True)
-        return x, tuple(ops.stack(parts) for parts in zip(*last, strict=True))
-
-    def _zeros(self, input: Tensor, batch: int) -> State:
-        return tuple(ops.zeros(size, dtype=input.dtype, device=input.device) for size in self._state_sizes(batch))
+        ends = tuple(ops.stack(parts) for parts in zip(*last, strict=True))
+        return (x.to(kind), tuple(s.to(kind) for s in ends)) if half else (x, ends)
 
     def _checked_state(self, input: Tensor, states: State, batch: int, batch_sizes: Tensor | None) -> None:
         self.check_input(input, batch_sizes)
+        if not states:  # zeros
+            return
         names = (
             ["Expected hidden[0] size {}, got {}", "Expected hidden[1] size {}, got {}"]
             if self.mode == "LSTM"
@@ -282,14 +238,18 @@ class RNNBase(Module):
         along = 0 if self.batch_first else 1
         x = input if batched else input.unsqueeze(along)
         batch = x.size(along)
-        if hx is None:
-            states = self._zeros(x, batch)
-        else:
+        states: State = ()
+        if hx is not None:
             states = tuple(hx) if lstm else (hx,)
             self._check_dims(states, batched, lstm)
             states = states if batched else tuple(s.unsqueeze(1) for s in states)
         self._checked_state(x, states, batch, None)
-        output, last = self._run(x.transpose(0, 1) if self.batch_first else x, states, None)
+        x = x.transpose(0, 1) if self.batch_first else x
+        steps = x.size(0)
+        if not steps:
+            raise refuse(RuntimeError, "Expected sequence length to be larger than 0 in RNN", received=f"{tuple(input.shape)}")
+        output, last = self._run(x.reshape(steps * batch, self.input_size), states, None, steps, batch)
+        output = output.view(steps, batch, output.size(1))
         output = output.transpose(0, 1) if self.batch_first else output
         if not batched:
             output, last = output.squeeze(along), tuple(s.squeeze(1) for s in last)
@@ -309,16 +269,46 @@ class RNNBase(Module):
 
     def _forward_packed(self, input: PackedSequence, hx: Any, lstm: bool) -> Any:
         data, batch_sizes, order, back = input
-        sizes = batch_sizes.tolist()
-        if hx is None:
-            states = self._zeros(data, sizes[0])
-        else:
+        starts = _begins(batch_sizes, data)
+        steps, batch = starts.numel() - 1, int(batch_sizes[0])
+        states: State = ()
+        if hx is not None:
             given = self.permute_hidden(hx, order)
             states = tuple(given) if lstm else (given,)
-        self._checked_state(data, states, sizes[0], batch_sizes)
-        output, last = self._run(data, states, sizes)
+        self._checked_state(data, states, batch, batch_sizes)
+        output, last = self._run(data[: int(starts[-1])], states, starts, steps, batch)
         last = self.permute_hidden(last, back)
         return PackedSequence(output, batch_sizes, order, back), (last if lstm else last[0])
+
+
+def _begins(batch_sizes: Tensor, data: Tensor) -> Tensor:
+    """Where each step's rows begin, and where the last ones end: (T + 1,). The kernels take these numbers as addresses."""
+    if batch_sizes.dtype is not int64:
+        raise refuse(
+            RuntimeError, f"expected scalar type Long but found {scalar_type_name(batch_sizes.dtype)}", expected="int64 batch_sizes"
+        )
+    sizes = batch_sizes.tolist()
+    if not sizes:
+        raise refuse(IndexError, "index 0 is out of bounds for dimension 0 with size 0", received="empty batch_sizes")
+    starts = [0]
+    for before, size in zip([sizes[0], *sizes], sizes):
+        if size < 0:
+            raise refuse(RuntimeError, "narrow(): length must be non-negative.", received=f"batch_sizes {sizes}")
+        if size > before:
+            raise refuse(
+                RuntimeError,
+                f"The size of tensor a ({before}) must match the size of tensor b ({size}) at non-singleton dimension 0",
+                received=f"batch_sizes {sizes}",
+                expected="batch_sizes that do not rise",
+            )
+        starts.append(starts[-1] + size)
+        if starts[-1] > data.size(0):
+            raise refuse(
+                RuntimeError,
+                f"start ({starts[-2]}) + length ({size}) exceeds dimension size ({data.size(0)}).",
+                received=f"batch_sizes {sizes}, {data.size(0)} rows of data",
+            )
+    return ops.tensor(starts, dtype=int64)
 
 
 def _check(
