@@ -9,7 +9,7 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .exponential import exp_of_rest, exp_wide, reduced, scaled_exp
+from .exponential import exp_of_rest, exp_wide, exp_within, reduced, scaled_exp
 from .logarithm import log_wide
 from .pieces import INF, NAN, limited, narrow, poly, times_power, wide
 
@@ -23,7 +23,7 @@ def erf(n: Scalar, target: Target) -> Scalar:
     t = x * x
     if n.dtype is float32:
         near = fn.fma(a, poly(t, C.ERF32), a)
-        far = 1 - fn.exp(poly(limited(a, 0.0, 4.0), C.ERFLOG32))
+        far = 1 - exp_within(poly(limited(a, 0.0, 4.0), C.ERFLOG32), target)
         return fn.copysign(fn.where(a < 0.94, near, far), x)
     near = fn.fma(x, poly(t, C.ERF64), x)
     return fn.where(a < 1, near, fn.copysign(1 - _erfc_tail(a, target), x))

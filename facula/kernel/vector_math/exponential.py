@@ -43,6 +43,12 @@ def exp_of_rest(r: Scalar) -> Scalar:
     return fn.fma(r * r, poly(r, C.EXP32 if r.dtype is float32 else C.EXP64), r)
 
 
+def exp_within(x: Scalar, target: Target) -> Scalar:
+    """e**x to 1.3 ULP where neither it nor 1/x overflows or vanishes, for functions that need no more of it."""
+    k, r = reduced(x)
+    return times_power(1 + exp_of_rest(r), k, target)
+
+
 def exp(n: Scalar, target: Target) -> Scalar:
     return scaled_exp(n.args[0], 0, target)
 

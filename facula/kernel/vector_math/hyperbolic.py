@@ -9,7 +9,7 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .exponential import scaled_exp
+from .exponential import exp_within, scaled_exp
 from .logarithm import log_wide
 from .pieces import INF, NAN, limited, narrow, poly, wide
 
@@ -18,12 +18,14 @@ def tanh(n: Scalar, target: Target) -> Scalar:
     """Near 0 a polynomial; else 1 - 2 / (e**2x + 1), which rounds to 1 in time. float64 near 0 by expm1."""
     x = n.args[0]
     a = fn.fabs(x)
-    far = 1 - 2 / (fn.exp(limited(a, 0.0, 44.0) * 2) + 1)
+    double = limited(a, 0.0, 44.0) * 2
     if n.dtype is float32:
+        far = 1 - 2 / (exp_within(double, target) + 1)
         t = x * x
         return fn.copysign(fn.where(a < 0.64, fn.fma(a * t, poly(t, C.TANH32), a), far), x)
     e = fn.expm1(limited(a, 0.0, 1.0) * 2)
     near = e / (e + 2)
+    far = 1 - 2 / (fn.exp(double) + 1)
     return fn.copysign(fn.where(a < 0.5, near, far), x)
 
 
