@@ -162,16 +162,16 @@ def _at_once(o: Any, xs: Sequence[Any], create_graph: bool) -> list[Any]:
     n = o.numel()
     seeds = ops.eye(n, dtype=o.dtype).view((n, *o.shape))
     got = grad([o], xs, [seeds], True, create_graph, allow_unused=True, is_grads_batched=True) if o.requires_grad else [None] * len(xs)
-    return [ops.zeros((n, *x.shape), dtype=x.dtype) if g is None else g for g, x in zip(got, xs)]
+    return [ops.zeros((n, *x.shape), dtype=x.dtype, device=x.device) if g is None else g for g, x in zip(got, xs)]
 
 
 def _one_by_one(o: Any, xs: Sequence[Any], create_graph: bool, strict: bool) -> list[Any]:
     n, rows = o.numel(), []
     for k in range(n):
-        seed = ops.zeros(n, dtype=o.dtype)
+        seed = ops.zeros(n, dtype=o.dtype, device=o.device)
         seed[k] = 1
         rows.append(_filled(_along([o], xs, [seed.view(o.shape)], create_graph), xs, strict, "jacobian"))
-    return [ops.stack([r[i] for r in rows]) if rows else ops.zeros((0, *x.shape), dtype=x.dtype) for i, x in enumerate(xs)]
+    return [ops.stack([r[i] for r in rows]) if rows else ops.zeros((0, *x.shape), dtype=x.dtype, device=x.device) for i, x in enumerate(xs)]
 
 
 def _scalar(func: Callable[..., Any], where: str) -> Callable[..., Any]:

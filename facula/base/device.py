@@ -45,6 +45,8 @@ class device:
     index: int | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> device:
+        if len(args) == 1 and not kwargs and type(args[0]) is str and (found := cls._known.get((args[0], None))) is not None:
+            return found
         kind, index = _spelled(args, kwargs)
         if isinstance(kind, device):
             return kind

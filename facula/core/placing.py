@@ -76,8 +76,15 @@ def everyone(values: Iterable[Any]) -> Iterable[Any]:
 
 def body_device(op: Any, values: Iterable[Any], asked: Any) -> device | None:
     """Where an operator's body makes tensors: on the device that was asked for, else where its operands are; None: nobody says."""
+    if asked is CPU:
+        return CPU
     if asked is not None:
-        return {"cpu": CPU, "meta": META}.get(device(asked).type) if isinstance(asked, (str, device)) else None
+        if not isinstance(asked, (str, device, int)) or isinstance(asked, bool):
+            return None
+        where = {"cpu": CPU, "meta": META}.get(device(asked).type)
+        if where is None and not op.tensors:
+            raise absent(device(asked), copying=any(p.type == "any" for p in op.schema.params))
+        return where
     if not op.tensors and "device" in op.schema.index:  # a constructor: data that happens to be a tensor does not decide
         return None
     where = common_device([t._layout for t in everyone(values)], refusing=False)

@@ -241,7 +241,7 @@ def _basis(x: Any) -> Any:
 def _rows(out: Any, inputs: Inputs, chunk_size: int | None) -> list[Any]:
     """Per input: derivatives of one output, (*out.shape, *input.shape)."""
     if not out.numel():
-        return [ops.zeros((*out.shape, *x.shape), dtype=x.dtype) for x in inputs.fresh]
+        return [ops.zeros((*out.shape, *x.shape), dtype=x.dtype, device=x.device) for x in inputs.fresh]
     rows = vmap(lambda seed: tuple(_gradients([out], inputs.fresh, [seed])), chunk_size=chunk_size)(_basis(out))
     return [inputs.out(r.reshape((*out.shape, *x.shape))) for r, x in zip(rows, inputs.fresh)]
 
@@ -282,7 +282,7 @@ def _columns(
 ) -> list[Any]:
     """Per output: derivatives along the elements of input i, (*out.shape, *x.shape)."""
     if not x.numel():
-        return [ops.zeros((*o.shape, *x.shape), dtype=o.dtype) for o in outs]
+        return [ops.zeros((*o.shape, *x.shape), dtype=o.dtype, device=o.device) for o in outs]
     found = vmap(lambda along: tuple(_gradients([grads[i]], seeds, [along])), out_dims=-1, chunk_size=chunk_size)(_basis(x))
     return [inputs.out(f.reshape((*o.shape, *x.shape))) for f, o in zip(found, outs)]
 

@@ -256,7 +256,8 @@ class StorageReader:
             raise malformed("a storage that the file does not have", f"key {key[:40]!r}")
         if count * dtype.itemsize != entry.size:
             raise malformed("a storage of another size than its bytes", f"{count} of {dtype} for {entry.size} bytes")
-        self.where(location)
+        if self.where(location) == "meta":
+            return Storage(ops.empty((entry.size,), dtype=dtypes.uint8, device="meta"), dtype)
         if key not in self.bases:
             self.bases[key] = self._read(entry)
         base = self.bases[key]
@@ -287,7 +288,7 @@ def _require_bools(base: Tensor, entry: Entry) -> None:
 
 
 def _device_rule(map_location: Any) -> Callable[[str], str]:
-    """From a saved location to where the storage goes; this machine has a CPU only."""
+    """From a saved location to where the storage goes: this build has the CPU, and meta for shapes alone."""
     known: dict[str, Any] = map_location if isinstance(map_location, dict) else {}
     everything = None if map_location is None or known or callable(map_location) else str(device(map_location))
 
@@ -295,6 +296,16 @@ def _device_rule(map_location: Any) -> Callable[[str], str]:
         target = everything or str(known.get(location, location))
         if callable(map_location) or target.partition(":")[0] == "cpu":
             return "cpu"
+        if target.partition(":")[0] == "meta":
+            return "meta"
+        if target.partition(":")[0] == "cuda" and everything is not None:
+            raise refuse(
+                RuntimeError,
+                "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. If you are running on a CPU-only machine, please "
+                "use torch.load with map_location=torch.device('cpu') to map your storages to the CPU.",
+                received=f"map_location={target!r}",
+                hint="load(f, map_location='cpu')",
+            )
         if everything is None and location == target:
             raise refuse(
                 RuntimeError,

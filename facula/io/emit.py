@@ -255,10 +255,6 @@ class Emitter:
     # -- tensors ------------------------------------------------------------------------------------------------------------
 
     def _put_tensor(self, value: Any) -> None:
-        if value.device.type != "cpu":
-            raise refuse(
-                RuntimeError, f"cannot save a tensor on device {value.device}: it has no values here", hint="tensor.to('cpu') before saving"
-            )
         if type(value) is Parameter:
             plain = value.detach()
             self._keep(plain)
@@ -276,6 +272,9 @@ class Emitter:
 
     def _rebuilding(self, value: Any) -> Call:
         """Tensor as (storage, offset, size, stride, requires_grad, hooks), which is how PyTorch takes it apart."""
+        if value.is_meta:
+            shape, strides = tuple(int(n) for n in value.shape), tuple(int(n) for n in value.stride())
+            return Call(Global("torch._utils", "_rebuild_meta_tensor_no_storage"), value.dtype, shape, strides, bool(value.requires_grad))
         key = self._storage(value)
         name, numel = dtype_name(value.dtype), self.storages[key][2] // value.element_size()
         place = int(value.storage_offset()), tuple(int(n) for n in value.shape), tuple(int(n) for n in value.stride())

@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .. import ops
 from ..base import dtypes
 from ..base.device import device
 from ..base.errors import refuse
@@ -58,18 +59,31 @@ def rebuild_tensor_of(
     return _tensor_on(storage.base, dtype, offset, size, stride, requires_grad, metadata)
 
 
-def _tensor_on(base: Tensor, dtype: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, metadata: Any) -> Tensor:
+def rebuild_meta_tensor(dtype: Any, size: Any, stride: Any, requires_grad: Any) -> Tensor:
+    """A tensor on the meta device, which has no storage."""
+    if not isinstance(dtype, type(dtypes.float32)):
+        raise malformed("a tensor without a dtype", type(dtype).__name__)
+    size, stride = _geometry(dtype, size, stride, requires_grad)
+    return ops.empty_strided(size, stride, dtype=dtype, device="meta", requires_grad=requires_grad)
+
+
+def _geometry(dtype: Any, size: Any, stride: Any, requires_grad: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     size, stride = _ints(size, "a size"), _ints(stride, "a stride")
-    (offset,) = _ints((offset,), "an offset")
     if len(size) != len(stride):
         raise malformed("a tensor whose size and stride differ in length", f"{size} and {stride}")
     if type(requires_grad) is not bool or (requires_grad and not (dtype.is_floating_point or dtype.is_complex)):
         raise malformed("requires_grad for a tensor of integers", f"{dtype}")
+    return size, stride
+
+
+def _tensor_on(base: Tensor, dtype: Any, offset: Any, size: Any, stride: Any, requires_grad: Any, metadata: Any) -> Tensor:
+    size, stride = _geometry(dtype, size, stride, requires_grad)
+    (offset,) = _ints((offset,), "an offset")
     length = base.numel() // dtype.itemsize
     last = offset + sum((n - 1) * s for n, s in zip(size, stride)) if all(size) else offset - 1
     if last >= length or offset > length:
         raise malformed("a tensor that reaches past its storage", f"size {size}, stride {stride}, offset {offset} on {length} elements")
-    value = objects.alias(Tensor, base, layout(size, dtype, stride), offset * dtype.itemsize)
+    value = objects.alias(Tensor, base, layout(size, dtype, stride, base.device), offset * dtype.itemsize)
     if metadata:
         value = _with_metadata(value, metadata)
     return value.requires_grad_() if requires_grad else value
@@ -262,6 +276,7 @@ def _table() -> dict[tuple[str, str], Maker | Constant]:
     table: dict[tuple[str, str], Maker | Constant] = {
         ("torch._utils", "_rebuild_tensor_v2"): Maker("_rebuild_tensor_v2", rebuild_tensor),
         ("torch._utils", "_rebuild_tensor_v3"): Maker("_rebuild_tensor_v3", rebuild_tensor_of),
+        ("torch._utils", "_rebuild_meta_tensor_no_storage"): Maker("_rebuild_meta_tensor_no_storage", rebuild_meta_tensor),
         ("torch._utils", "_rebuild_parameter"): Maker("_rebuild_parameter", rebuild_parameter),
         ("torch._utils", "_rebuild_parameter_with_state"): Maker("_rebuild_parameter_with_state", rebuild_parameter),
         ("torch._tensor", "_rebuild_from_type_v2"): Maker("_rebuild_from_type_v2", rebuild_typed),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import CPU
 from ..base.errors import refuse
 from ..core import objects
 from ..core.modes import MODE, sync
@@ -34,7 +35,7 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> tuple[Tensor, list[tuple[int, An
             dim += 1
         elif isinstance(item, bool):
             x = x.unsqueeze(dim)
-            left.append((dim, ops.tensor([item])))
+            left.append((dim, ops.tensor([item], device=CPU)))
             dim += 1
         elif isinstance(item, slice):
             x = _slice(x, dim, item)
@@ -91,7 +92,7 @@ def _item(i: Any) -> Any:
     if i is None or i is Ellipsis or isinstance(i, (int, slice, Tensor)):
         return i
     if isinstance(i, (list, tuple)) or type(i).__module__ == "numpy" and getattr(i, "ndim", 0):
-        return ops.as_tensor(i) if len(i) else ops.empty(0, dtype=d.int64)
+        return ops.as_tensor(i, device=CPU) if len(i) else ops.empty(0, dtype=d.int64, device=CPU)
     if hasattr(i, "__index__"):
         return i.__index__()
     raise refuse(
@@ -135,9 +136,9 @@ def put(x: Tensor, index: Any, value: Any) -> None:
     view, left = basic(x, tidy(index)) if type(index) is not int else (get(x, index), [])
     if not isinstance(value, Tensor):
         value = (
-            ops.tensor(value, dtype=x.dtype)
+            ops.tensor(value, dtype=x.dtype, device=CPU)
             if not isinstance(value, (int, float, bool, complex))
-            else ops.scalar_tensor(value, dtype=x.dtype)
+            else ops.scalar_tensor(value, dtype=x.dtype, device=CPU)
         )
     if left:
         ops.index_put_(view, spread(view.ndim, left), value)
