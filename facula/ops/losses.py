@@ -191,12 +191,12 @@ class BinaryCrossEntropy(Composite):
 class BinaryCrossEntropyWithLogits(Composite):
     """Binary cross entropy of logits, safe for large ones."""
 
-    schema = "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor"
+    schema = "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=0) -> Tensor"
     paths = "torch"
 
     @staticmethod
     def compose(
-        input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = 1
+        input: Tensor, target: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = 0
     ) -> Tensor:
         wide = ops.result_type(input, target)
         if not target.dtype.is_floating_point and wide is not target.dtype:
@@ -204,7 +204,7 @@ class BinaryCrossEntropyWithLogits(Composite):
         loss = ops.logits_error(input, target, pos_weight)
         return reduced(loss if weight is None else loss * weight, reduction)
 
-    samples = [sample(normal(3, 4), uniform(3, 4, low=0.0, high=1.0))]
+    samples = [sample(normal(3, 4), uniform(3, 4, low=0.0, high=1.0)), sample(normal(3), uniform(3, low=0.0, high=1.0), reduction=1)]
 
 
 # -- classes

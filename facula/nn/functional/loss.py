@@ -10,6 +10,7 @@ from ... import ops
 from ...base.dtypes import int64
 from ...base.errors import refuse
 from ...core import Tensor, no_grad
+from ...ops.pair_losses import same_dims
 from .arguments import legacy_reduction, need_tensors, reduced, reduction_code
 
 if TYPE_CHECKING:
@@ -191,13 +192,7 @@ def poisson_nll_loss(
 ) -> Tensor:  # fmt: skip
     """-log of a Poisson probability; `full` adds Stirling's term for log(target!)."""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    reduction_code(reduction)
-    need_tensors("poisson_nll_loss", input=input, target=target)
-    loss = ops.exp(input) - target * input if log_input else input - target * ops.log(input + eps)
-    if full:
-        stirling = target * ops.log(target) - target + 0.5 * ops.log(2 * math.pi * target)
-        loss = loss + stirling.masked_fill(target <= 1, 0)
-    return reduced(loss, reduction)
+    return ops.poisson_nll_loss(input, target, log_input, full, eps, reduction_code(reduction))
 
 
 def gaussian_nll_loss(input: Tensor, target: Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
@@ -243,11 +238,7 @@ def kl_div(
             stacklevel=2,
         )
     reduction = legacy_reduction(size_average, reduce, reduction)
-    kept = "sum" if reduction == "batchmean" else reduction
-    reduction_code(kept)
-    need_tensors("kl_div", input=input, target=target)
-    loss = ops.exp(target) * (target - input) if log_target else ops.xlogy(target, target) - target * input
-    total = reduced(loss, kept)
+    total = ops.kl_div(input, target, reduction_code("sum" if reduction == "batchmean" else reduction), log_target=log_target)
     return total / input.size()[0] if reduction == "batchmean" and input.dim() else total
 
 
@@ -258,11 +249,7 @@ def margin_ranking_loss(
 ) -> Tensor:  # fmt: skip
     """max(0, -y (x1 - x2) + margin); y is 1 or -1."""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    reduction_code(reduction)
-    if input1.dim() != input2.dim() or input1.dim() != target.dim():
-        raise refuse(RuntimeError, "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
-                     f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} ")  # fmt: skip
-    return reduced((-target * (input1 - input2) + margin).clamp_min(0), reduction)
+    return ops.margin_ranking_loss(input1, input2, target, margin, reduction_code(reduction))
 
 
 def hinge_embedding_loss(
@@ -275,11 +262,7 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """x where y is 1, max(0, margin - x) where y is -1."""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    reduction_code(reduction)
-    need_tensors("hinge_embedding_loss", input=input, target=target)
-    zero = ops.zeros_like(input)
-    apart = ops.where(target != 1, ops.full_like(input, margin).sub_(input).clamp_min(0), zero)  # integers stay integers
-    return reduced(apart + ops.where(target != -1, input, zero), reduction)
+    return ops.hinge_embedding_loss(input, target, margin, reduction_code(reduction))
 
 
 def soft_margin_loss(
@@ -383,28 +366,7 @@ def cosine_embedding_loss(
 ) -> Tensor:  # fmt: skip
     """1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where y is -1."""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    reduction_code(reduction)
-    need_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
-    ndim = target.dim()
-    if ndim > 1:
-        raise refuse(RuntimeError, "0D or 1D target tensor expected, multi-target not supported", received=f"target {tuple(target.shape)}")
-    if input1.dim() != ndim + 1 or input2.dim() != ndim + 1:
-        raise refuse(RuntimeError, f"{ndim}D target tensor expects {ndim + 1}D input tensors, but found inputs with sizes "
-                     f"{list(input1.shape)} and {list(input2.shape)}.")  # fmt: skip
-    tiny = 1e-12  # keeps the root of a zero vector differentiable
-    cosine = (input1 * input2).sum(ndim) / (((input1 * input1).sum(ndim) + tiny) * ((input2 * input2).sum(ndim) + tiny)).sqrt()
-    zero = ops.zeros_like(cosine)
-    return reduced(ops.where(target == 1, 1 - cosine, zero) + ops.where(target == -1, (cosine - margin).clamp_min(0), zero), reduction)
-
-
-def _triplet_dims(anchor: Tensor, positive: Tensor, negative: Tensor) -> None:
-    a, p, n = anchor.dim(), positive.dim(), negative.dim()
-    if not a == p == n:
-        raise refuse(
-            RuntimeError,
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-            f"anchor {a}D, positive {p}D, and negative {n}D inputs",
-        )
+    return ops.cosine_embedding_loss(input1, input2, target, margin, reduction_code(reduction))
 
 
 def triplet_margin_loss(
@@ -413,16 +375,10 @@ def triplet_margin_loss(
 ) -> Tensor:  # fmt: skip
     """max(0, d(a, p) - d(a, n) + margin) with the p-norm of the difference as d; `swap` takes the nearer of d(a, n), d(p, n)."""
     reduction = legacy_reduction(size_average, reduce, reduction)
-    reduction_code(reduction)
+    code = reduction_code(reduction)
     if margin <= 0:
         raise refuse(ValueError, f"margin must be greater than 0, got {margin}", received=f"{margin=}", expected="margin > 0")
-    need_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
-    _triplet_dims(anchor, positive, negative)
-    near = ops.pairwise_distance(anchor, positive, p, eps)
-    far = ops.pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = ops.minimum(far, ops.pairwise_distance(positive, negative, p, eps))
-    return reduced((margin + near - far).clamp_min(0), reduction)
+    return ops.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, code)
 
 
 def triplet_margin_with_distance_loss(
@@ -433,7 +389,7 @@ def triplet_margin_with_distance_loss(
     reduction_code(reduction)
     if margin <= 0:
         raise refuse(ValueError, f"margin must be greater than 0, got {margin}", received=f"{margin=}", expected="margin > 0")
-    _triplet_dims(anchor, positive, negative)
+    same_dims(anchor, positive, negative)
     distance = ops.pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
