@@ -29,7 +29,7 @@ def test_copies_are_the_same_object() -> None:
 
 
 def test_nothing_changes_one() -> None:
-    with pytest.raises(AttributeError, match="attribute 'type' of 'torch.device' objects is not writable"):
+    with pytest.raises(AttributeError, match=r"attribute 'type' of 'torch.device' objects is not writable"):
         device("cpu").type = "cuda"
 
 

@@ -78,7 +78,7 @@ def test_factories(make: Callable[..., Any]) -> None:
         assert (got.device, got.dtype, got.shape, got.stride()) == (META, want.dtype, want.shape, want.stride())
     with facula.device("meta"):
         assert make(device="cpu").device.type == "cpu"
-    with pytest.raises(AssertionError, match="^Torch not compiled with CUDA enabled"):
+    with pytest.raises(AssertionError, match=r"^Torch not compiled with CUDA enabled"):
         make(device="cuda")
 
 
@@ -102,13 +102,14 @@ def test_random_streams_stand_still() -> None:
 def test_moving() -> None:
     x = facula.ones(2, 3).t()
     assert x.to("meta").stride() == (1, 3) and x.to("meta", facula.float64).dtype is facula.float64
-    assert (m := meta(3)).to("meta") is m and facula.ones(2).type_as(m).is_meta and facula.ones(2).to(m).is_meta
+    m = meta(3)
+    assert m.to("meta") is m and facula.ones(2).type_as(m).is_meta and facula.ones(2).to(m).is_meta
     for leave in (m.cpu, lambda: m.to("cpu"), lambda: facula.ones(3).copy_(m), lambda: m.tolist(), lambda: m.type_as(x)):
-        with pytest.raises(NotImplementedError, match="^Cannot copy out of meta tensor; no data!"):
+        with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!"):
             leave()
     assert m.copy_(facula.ones(3)) is m and m.fill_(facula.tensor(1.0)) is m
     leaf = facula.ones(3, requires_grad=True)
-    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+    with pytest.raises(NotImplementedError, match=r"Cannot copy out of meta tensor"):
         leaf.to("meta").sum().backward()
 
 
@@ -162,14 +163,14 @@ def test_values_are_refused(look: Callable[[Any], Any], kind: type[Exception], s
 def test_operands_on_two_devices() -> None:
     m, x = meta(3), facula.ones(3)
     for call in (lambda: m + x, lambda: F.mse_loss(m, x), lambda: facula.cat([m, x]), lambda: facula.dot(m, x), lambda: m.add_(x)):
-        with pytest.raises(RuntimeError, match="^Tensor on device cpu is not on the expected device meta!"):
+        with pytest.raises(RuntimeError, match=r"^Tensor on device cpu is not on the expected device meta!"):
             call()
     for call in (lambda: x + m, lambda: x.add_(m), lambda: facula.ones(3, 3) @ m, lambda: x[m.long()], lambda: x.add_(meta())):
-        with pytest.raises(RuntimeError, match="^Tensor on device meta is not on the expected device cpu!"):
+        with pytest.raises(RuntimeError, match=r"^Tensor on device meta is not on the expected device cpu!"):
             call()
     one = facula.tensor(1.0)
     assert all(t.is_meta for t in (m + one, one + m, meta() + one, facula.where(m > 0, m, one), m.add_(one), facula.clamp(m, one)))
-    with pytest.raises(RuntimeError, match="^invalid gradient at index 0 - expected device meta but got cpu"):
+    with pytest.raises(RuntimeError, match=r"^invalid gradient at index 0 - expected device meta but got cpu"):
         meta(3, requires_grad=True).mul(2).backward(x)
 
 
@@ -179,7 +180,7 @@ def test_indices_come_from_the_processor_too() -> None:
     m[facula.tensor([0, 1])] = facula.ones(2, 4)
     m[m > 0] = 1.0
     m[0], m[:, 1] = 1.0, facula.ones(3)
-    with pytest.raises(IndexError, match="index 5 is out of bounds for dimension 0 with size 3"):
+    with pytest.raises(IndexError, match=r"index 5 is out of bounds for dimension 0 with size 3"):
         m[5]
 
 
@@ -196,7 +197,7 @@ def test_out_and_in_place() -> None:
     m.mul_(2).add_(1).zero_().relu_()
     assert m._version > version and m.resize_(5).shape == (5,) and m.untyped_storage().nbytes() == 20
     for value in (lambda: m.set_(x), lambda: setattr(m, "data", x), lambda: setattr(x, "data", m)):
-        with pytest.raises(RuntimeError, match="on different device|incompatible tensor type"):
+        with pytest.raises(RuntimeError, match=r"on different device|incompatible tensor type"):
             value()
 
 
@@ -237,7 +238,7 @@ def test_default_device() -> None:
     facula.set_default_device("meta")
     assert facula.zeros(1).is_meta
     facula.set_default_device("cuda")
-    with pytest.raises(AssertionError, match="Torch not compiled with CUDA enabled"):
+    with pytest.raises(AssertionError, match=r"Torch not compiled with CUDA enabled"):
         facula.ones(2)
     facula.set_default_device(None)
     assert facula.zeros(1).is_cpu
@@ -262,7 +263,7 @@ def test_modules() -> None:
     layer = nn.Linear(2, 3, device="meta")
     assert layer.weight.is_meta and layer.double().weight.dtype is facula.float64
     with pytest.raises(
-        NotImplementedError, match="no data! Please use torch.nn.Module.to_empty\\(\\) instead of torch.nn.Module.to\\(\\) when"
+        NotImplementedError, match=r"no data! Please use torch.nn.Module.to_empty\(\) instead of torch.nn.Module.to\(\) when"
     ):
         layer.to("cpu")
     assert layer.to_empty(device="cpu").weight.is_cpu and layer.weight.requires_grad and type(layer.weight) is nn.Parameter
@@ -273,7 +274,7 @@ def test_modules() -> None:
     norm = nn.BatchNorm1d(2, device="meta")
     assert all(b.is_meta for b in norm.buffers()) and all(b.is_cpu for b in norm.to_empty(device="cpu").buffers())
     for move in (layer.cuda, lambda: layer.to("cuda"), lambda: nn.Linear(2, 2, device="cuda"), lambda: layer.to_empty(device="cuda")):
-        with pytest.raises(AssertionError, match="Torch not compiled with CUDA enabled"):
+        with pytest.raises(AssertionError, match=r"Torch not compiled with CUDA enabled"):
             move()
 
 
@@ -286,7 +287,7 @@ def test_loading_into_a_model_without_values() -> None:
     assert facula.equal(model(x := facula.ones(4, 2)), source(x))
     empty = nn.utils.skip_init(nn.Linear, 2, 3)
     assert empty.weight.is_cpu and nn.utils.skip_init(nn.Linear, 2, 3, device="meta").weight.is_meta
-    with pytest.raises(RuntimeError, match="Module must support a 'device' arg to skip initialization"):
+    with pytest.raises(RuntimeError, match=r"Module must support a 'device' arg to skip initialization"):
         nn.utils.skip_init(nn.ReLU)
 
 
@@ -328,9 +329,9 @@ def test_device_modules() -> None:
     )
     assert facula.cuda.memory_allocated() == facula.cuda.max_memory_reserved() == 0 and facula.cuda.get_rng_state_all() == []
     assert facula.accelerator.current_accelerator() is None and facula.get_device_module() is facula.cpu
-    with pytest.raises(RuntimeError, match="Cannot access accelerator device when none is available."):
+    with pytest.raises(RuntimeError, match=r"Cannot access accelerator device when none is available."):
         facula.accelerator.current_device_index()
-    with pytest.raises(RuntimeError, match="Tried to instantiate dummy base class Event"):
+    with pytest.raises(RuntimeError, match=r"Tried to instantiate dummy base class Event"):
         facula.cuda.Event(enable_timing=True)
     with (
         facula.cuda.stream(None),
@@ -340,9 +341,9 @@ def test_device_modules() -> None:
     ):
         pass
     assert facula.Stream().query() and facula.Event().query() and facula.Stream() == facula.Stream("cpu")
-    with pytest.raises(AssertionError, match="CUDA"):
+    with pytest.raises(AssertionError, match=r"CUDA"):
         facula.Stream("cuda")
-    with pytest.raises(RuntimeError, match="Cannot access accelerator device when none is available."):
+    with pytest.raises(RuntimeError, match=r"Cannot access accelerator device when none is available."):
         facula.ones(2).pin_memory()
 
 
