@@ -118,3 +118,17 @@ def test_inference_results_on_the_fast_road() -> None:
         z = w * 2.0
         assert z.requires_grad and not z.is_inference()
         assert not (y + 1.0).is_inference()
+
+
+def test_a_history_that_was_cut_is_none() -> None:
+    """`detach_` writes None where a tensor's node is: plans made for such a tensor record nothing, and must not serve one with a history."""
+    plain = t.ones(3, 1, 5).detach_()
+    assert not plain.view(15).requires_grad
+    leaf = t.ones(3, 1, 5, requires_grad=True)
+    assert (leaf * 2).view(15).requires_grad
+    again = t.ones(7).detach_().requires_grad_(True)
+    (again * 3).sum().backward()
+    assert again.grad.tolist() == [3.0] * 7
+    source = t.tensor(5.0, requires_grad=True)
+    t.ones(3).put_(t.tensor(0), source).sum().backward()
+    assert source.grad.item() == 1

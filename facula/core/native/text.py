@@ -62,6 +62,11 @@ class Core:
     def get(self, f: Function, obj: Value, offset: int, type_: str = "ptr") -> Value:
         return f.load(type_, f.bytes(obj, offset))
 
+    def held(self, f: Function, obj: Value, name: str) -> Value:
+        """An object that a tensor refers to; null where there is none, also when Python wrote None there."""
+        value = self.get(f, obj, F.TENSOR[name])
+        return f.select(value.eq(self.state(f, "none")), f.const("ptr", 0), value)
+
     def set(self, f: Function, obj: Value, offset: int, value: Value | int, type_: str = "i64") -> None:
         f.store(value if isinstance(value, Value) else f.const(type_, value), f.bytes(obj, offset))
 
@@ -197,9 +202,9 @@ class Core:
     def key_tensor(self, key: Key, obj: Value, mode: Value) -> None:
         """Its layout, and whether a gradient is wanted of it; a view whose history is stale is Python's business."""
         f = key.f
-        node, flags = self.get(f, obj, F.TENSOR["node"]), self.get(f, obj, F.TENSOR["flags"], "i64")
+        node, flags = self.held(f, obj, "node"), self.get(f, obj, F.TENSOR["flags"], "i64")
         wanted = f.cast("zext", node.ne(0), "i64") | (flags & F.REQUIRES_GRAD)
-        with f.when(self.get(f, obj, F.TENSOR["base"]).ne(0)):
+        with f.when(self.held(f, obj, "base").ne(0)):
             block = self.get(f, obj, F.TENSOR["block"])
             stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
             with f.when(stale):
@@ -335,7 +340,7 @@ class Core:
             edges = f.call("ptr", "PyTuple_New", edges_n * 2)
             with f.range(0, edges_n) as i:
                 obj = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["edges"]), i), "ptr"))
-                made, flags = self.get(f, obj, T["node"]), self.get(f, obj, T["flags"], "i64")
+                made, flags = self.held(f, obj, "node"), self.get(f, obj, T["flags"], "i64")
                 leaf = f.select((flags & F.REQUIRES_GRAD).ne(0), obj, none)
                 edge = f.select(made.ne(0), made, leaf)
                 self.incref(f, edge)
@@ -447,7 +452,7 @@ class Core:
                 f.store(out, outs)
                 self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.INFERENCE)
                 with f.when((mode & F.MODE_GRAD).ne(0)):
-                    root = self.get(f, source, T["base"])
+                    root = self.held(f, source, "base")
                     base = f.select(root.ne(0), root, source)
                     self.incref(f, base)
                     self.set(f, out, T["base"], base)
