@@ -20,7 +20,7 @@ import facula.core.objects as objects
 from ..base.errors import refuse
 from ..base.size import Size
 from ..kernel.launch import Array
-from .layout import Batch, Layout, layout, row_major
+from .layout import Batch, Layout, layout, row_major, wrap_dim
 from .modes import MODE, sync
 
 
@@ -263,8 +263,6 @@ def _front(t: Any, number: int, n: int) -> Any:
 
 def _as_front(op: Any, args: Sequence[Any], examples: Examples, words: Sequence[str], call: Callable[..., Any]) -> Any:
     """One more dim in front of every tensor; `dim`: dims in that argument move by one; `+size`: that shape gets the dim too."""
-    from .tensor import wrap_dim
-
     given: list[Any] = []
     shaped = [len(v) for p, v in zip(op.schema.params, args) if f"+{p.name}" in words]
     ndim = shaped[0] if shaped else _rank(op, args, examples)

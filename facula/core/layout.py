@@ -169,3 +169,15 @@ def dense_like(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
         out[d] = n
         n *= max(shape[d], 1)
     return tuple(out)
+
+
+def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
+    """A dim counted from the front. IndexError with PyTorch's sentence when out of range."""
+    n = max(ndim, 1)
+    if not -n <= dim < n:
+        raise refuse(
+            IndexError,
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})",
+            received=f"dim={dim} for {ndim} dims",
+        )
+    return dim % n

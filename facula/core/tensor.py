@@ -19,6 +19,7 @@ from ..spec.binder import BINDER
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from .batching import refuse_look
+from .layout import wrap_dim
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
@@ -508,18 +509,6 @@ def value_of(t: Any) -> Any:
         raise no_values(RuntimeError, "Tensor.item() cannot be called on meta tensors")
     settle((t,))
     return read(lay.dtype, t._address)
-
-
-def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
-    """A dim counted from the front. IndexError with PyTorch's sentence when out of range."""
-    n = max(ndim, 1)
-    if not -n <= dim < n:
-        raise refuse(
-            IndexError,
-            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})",
-            received=f"dim={dim} for {ndim} dims",
-        )
-    return dim % n
 
 
 for _name, _value in list(vars(Methods).items()):
