@@ -30,7 +30,10 @@ class Level:
 
     def __init__(self, size: int, randomness: str) -> None:
         self.size, self.randomness = size, randomness
-        self.number = heapq.heappop(_FREE) if _FREE else next(_NEXT)
+        try:
+            self.number = heapq.heappop(_FREE)
+        except IndexError:
+            self.number = next(_NEXT)
         LEVELS[self.number] = self
 
     def __del__(self) -> None:

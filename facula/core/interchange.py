@@ -138,6 +138,7 @@ def __dlpack__(self: Any, *, stream: Any = None, max_version: Any = None, dl_dev
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     t = self.clone() if copy else self
     exposed()
+    refuse_look(t, "the memory")
     lay = t._layout
     if lay.device is META:
         raise no_values(BufferError, "Cannot pack tensors on meta")
@@ -259,6 +260,7 @@ def __reduce_ex__(self: Any, protocol: Any) -> Any:
     if self._node is not None:
         raise RuntimeError("Cannot pickle a non-leaf tensor; use detach() first")
     settle((self,))
+    refuse_look(self, "the values")
     lay = self._layout
     data = None if lay.device is META else ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
     extra = dict(getattr(self, "__dict__", {}) or {})

@@ -35,7 +35,8 @@ class Layout:
     batch: Batch
 
     def __repr__(self) -> str:
-        return f"Layout({self.dtype.name}, {tuple(self.shape)}, strides={self.strides}, {self.device})"
+        hidden = f", batch={self.batch}" if self.batch else ""
+        return f"Layout({self.dtype.name}, {tuple(self.shape)}, strides={self.strides}, {self.device}{hidden})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return layout, (tuple(self.shape), self.dtype, self.strides, self.device, self.batch)

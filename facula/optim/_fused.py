@@ -52,7 +52,7 @@ def _fits(params: list[Tensor], grads: list[Tensor], states: Iterable[Iterable[T
     out = []
     for p, g, kept in zip(params, grads, states):
         lay = p._layout
-        if not (lay.dtype.is_floating_point and lay.dense and p.device.type == "cpu") or g.dtype is not lay.dtype:
+        if not (lay.dtype.is_floating_point and lay.dense and not lay.batch and p.device.type == "cpu") or g.dtype is not lay.dtype:
             return None
         if any(s._layout is not lay for s in kept):
             return None

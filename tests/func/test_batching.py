@@ -1,5 +1,7 @@
 """`vmap`: what declarations cannot say: levels that nest, histories that go on outside, randomness, refusals, and that it is one call."""
 
+import pickle
+
 import pytest
 
 import facula as torch
@@ -165,7 +167,31 @@ def test_writing():
         vmap(lambda x: torch.zeros(4).add_(x))(x)
 
 
-@pytest.mark.parametrize("look", [lambda x: x if x.sum() > 0 else -x, lambda x: x * x[0].item(), lambda x: x + sum(x.tolist())])
+def test_an_optimizer_trains_many_models_at_once():
+    start, x, y = torch.randn(4, 3), torch.randn(20, 3), torch.randn(20)
+
+    def trained(w):
+        w = w.clone().requires_grad_()
+        optimizer = torch.optim.Adam([w], lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (x @ w - y).square().mean().backward()
+            optimizer.step()
+        return w.detach()
+
+    close(vmap(trained)(start), torch.stack([trained(w) for w in start]))
+
+
+LOOKS = [
+    lambda x: x if x.sum() > 0 else -x,
+    lambda x: x * x[0].item(),
+    lambda x: x + sum(x.tolist()),
+    lambda x: x + torch.from_dlpack(x),
+    lambda x: x + pickle.loads(pickle.dumps(x)),
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
 def test_values_cannot_be_looked_at(look):
     with pytest.raises(RuntimeError, match="data-dependent control flow"):
         vmap(look)(torch.randn(3, 4))
