@@ -413,9 +413,17 @@ class FromNumpy(Composite):
             raise ValueError(
                 "At least one of the strides of the ndarray is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
             )
+        if any(s % ndarray.itemsize for s in ndarray.strides):
+            raise refuse(
+                ValueError,
+                "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.",
+                received=f"strides of {ndarray.strides} bytes",
+                expected=f"multiples of {ndarray.itemsize} bytes",
+            )
         strides = tuple(s // ndarray.itemsize for s in ndarray.strides)
         lay = layout(ndarray.shape, kind, strides)
-        block = allocator.external(ndarray.ctypes.data, max(lay.nbytes, ndarray.nbytes if ndarray.size else 0), ndarray)
+        # not ndarray.nbytes: of a broadcast array it counts memory that is not there
+        block = allocator.external(ndarray.ctypes.data, lay.nbytes, ndarray)
         return objects.adopt(Tensor, lay, block)
 
     samples = [sample(None)]

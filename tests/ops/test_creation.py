@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
+
+import facula
 from facula.testing import derived
 
 test_declared = derived("facula.ops.creation")
+
+
+def test_a_broadcast_arrays_storage_is_what_the_array_has() -> None:
+    x = facula.from_numpy(np.lib.stride_tricks.as_strided(np.zeros(1), (1000,), (0,)))
+    assert x.stride() == (0,) and x.untyped_storage().nbytes() == 8
+    assert facula.from_numpy(np.zeros((2, 3))[:, ::2]).untyped_storage().nbytes() == 48
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        x.as_strided((1000,), (1,))
+
+
+def test_strides_that_no_tensor_has_are_refused() -> None:
+    fields = np.zeros(4, [("a", "f4"), ("b", "f8")])
+    for make in (facula.from_numpy, facula.as_tensor):
+        with pytest.raises(ValueError, match="given numpy array strides not a multiple of the element byte size"):
+            make(fields["b"])
+    assert facula.from_numpy(fields["a"].copy()).tolist() == [0.0] * 4
