@@ -188,6 +188,13 @@ def from_dlpack(ext_tensor: Any) -> Any:
         raise BufferError(f"from_dlpack: unsupported element type or device (code {x.dtype.code}, {bits} bits, device {x.device_type})")
     shape = tuple(x.shape[i] for i in range(x.ndim))
     strides = tuple(x.strides[i] for i in range(x.ndim)) if x.strides else None
+    if strides is not None and min(strides, default=0) < 0:
+        raise refuse(
+            BufferError,
+            "from_dlpack: tensors with negative strides are not supported",
+            received=f"strides {strides}",
+            hint="pass a copy of it",
+        )
     lay = layout(shape, kind, strides)
     block = allocator.external((x.data or 0) + x.byte_offset, lay.nbytes, _Lease(managed))
     return objects.adopt(Tensor, lay, block)

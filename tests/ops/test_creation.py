@@ -25,3 +25,11 @@ def test_strides_that_no_tensor_has_are_refused() -> None:
         with pytest.raises(ValueError, match="given numpy array strides not a multiple of the element byte size"):
             make(fields["b"])
     assert facula.from_numpy(fields["a"].copy()).tolist() == [0.0] * 4
+
+
+def test_memory_before_the_first_element_is_not_taken() -> None:
+    for array in (np.arange(5.0)[::-1], np.ones((3, 4))[:, ::-1]):
+        with pytest.raises(ValueError, match="negative"):
+            facula.from_numpy(array)
+        with pytest.raises(BufferError, match="negative strides"):
+            facula.from_dlpack(array)
