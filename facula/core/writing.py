@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,12 +12,14 @@ import facula.core.tape as tape
 
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from ..spec.promotion import cpp_name, scalar_type_name
 from ..spec.registry import Op, ops
 from .door import call, plan_for
 from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE, no_grad
+from .named import named_tuple
 from .native import fields as F
 from .plan import around
 from .planner import expression_for, gather, guard_of, key_of
@@ -59,11 +62,11 @@ def partly_overlap(a: Any, b: Any) -> bool:
     return s < e2 and s2 < e
 
 
-def check_target(target: Any, title: str) -> None:
-    """What nobody may write to."""
+def check_target(target: Any, title: str, once: bool = True) -> None:
+    """What nobody may write to. `once`: each address must belong to one element, as the elements may get different values."""
     if not isinstance(target, objects.Tensor):
         raise TypeError(f"{title}(): argument 'self' must be Tensor, not {type(target).__name__}")
-    if overlaps_itself(target._layout):
+    if once and overlaps_itself(target._layout):
         raise refuse(
             RuntimeError,
             OVERLAP,
@@ -76,6 +79,9 @@ def check_target(target: Any, title: str) -> None:
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
             "See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
+
+
+_VIEWED = (("no_grad", "with grad mode enabled", "no_grad"), ("inference", "in normal mode", "inference_mode"))
 
 
 def check_leaf(target: Any) -> None:
@@ -93,6 +99,14 @@ def check_leaf(target: Any) -> None:
     root = target._root
     if root is None:
         return
+    if target._flags & F.VIEWED_WITHOUT_GRAD and wants(root):
+        inside, outside, block = _VIEWED[bool(target._flags & F.VIEWED_IN_INFERENCE)]
+        raise refuse(
+            RuntimeError,
+            f"A view was created in {inside} mode and is being modified inplace {outside}. Given that this use case is ambiguous and error-prone, "
+            "it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the "
+            f"{block} block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked).",
+        )
     if root._flags & F.REQUIRES_GRAD and root._node is None:
         raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     made = target._node
@@ -145,11 +159,11 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
         plan = _direct_plan(op, call, target, title)
         if plan is not None:
             operands = [*call.tensors, *call.numbers]
-            guarded = op.block.guard is not None and guard_of(call)
-            if guarded:
-                guarded(bound[op.schema.index[op.block.guard[0]]])  # pyright: ignore[reportOptionalSubscript]
+            guard = guard_of(call)
+            if guard is not None:
+                guard(bound[op.schema.index[op.block.guard[0]]])
             got = plan.run(operands)
-            if row is not None and not guarded:
+            if row is not None and guard is None:
                 row(operands, plan)
             return got
     if not recording and not MODE.slow and (write_now := getattr(op.block, "write", None)) is not None:
@@ -171,7 +185,7 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
         if plan.rule is not None and (False, 0) in plan.rule.save:  # the derivative will read the old value
             plan, operands = plan_for(op, [before(target), *bound[1:]])
         result = around(plan, operands) if MODE.slow else plan.run(operands)
-    if isinstance(result, (tuple, list)):
+    if is_sequence(result):
         result = result[0]
     if tuple(result.shape) != tuple(target.shape):
         raise refuse(
@@ -299,7 +313,7 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
 
 def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], out: Any, title: str) -> Any:
     """What `compute` gives, in `out`, which is resized if needed and returned. All checks come before the first write."""
-    outs = out if isinstance(out, (tuple, list)) else (out,)
+    outs = out if is_sequence(out) else (out,)
     for o in outs:
         if not isinstance(o, objects.Tensor):
             raise TypeError(f"{title}(): argument 'out' must be Tensor, not {type(o).__name__}")
@@ -314,7 +328,7 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
             raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
     with no_grad():
         got = compute()
-        results = list(got) if isinstance(got, (tuple, list)) else [got]
+        results: list[Any] = list(got) if is_sequence(got) else [got]
         if len(results) != len(outs):
             raise TypeError(f"{title}(): argument 'out' must be tuple of {len(results)} Tensors")
         for i, (o, r) in enumerate(zip(outs, results)):
@@ -325,7 +339,12 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
         for o, r in zip(outs, results):
             fit(o, r, title)
             write(o, r)
-    return out if not isinstance(got, (tuple, list)) else type(got)(*outs) if hasattr(got, "_fields") else tuple(outs)
+    if not isinstance(got, (tuple, list)):
+        return out
+    return _named(type(got).__name__ + "_out", got._fields)(*outs) if hasattr(got, "_fields") else tuple(outs)  # type: ignore[attr-defined]
+
+
+_named = functools.cache(named_tuple)  # as PyTorch calls the results of out=: torch.return_types.sort_out
 
 
 def check_type(block: Any, result: DType, out: DType, place: int = 0) -> None:

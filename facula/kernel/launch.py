@@ -7,6 +7,7 @@ words that hold addresses, sizes, strides and scalars, so one compiled kernel se
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -82,8 +83,13 @@ class Place(int):
         return place
 
 
+FLOAT_MAX = (2 - 2**-24) * 2.0**127  # from here on float32 rounds to infinity
+
+
 def bits(x: float, type_: str = "float") -> int:
-    """A constant number as the word a kernel reads."""
+    """A constant number as the word a kernel reads; what a float cannot hold is infinite."""
+    if type_ == "float" and abs(x) > FLOAT_MAX:
+        x = math.copysign(math.inf, x)
     return int.from_bytes(struct.pack("<f" if type_ == "float" else "<d", x).ljust(8, b"\0"), "little")
 
 

@@ -5,6 +5,7 @@ The kernels are in `kernel/gemm`: at the FMA peak from a few hundred rows on, at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -281,7 +282,8 @@ class Matmul(Fused):
         if needs[1]:
             if y.ndim == 2 and x.ndim > 2:  # the batch is summed within one product
                 k, m = x.shape[-1], grad.shape[-1]
-                gb = _h(x.reshape(-1, k)).mm(grad.reshape(-1, m)).reshape(b.shape)
+                rows = math.prod(x.shape[:-1])
+                gb = _h(x.reshape(rows, k)).mm(grad.reshape(rows, m)).reshape(b.shape)
             else:
                 gb = ops.sum_to_size(ops.matmul(_h(x), grad), y.shape).reshape(b.shape)
         return ga, gb

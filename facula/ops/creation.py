@@ -374,13 +374,13 @@ class Arange(Composite):
         kind = dtype or (out.dtype if out is not None else d.int64 if whole else SETTINGS.default_dtype)
         if kind is d.bool_:
             raise refuse(NotImplementedError, "\"arange_cpu\" not implemented for 'Bool'")
-        if not whole and kind.is_integral:
+        if not whole and kind is d.int64:
             start, end, step, whole = int(start), int(end), int(step), True
             if not step:
                 raise refuse(ValueError, "step must be nonzero", received=f"a step that is 0 as {kind.name}")
         n = -(-(end - start) // step) if whole else math.ceil((end - start) / step)
-        if not whole:
-            start, step = float(start), float(step)
+        if not whole:  # narrower integers are counted as the numbers given are, and cut only then
+            start, step = (int(start), int(step)) if kind.is_integral else (float(start), float(step))
         got = ops.range_values(int(n), start, step, kind)
         if out is not None:
             ops.resize_(out, (int(n),))
@@ -634,7 +634,7 @@ class ScalarTensor(Composite):
 
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Every element becomes `value`; the history ends here."""
-    writing.check_target(self, "fill_")
+    writing.check_target(self, "fill_", once=isinstance(value, Tensor))
     writing.check_leaf(self)
     if isinstance(value, Tensor):
         if value.ndim:

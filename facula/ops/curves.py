@@ -24,12 +24,16 @@ def _steps(y: Tensor, x: Tensor, k: int, title: str) -> Tensor:
     return ops.diff(wide, dim=k)
 
 
-def _strips(y: Tensor, x: Tensor | None, dx: float, dim: int, title: str) -> tuple[Tensor, int]:
-    """Twice the area between neighbours, and the dim."""
+def _no_bool(y: Tensor, x: Tensor | None, title: str) -> None:
     if y.dtype.name == "bool" or (x is not None and x.dtype.name == "bool"):
         raise refuse(
             RuntimeError, f"{title}: received a bool input for `{'y' if y.dtype.name == 'bool' else 'x'}`, but bool is not supported"
         )
+
+
+def _strips(y: Tensor, x: Tensor | None, dx: float, dim: int, title: str) -> tuple[Tensor, int]:
+    """Twice the area between neighbours, and the dim."""
+    _no_bool(y, x, title)
     k = wrap_dim(dim, y.ndim)
     n = y.shape[k]
     pairs = y.narrow(k, 1, n - 1) + y.narrow(k, 0, n - 1)
@@ -41,6 +45,10 @@ def _area(title: str, y: Tensor, x: Tensor | None, dx: float, dim: int) -> Tenso
         raise refuse(IndexError, f"Dimension specified as {dim} but tensor has no dimensions")
     if not y.shape[wrap_dim(dim, y.ndim)]:
         return y.sum(dim)
+    if x is None:  # the ends count half
+        _no_bool(y, x, title)
+        k = wrap_dim(dim, y.ndim)
+        return (y.sum(k) - (y.select(k, 0) + y.select(k, -1)) * 0.5) * dx
     strips, k = _strips(y, x, dx, dim, title)
     return strips.sum(k) / 2.0
 
@@ -81,6 +89,8 @@ class CumulativeTrapezoid(Composite):
     def compose(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
         if not y.ndim:
             raise refuse(IndexError, "slice() cannot be applied to a 0-dim tensor.")
+        if not y.shape[wrap_dim(dim, y.ndim)]:
+            return y
         strips, k = _strips(y, x, dx, dim, "cumulative_trapezoid")
         return strips.cumsum(k) / 2.0
 

@@ -63,7 +63,7 @@ class _Extreme:
 class Amax(Fused):
     """Maximum over dims; the gradient is shared among equals. NaN wins."""
 
-    schema = "amax(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor"
+    schema = "amax(Tensor input, int[1]? dim=[], bool keepdim=False) -> Tensor"
     out_dtype = "Expected the dtype for input and out to match, but got {Want} for input's dtype and {Got} for out's dtype."
     batching = "front dim"
 
@@ -82,7 +82,7 @@ class Amax(Fused):
 class Amin(Fused):
     """Minimum over dims; the gradient is shared among equals. NaN wins."""
 
-    schema = "amin(Tensor input, int[1] dim=[], bool keepdim=False) -> Tensor"
+    schema = "amin(Tensor input, int[1]? dim=[], bool keepdim=False) -> Tensor"
     out_dtype = "Expected the dtype for input and out to match, but got {Want} for input's dtype and {Got} for out's dtype."
     batching = "front dim"
 

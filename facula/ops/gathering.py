@@ -446,7 +446,7 @@ class Gather(Composite):
         only_dense(sparse_grad, input, "gather(): sparse_grad=True")
         k = wrap_dim(dim, input.ndim)
         if not index._layout.numel:
-            return ops.empty(tuple(index.shape), dtype=input.dtype)
+            return input.reshape(-1)[:0].reshape(tuple(index.shape))
         if index.dtype is not d.int64 and index.dtype is not d.int32:
             raise refuse(RuntimeError, "gather(): Expected dtype int32/int64 for index")
         if max(index.ndim, 1) != max(input.ndim, 1):

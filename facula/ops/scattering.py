@@ -647,6 +647,8 @@ class TakeAlongDim(Composite):
         if indices.dtype is not d.int64:
             raise refuse(RuntimeError, f"torch.take_along_dim(): dtype of indices should be Long but got {_name(indices)}")
         k = wrap_dim(dim, input.ndim)
+        if input.ndim:  # counted from the end, as lists are
+            indices = ops.where(indices < 0, indices + input.shape[k], indices)
         rest = broadcast([_but(input.shape, k), _but(indices.shape, k)])
         x = input.expand((*rest[:k], input.shape[k], *rest[k + 1 :])) if input.ndim else input
         at = indices.expand((*rest[:k], indices.shape[k], *rest[k + 1 :])) if input.ndim else indices

@@ -264,13 +264,13 @@ class BroadcastTensors(Composite):
     paths = "torch"
 
     @staticmethod
-    def compose(*tensors: Any) -> list[Tensor]:
+    def compose(*tensors: Any) -> tuple[Tensor, ...]:
         given = tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors
         for i, t in enumerate(given):
             if not isinstance(t, Tensor):
                 raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
         shape = broadcast([tuple(t.shape) for t in given])
-        return [t.expand(shape) for t in given]
+        return tuple(t.expand(shape) for t in given)
 
     samples = [sample(normal(3, 1), normal(4))]
     refusals = each(

@@ -140,6 +140,8 @@ def _pool(
 
 
 def _contiguous(operand: Operand) -> None:
+    if 0 in operand.shape:
+        return
     expected = 1
     for size, stride in zip(reversed(operand.shape), reversed(operand.strides)):
         if size > 1 and stride != expected:
@@ -169,15 +171,15 @@ def _window_tables(p: _Pool, how: str, include: bool, override: int, lanes: int)
     """Along W, H, D: the first tap inside the plane (max; int32 along W, else int64), or the divisor (avg; in the arithmetic's type)."""
     import numpy as np
 
-    tables = []
+    tables: list[np.ndarray] = []
     for dim, (n, r, k, s, pad, d) in enumerate(zip(p.size, p.out, p.kernel, p.stride, p.padding, p.dilation)):
-        padded = -(-r // lanes) * lanes if dim == 2 else r
+        padded: int = -(-r // lanes) * lanes if dim == 2 else r
         begin = np.arange(padded) * s - pad
         if how == "max":
             tables.append(np.maximum(-(begin // d), 0).astype(np.int32 if dim == 2 else np.int64))
             continue
-        end = np.minimum(begin + k, n + pad)
-        length = end - begin if include else np.minimum(end, n) - np.maximum(begin, 0)
+        end: np.ndarray = np.minimum(begin + k, n + pad)
+        length: np.ndarray = end - begin if include else np.minimum(end, n) - np.maximum(begin, 0)
         if override:
             length = np.full(padded, override if dim == 0 else 1)
         tables.append((length if override else np.maximum(length, 1)).astype(np.float64 if p.dtype.name == "float64" else np.float32))

@@ -12,8 +12,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...base.dtypes import bool_, dtype, float32, int64, uint8
-from ..scalar import Scalar, cast, const, exp, index, input, isnan, log, maximum, minimum, number, pow, sqrt, where
+from ...base.dtypes import bool_, dtype, float32, float64, int64, uint8
+from ...base.narrow import is_sequence
+from ..scalar import (
+    Scalar,
+    cast,
+    complex_,
+    const,
+    cos,
+    exp,
+    imag,
+    index,
+    input,
+    isnan,
+    log,
+    maximum,
+    minimum,
+    number,
+    pow,
+    real,
+    sin,
+    sqrt,
+    where,
+)
+
+# what is written as a function of Scalars; with numbers it has more parameters
+States = tuple[Scalar, ...]
+Lift = Callable[[Scalar], Any] | Callable[[Scalar, Scalar], Any] | Callable[[Scalar, Scalar, Scalar, Scalar], Any]
+Finish = Callable[[States, Scalar], Any] | Callable[[States, Scalar, Scalar], Any]
 
 
 @dataclass(frozen=True)
@@ -32,15 +58,15 @@ class Reducer:
 
 
 def _several(x: Any) -> tuple[Scalar, ...]:
-    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
+    return tuple(x) if is_sequence(x) else (x,)
 
 
 def reducer(
     initial: Sequence[int | float | complex],
     state: Sequence[dtype],
-    lift: Callable[..., Any],
-    combine: Callable[[tuple[Scalar, ...], tuple[Scalar, ...]], Any],
-    finish: Callable[..., Any] = lambda s, n: s,
+    lift: Lift,
+    combine: Callable[[States, States], Any],
+    finish: Finish = lambda s, n: s,
     *,
     inputs: Sequence[dtype],
     indexed: bool = False,
@@ -164,8 +190,8 @@ def min_max_of(d: dtype) -> Reducer:
 
 def moments_of(d: dtype, root: bool = False, with_mean: bool = False) -> Reducer:
     """Variance with `number(0)` subtracted from the count (clamped at 0), its root, and the mean. Pairs of (mean, sum of squared deviations,
-    count) are combined as in Chan, Golub and LeVeque 1979, so no large mean cancels."""
-    kept = accumulator(d) if d.is_floating_point else float32
+    count) are combined as in Chan, Golub and LeVeque 1979, so no large mean cancels. In float64, for the squares overflow long before the root."""
+    kept = float64 if d.is_floating_point else float32
 
     def combine(a: tuple[Scalar, ...], b: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         (ma, qa, na), (mb, qb, nb) = a, b
@@ -195,25 +221,30 @@ def moments_of(d: dtype, root: bool = False, with_mean: bool = False) -> Reducer
 
 
 def logsumexp_of(d: dtype) -> Reducer:
-    """log(sum(exp(x))) from pairs of (largest so far, sum of exponentials relative to it)."""
+    """log(sum(exp(x))) from pairs of (largest real part so far, sum of exponentials relative to it)."""
     kept = accumulator(d)
 
     def scaled(total: Scalar, own: Scalar, top: Scalar) -> Scalar:
         # equal infinities would give NaN: exp(0) is meant
-        return where(own.__eq__(top), total, total * exp(own - top))
+        factor = where(own.__eq__(top), const(1, kept.real), exp(own - top))
+        return complex_(real(total) * factor, imag(total) * factor) if kept.is_complex else total * factor
+
+    def lift(x: Scalar) -> tuple[Scalar, Scalar]:
+        if not kept.is_complex:
+            return cast(x, kept), const(1, kept)
+        return real(x), complex_(cos(imag(x)), sin(imag(x)))
+
+    def finish(s: tuple[Scalar, ...], n: Scalar) -> Scalar:
+        top, total = s[0], log(s[1])
+        if not kept.is_complex:
+            return where(top.__eq__(float("inf")), top, total + top)
+        return complex_(where(top.__eq__(float("inf")), top, real(total) + top), imag(total))
 
     def combine(a: tuple[Scalar, ...], b: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         top = maximum(a[0], b[0])
         return top, scaled(a[1], a[0], top) + scaled(b[1], b[0], top)
 
-    return reducer(
-        [float("-inf"), 0],
-        [kept] * 2,
-        lambda x: (cast(x, kept), const(1, kept)),
-        combine,
-        lambda s, n: where(s[0].__eq__(float("inf")), s[0], log(s[1]) + s[0]),
-        inputs=[d],
-    )
+    return reducer([float("-inf"), 0], [kept.real, kept], lift, combine, finish, inputs=[d])
 
 
 def norm_of(d: dtype, order: float | None = None) -> Reducer:
