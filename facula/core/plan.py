@@ -306,10 +306,11 @@ def view_of(source: Any, layout: Layout, delta: int, rule: Rule | None, operands
     if MODE.inference or source._flags & F.INFERENCE:
         out._flags |= source._flags & F.INFERENCE
     out._flags |= source._flags & F.UNTRACKED
-    if MODE.grad:
-        root = source._root
-        out._root = source if root is None else root
-        out._viewed = objects.version(out)
+    root = source if source._root is None else source._root
+    if not MODE.grad and (root._node is not None or root._flags & F.REQUIRES_GRAD):
+        out._flags |= F.VIEWED_WITHOUT_GRAD | (F.VIEWED_IN_INFERENCE if MODE.inference else 0)
+    if MODE.grad or out._flags & F.VIEWED_WITHOUT_GRAD:
+        out._root, out._viewed = root, objects.version(out)
     if rule is not None:
         tape.attach(tape.record(rule, operands, [out]), [out])
     return out

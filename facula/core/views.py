@@ -26,7 +26,7 @@ def refresh(view: Any) -> None:
         return
     view._viewed = objects.version(view)
     source = root._node
-    if source is None and not root._flags & F.REQUIRES_GRAD:
+    if (source is None and not root._flags & F.REQUIRES_GRAD) or view._flags & F.VIEWED_WITHOUT_GRAD:
         return
     if root.dtype is not view.dtype:
         return

@@ -67,6 +67,10 @@ class Core:
         value = self.get(f, obj, F.TENSOR[name])
         return f.select(value.eq(self.state(f, "none")), f.const("ptr", 0), value)
 
+    def wants(self, f: Function, obj: Value) -> Value:
+        """Whether a gradient of this tensor is wanted."""
+        return self.held(f, obj, "node").ne(0) | (self.get(f, obj, F.TENSOR["flags"], "i64") & F.REQUIRES_GRAD).ne(0)
+
     def set(self, f: Function, obj: Value, offset: int, value: Value | int, type_: str = "i64") -> None:
         f.store(value if isinstance(value, Value) else f.const(type_, value), f.bytes(obj, offset))
 
@@ -207,7 +211,7 @@ class Core:
         with f.when(self.held(f, obj, "base").ne(0)):
             block = self.get(f, obj, F.TENSOR["block"])
             stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
-            with f.when(stale):
+            with f.when(stale | ((flags & F.VIEWED_WITHOUT_GRAD).ne(0) & (mode & F.MODE_GRAD).ne(0))):
                 f.ret(-1)
         with f.when((flags & (F.UNTRACKED | F.INFERENCE) & ~(mode & F.MODE_INFERENCE)).ne(0)):
             f.ret(-1)
@@ -451,9 +455,13 @@ class Core:
                 out = self.new_tensor(f, f.load("ptr", self.get(f, plan, P["outs"])), data, block)
                 f.store(out, outs)
                 self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.INFERENCE)
-                with f.when((mode & F.MODE_GRAD).ne(0)):
-                    root = self.held(f, source, "base")
-                    base = f.select(root.ne(0), root, source)
+                root = self.held(f, source, "base")
+                base = f.select(root.ne(0), root, source)
+                unseen = (mode & F.MODE_GRAD).eq(0) & self.wants(f, base)
+                with f.when(unseen):
+                    inference = f.select((mode & F.MODE_INFERENCE).ne(0), f.i64(F.VIEWED_IN_INFERENCE), f.i64(0))
+                    self.set(f, out, T["flags"], self.get(f, out, T["flags"], "i64") | inference | F.VIEWED_WITHOUT_GRAD)
+                with f.when((mode & F.MODE_GRAD).ne(0) | unseen):
                     self.incref(f, base)
                     self.set(f, out, T["base"], base)
                     self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
