@@ -15,6 +15,7 @@ import facula.core.objects as objects
 
 from ..base.device import CPU, META, absent, device
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from .modes import MODE, sync
 
 
@@ -70,7 +71,7 @@ def everyone(values: Iterable[Any]) -> Iterable[Any]:
     for v in values:
         if isinstance(v, objects.Tensor):
             yield v
-        elif isinstance(v, (list, tuple)):
+        elif is_sequence(v):
             yield from (x for x in v if isinstance(x, objects.Tensor))
 
 
@@ -132,7 +133,11 @@ def no_values(kind: type[Exception], sentence: str) -> Exception:
 
 def without_values(op: Any) -> Exception:
     """The refusal of an operator whose results, or the way to them, depend on values."""
-    sentence = f"aten::{op.name}: attempted to run this operator with Meta tensors, but there was no fake impl or Meta kernel registered."
+    sentence = (
+        f"aten::{op.name}: attempted to run this operator with Meta tensors, but there was no fake impl or Meta kernel registered. You may have run into "
+        "this message while using an operator with PT2 compilation APIs (torch.compile/torch.export); in order to use this operator with those APIs you'll "
+        "need to add a fake impl. Please see the following for next steps:  https://pytorch.org/tutorials/advanced/custom_ops_landing_page.html"
+    )
     return no_values(NotImplementedError, op.block.needs_values if isinstance(op.block.needs_values, str) else sentence)
 
 

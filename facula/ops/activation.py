@@ -8,6 +8,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import Layout
+from ..core.placing import known
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, where
@@ -402,6 +403,8 @@ class Rrelu(Composite):
         if not training:
             return ops.leaky_relu(input, (lower + upper) / 2)
         noise = ops.ones(tuple(input.shape), dtype=input.dtype)
+        if not known(input):
+            return ops._prelu_kernel(input, noise)
         places = ops.nonzero(input.detach() <= 0, as_tuple=True)  # PyTorch draws for these alone, in double precision
         drawn = ops.empty((places[0].shape[0],), dtype=d.float64).uniform_(float(lower), float(upper), generator=generator)
         return ops._prelu_kernel(

@@ -120,6 +120,7 @@ def _labels(targets: Tensor, lengths: Tensor, classes: int) -> Tensor:
 class CtcLoss(Composite):
     """-log of the summed probability of all alignments; log_probs (T, N, C) or (T, C), targets (N, S) or one after the other."""
 
+    needs_values = True
     schema = "ctc_loss(Tensor log_probs, Tensor targets, any input_lengths, any target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor"
     by_example = True
     paths = "torch"
