@@ -240,7 +240,11 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
     strides = row_major(shape) if stride is None else tuple(stride)
     need = storage_bytes(self, shape, strides, storage_offset)
     if isinstance(source, (UntypedStorage, TypedStorage)) and need > whole.shape[0]:
-        whole = source.untyped().resize_(need).bytes if isinstance(source, TypedStorage) else source.resize_(need).bytes
+        if owned_elsewhere(whole):
+            raise refuse(
+                RuntimeError, "Trying to resize storage that is not resizable", received=f"{need} bytes", expected=f"{whole.shape[0]}"
+            )
+        whole = (source.untyped() if isinstance(source, TypedStorage) else source).resize_(need).bytes
     place_in_storage(self, whole, shape, strides, storage_offset)
     return self
 

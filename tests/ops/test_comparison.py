@@ -38,3 +38,9 @@ def test_where_hides_what_the_branch_not_taken_would_give() -> None:
     facula.where(x > 0, x.sqrt(), x).sum().backward()
     assert x.grad[1].item() == 0.25
     assert facula.where(facula.tensor([True, False]), 1, 2.5).dtype is facula.float32
+
+
+def test_equal_compares_values_of_any_types() -> None:
+    assert facula.equal(facula.tensor([1, 2]), facula.tensor([1.0, 2.0]))
+    assert not facula.equal(facula.tensor([1, 2]), facula.tensor([1.0, 2.5]))
+    assert not facula.equal(facula.ones(2), facula.ones(1))

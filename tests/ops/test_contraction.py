@@ -17,3 +17,9 @@ def test_linear_names_both_operands() -> None:
         assert "input (64, 5)" in error.received  # type: ignore[attr-defined]
     else:
         raise AssertionError("accepted 5 features for 3")
+
+
+def test_gradients_of_products_over_nothing() -> None:
+    a, b = facula.ones(5, 5, 0, requires_grad=True), facula.ones(0, 5, requires_grad=True)
+    (a @ b).sum().backward()
+    assert a.grad.shape == (5, 5, 0) and b.grad.shape == (0, 5)

@@ -33,3 +33,18 @@ def test_memory_before_the_first_element_is_not_taken() -> None:
             facula.from_numpy(array)
         with pytest.raises(BufferError, match="negative strides"):
             facula.from_dlpack(array)
+
+
+def test_how_many_values_a_range_has() -> None:
+    """int64 counts after cutting the numbers, narrower integers before, as in PyTorch."""
+    assert facula.arange(0, 2.5, dtype=facula.int64).tolist() == [0, 1]
+    assert facula.arange(0, 2.5, dtype=facula.int16).tolist() == [0, 1, 2]
+    assert facula.arange(0, 3, 0.5, dtype=facula.int32).tolist() == [0] * 6
+
+
+def test_one_value_in_shared_memory() -> None:
+    x = facula.ones(3, 1)
+    x.expand(3, 4).zero_()
+    assert x.tolist() == [[0.0]] * 3
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single memory location"):
+        x.expand(3, 4).fill_(facula.tensor(2.0))

@@ -70,3 +70,26 @@ def test_source_may_share_memory() -> None:
     x.index_copy_(0, facula.tensor([3, 2, 1, 0]), x)
     assert x.tolist() == [3, 2, 1, 0]
     assert ops.put(x, facula.tensor([-1]), facula.tensor([9.0])).tolist() == [3, 2, 1, 9]
+
+
+def test_indices_counted_from_the_end() -> None:
+    x = facula.arange(6.0).view(2, 3)
+    assert facula.take_along_dim(x, facula.tensor([[-1], [0]]), 1).tolist() == [[2.0], [3.0]]
+    with pytest.raises(RuntimeError, match="index -1 is out of bounds for dimension 1 with size 3"):
+        facula.take_along_dim(x, facula.tensor([[-4], [0]]), 1)
+
+
+def test_index_add_outside_a_vector() -> None:
+    """PyTorch's kernel for vectors raises another type than the one for slices."""
+    with pytest.raises(IndexError, match="index out of range in self"):
+        facula.ones(3).index_add_(0, facula.tensor([3]), facula.ones(1))
+    with pytest.raises(IndexError, match="index out of range in self"):
+        facula.ones(()).index_add_(0, facula.tensor(1), facula.ones(()))
+    with pytest.raises(RuntimeError, match="index -1 is out of bounds for dimension 0 with size 3"):
+        facula.ones(3, 2).index_add_(0, facula.tensor([-1]), facula.ones(1, 2))
+
+
+def test_dims_without_elements() -> None:
+    for call in (lambda x, i: x.index_copy_(0, i, facula.ones(1, 4)), lambda x, i: x.index_fill_(0, i, 1.0)):
+        with pytest.raises(RuntimeError, match=r"setStorage: sizes \[1, 4\], strides \[0, 1\], storage offset 0"):
+            call(facula.zeros(0, 4), facula.tensor([0]))

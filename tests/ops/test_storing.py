@@ -25,8 +25,8 @@ def test_memory_of_others_does_not_grow() -> None:
 def test_strides_outside_the_storage_are_refused() -> None:
     with pytest.raises(RuntimeError, match="out of bounds for storage of size 12"):
         facula.zeros(3).as_strided_((4,), (1,))
-    with pytest.raises(RuntimeError, match="out of bounds for storage of size 12"):
-        facula.empty(0).set_(facula.zeros(3).untyped_storage(), 1, (3,), (1,))
+    with pytest.raises(RuntimeError, match="Trying to resize storage that is not resizable"):
+        facula.empty(0).set_(facula.from_numpy(np.zeros(3)).untyped_storage(), 1, (9,), (1,))
 
 
 def test_set_shares_the_storage() -> None:
@@ -48,3 +48,10 @@ def test_types_by_name() -> None:
     assert facula.ones(1).type("torch.LongTensor").dtype is facula.int64
     with pytest.raises(ValueError, match="invalid type: 'torch.foo'"):  # noqa: RUF043
         facula.ones(1).type("torch.foo")
+
+
+def test_a_storage_grows_for_the_tensor_set_on_it() -> None:
+    storage = facula.ones(2).untyped_storage()
+    x = facula.zeros(4).set_(storage, 0, (5,), (1,))
+    assert storage.nbytes() == 20 and x.shape == (5,) and x[:2].tolist() == [1, 1]
+    assert x.data_ptr() == storage.data_ptr()
