@@ -38,12 +38,13 @@ IDLE: list[Recorder] = []  # whose memory is there for the next call
 
 
 class Pace:
-    """Whether a function is recorded: nearly always. Where its kernels are so short that fusion saves less time than noting calls takes,
-    it runs as it is, until the next look. Decided by what programs move and compute, not by clocks."""
+    """Whether a function is recorded: nearly always. One of few calls, so short that fusion saves less time than noting them takes, runs as
+    it is until the next look. Decided by what programs move and compute, not by clocks."""
 
     __slots__ = ("left", "plain")
     BETWEEN = 64  # calls from one look to the next
     NOTING, LONG = 700, 70_000  # nanoseconds that a recording costs; from here on that is less than a hundredth
+    FEW = 10  # more calls than these take long enough in Python
 
     def __init__(self) -> None:
         self.left, self.plain = 1, False
@@ -51,7 +52,8 @@ class Pace:
     def look(self, programs: Sequence[Program]) -> None:
         self.left = self.BETWEEN
         cost = self.NOTING * len(programs)
-        self.plain = sum(p.saved for p in programs) < cost and sum(p.work for p in programs) < self.LONG * len(programs)
+        short = all(len(p.plans) <= self.FEW and p.work < self.LONG for p in programs)
+        self.plain = short and sum(p.saved for p in programs) < cost
 
 
 def recorded(function: Callable[..., Any]) -> Callable[..., Any]:

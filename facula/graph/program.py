@@ -213,11 +213,17 @@ def execute(recorder: Recorder) -> None:
     """Run what waits: by the program of its signature, built when it is new."""
     if SETTINGS.check_bounds:
         return play_checked(recorder)
-    if WATCHERS and (key := objects.recorded(recorder.address)) in PROGRAMS:
+    key = objects.recorded(recorder.address) if WATCHERS else 0
+    while not objects.play(recorder.address, ADDRESSES):
+        _make(recorder)  # Python may collect garbage meanwhile: fewer results are alive then, and another program is wanted
+        key = objects.recorded(recorder.address) if WATCHERS else 0
+    if key:
         for seen in WATCHERS:
             seen(PROGRAMS[key])
-    if objects.play(recorder.address, ADDRESSES):
-        return
+
+
+def _make(recorder: Recorder) -> None:
+    """Build the program of what waits."""
     key = objects.recorded(recorder.address)
     if len(PROGRAMS) > 1024:
         ADDRESSES.clear()
@@ -228,9 +234,6 @@ def execute(recorder: Recorder) -> None:
     except BaseException:
         objects.drop(recorder.address)
         raise
-    for seen in WATCHERS:
-        seen(program)
-    objects.play(recorder.address, ADDRESSES)
 
 
 def play_checked(recorder: Recorder) -> None:
