@@ -12,6 +12,7 @@ import facula.core.tape as tape
 from ..base.device import META
 from ..base.dtypes import uint8
 from ..base.errors import OutOfMemoryError
+from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
 from ..kernel.launch import In, Number, Out, Schedule, Work
 from ..runtime import allocator
@@ -87,7 +88,7 @@ class KernelPlan(Plan):
             got = objects.run(address, 0, *operands)
             if got is not None:
                 if MODE.inference:
-                    self.mark(got if isinstance(got, tuple) else (got,))
+                    self.mark(got if is_tuple(got) else (got,))
                 return got
         return self._step(operands)
 
@@ -107,7 +108,8 @@ class KernelPlan(Plan):
                 operands[operand]._viewed = objects.version(operands[operand])
             else:
                 outs.append(allocate(layout, nbytes))
-        work = allocate_bytes(self.schedule.workspace) if self.schedule and self.schedule.workspace else None
+        assert self.schedule is not None
+        work = allocate_bytes(self.schedule.workspace) if self.schedule.workspace else None
         tensors, numbers = operands[: self.tensors], operands[self.tensors :]
         for address, launch in self.launches:
             start(launch, self.schedule, address, outs, tensors, numbers, work._address if work is not None else 0)
@@ -247,7 +249,7 @@ class PythonPlan(Plan):
     __slots__ = ("body",)
 
     def __init__(
-        self, op: Any, body: Callable[..., Any], rule: Callable[[Sequence[Any]], Rule | None] | None = None, wrap: Any = None
+        self, op: Any, body: Callable[[Sequence[Any]], Any], rule: Callable[[Sequence[Any]], Rule | None] | None = None, wrap: Any = None
     ) -> None:
         super().__init__(op, None, None, wrap)
         self.body = body
@@ -257,14 +259,13 @@ class PythonPlan(Plan):
         make_rule = self.keep[0]
         got = self.body(operands)
         if make_rule is not None:
-            several = isinstance(got, (tuple, list))
-            outs = list(got) if several else [got]
+            outs: list[Any] = list(got) if is_sequence(got) else [got]
             rule = make_rule(outs)
             if rule is not None:
                 outs = [fresh(o, operands) for o in outs]
                 tape.attach(tape.record(rule, operands, outs), outs)
-                got = type(got)(outs) if several else outs[0]
-        return self.wrap(*got) if self.wrap and isinstance(got, tuple) and not hasattr(got, "_fields") else got
+                got = type(got)(outs) if is_sequence(got) else outs[0]
+        return self.wrap(*got) if self.wrap and is_tuple(got) and not hasattr(got, "_fields") else got
 
     @property
     def rowable(self) -> bool:

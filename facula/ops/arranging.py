@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import contiguous_format
 from ..base.errors import refuse
 from ..core.copying import converted
 from ..core.layout import Layout, layout
@@ -84,6 +85,11 @@ class Roll(Composite):
     samples = [sample(normal(5), 2, 0), sample(normal(3, 4), (1, -1), (0, 1)), sample(normal(3, 4), 3)]
 
 
+def _copied(wide: Tensor) -> Tensor:
+    """Memory of its own, row by row, also where an expanded tensor could be seen in another shape without a copy."""
+    return wide.clone(memory_format=contiguous_format)
+
+
 class Repeat(Composite):
     """The tensor repeated along each dim."""
 
@@ -105,7 +111,7 @@ class Repeat(Composite):
         shape = (*(1,) * lead, *input.shape)
         pairs = [m for n, k in zip(shape, times) for m in (1, n)]
         wide = [m for n, k in zip(shape, times) for m in (k, n)]
-        return input.reshape(tuple(pairs)).expand(tuple(wide)).reshape(tuple(n * k for n, k in zip(shape, times)))
+        return _copied(input.reshape(tuple(pairs)).expand(tuple(wide))).view(tuple(n * k for n, k in zip(shape, times)))
 
     samples = [sample(normal(2, 3), (2, 1)), sample(normal(3), (2, 2))]
 
@@ -138,11 +144,8 @@ class RepeatInterleave(Composite):
         if not isinstance(repeats, Tensor):
             if repeats < 0:
                 raise refuse(RuntimeError, "Repeats must be non-negative")
-            return (
-                x.unsqueeze(k + 1)
-                .expand((*x.shape[: k + 1], int(repeats), *x.shape[k + 1 :]))
-                .reshape((*x.shape[:k], n * int(repeats), *x.shape[k + 1 :]))
-            )
+            wide = x.unsqueeze(k + 1).expand((*x.shape[: k + 1], int(repeats), *x.shape[k + 1 :]))
+            return _copied(wide).view((*x.shape[:k], n * int(repeats), *x.shape[k + 1 :]))
         if repeats.ndim > 1:
             raise refuse(RuntimeError, "repeats must be 0-dim or 1-dim tensor")
         if not known(repeats):

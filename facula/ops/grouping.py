@@ -322,7 +322,7 @@ class Histogram(Composite):
         x = input.detach().reshape(-1)
         _check_histogram(input, bins, weight)
         if isinstance(bins, Tensor):
-            edges = bins
+            edges = bins.clone()
         else:
             low, high = _bounds(x, *(range or (0.0, 0.0)), "histogram")  # pyright: ignore[reportCallIssue]
             edges = ops.linspace(low, high, int(bins) + 1, dtype=x.dtype)

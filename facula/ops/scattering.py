@@ -6,7 +6,7 @@ Where several elements go to one place they are taken in row-major order, whatev
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
@@ -80,16 +80,32 @@ class Scattered(Procedure):
         return out
 
     @staticmethod
-    def gradient(
+    def gradient(g: Tensor, dim: int, index: Tensor, src: Layout, reduce: str, include_self: bool, needs: Any) -> tuple[Any, ...]:
+        gx, gs = (_sum if reduce == "sum" else _mean if reduce else _replaced)(g, dim, index, include_self)
+        return _given(gx, gs, dim, index, src, bool(reduce) and not include_self, needs)
+
+
+class ScatteredValues(Scattered):
+    """The same for products and extremes, whose derivatives read values."""
+
+    schema = "scattered_values(Tensor input, int dim, Tensor index, Tensor src, str reduce, bool include_self) -> Tensor"
+
+    @staticmethod
+    def gradient(  # type: ignore[override]
         g: Tensor, out: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool, needs: Any
     ) -> tuple[Any, ...]:
-        gx, gs = (_GRADIENTS[reduce] if reduce else _replaced)(g, out, input, dim, index, src, include_self)
-        if reduce and not include_self and gx is not None:
-            gx = ops.scattered(gx, dim, index, ops.zeros((), dtype=gx.dtype).expand(index.shape), "", True)
-        return (gx if needs[0] else None), None, (_onto(gs, src) if needs[2] else None)
+        gx, gs = (_prod if reduce == "prod" else _extreme)(g, out, input, dim, index, src, include_self)
+        return _given(gx, gs, dim, index, src._layout, not include_self, needs)
 
 
-def _onto(g: Tensor, src: Tensor) -> Tensor:
+def _given(gx: Any, gs: Any, dim: int, index: Tensor, src: Layout, without_self: bool, needs: Any) -> tuple[Any, ...]:
+    """The gradients that are wanted; none reaches what was left out of the combination."""
+    if without_self and gx is not None:
+        gx = ops.scattered(gx, dim, index, ops.zeros((), dtype=gx.dtype).expand(index.shape), "", True)
+    return (gx if needs[0] else None), None, (_onto(gs, src) if needs[2] else None)
+
+
+def _onto(g: Tensor, src: Layout) -> Tensor:
     """The gradient of the part of src that was read; zeros for the rest."""
     for k, n in enumerate(src.shape):
         if g.shape[k] != n:
@@ -110,16 +126,16 @@ def _counts(like: Tensor, dim: int, index: Tensor, include_self: bool) -> Tensor
     return count.masked_fill(count == 0, 1)
 
 
-def _replaced(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+def _replaced(g: Tensor, dim: int, index: Tensor, include_self: bool) -> tuple[Any, Any]:
     zeros = ops.zeros((), dtype=g.dtype).expand(index.shape)
     return ops.scattered(g, dim, index, zeros, "", True), ops.gather_along(g, dim, index)
 
 
-def _sum(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+def _sum(g: Tensor, dim: int, index: Tensor, include_self: bool) -> tuple[Any, Any]:
     return g, ops.gather_along(g, dim, index)
 
 
-def _mean(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tensor, include_self: bool) -> tuple[Any, Any]:
+def _mean(g: Tensor, dim: int, index: Tensor, include_self: bool) -> tuple[Any, Any]:
     share = g / _counts(g.detach(), dim, index, include_self)
     return share, ops.gather_along(share, dim, index)
 
@@ -128,11 +144,11 @@ def _prod(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Tenso
     """The product of the others: the result divided by the element, and beside a single zero the product without it."""
     part = _part(src, index)
     whole = x.masked_fill(x == 0, 1)
-    gx = g * ops.scattered(whole, dim, index, part, "prod", include_self) / whole
+    gx = g * ops.scattered_values(whole, dim, index, part, "prod", include_self) / whole
     zero = part == 0
     counts = ops.scattered(ops.zeros_like(x).detach(), dim, index, zero.to(x.dtype), "sum", True)
     alone = zero & (ops.gather_along(counts, dim, index) == 1)
-    without = ops.scattered(x, dim, index, part.masked_fill(alone, 1), "prod", include_self)
+    without = ops.scattered_values(x, dim, index, part.masked_fill(alone, 1), "prod", include_self)
     gs = ops.where(alone, ops.gather_along(g * without, dim, index), ops.gather_along(g * out, dim, index) / part.masked_fill(zero, 1))
     return gx, gs
 
@@ -145,7 +161,7 @@ def _extreme(g: Tensor, out: Tensor, x: Tensor, dim: int, index: Tensor, src: Te
     return own * share, hit * ops.gather_along(share, dim, index)
 
 
-_GRADIENTS: dict[str, Callable[..., tuple[Any, Any]]] = {"sum": _sum, "mean": _mean, "prod": _prod, "amax": _extreme, "amin": _extreme}
+REDUCTIONS = ("sum", "mean", "prod", "amax", "amin")
 
 
 def checked(x: Tensor, dim: int, index: Tensor, src: Tensor | None) -> int:
@@ -183,7 +199,8 @@ def scatter(x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, includ
         return x.clone()
     shape = x.shape
     x, index, src = (t if t.ndim else t.reshape(1) for t in (x, index, src))
-    got = ops.scattered(x, dim, index, src, reduce, include_self)
+    combined = ops.scattered_values if reduce in ("prod", "amax", "amin") else ops.scattered
+    got = combined(x, dim, index, src, reduce, include_self)
     return got if got.shape == shape else got.reshape(shape)
 
 
@@ -305,12 +322,12 @@ class ScatterReduce(Composite):
 
     @staticmethod
     def compose(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
-        if reduce not in _GRADIENTS:
+        if reduce not in REDUCTIONS:
             raise refuse(RuntimeError, f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
         return scatter(input, checked(input, dim, index, src), index, src, reduce, include_self)
 
     samples = [
-        *(sample(normal(3, 4), 0, integer(5, 4, low=0, high=2), normal(5, 4), word) for word in _GRADIENTS),
+        *(sample(normal(3, 4), 0, integer(5, 4, low=0, high=2), normal(5, 4), word) for word in REDUCTIONS),
         sample(normal(3, 4), 0, integer(5, 4, low=0, high=2), normal(5, 4), "amax", include_self=False),
     ]
 

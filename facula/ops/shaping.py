@@ -38,7 +38,7 @@ class Ravel(Composite):
 
     @staticmethod
     def compose(input: Tensor) -> Tensor:
-        return input.reshape(-1)
+        return input.contiguous().view(-1)
 
     samples = [sample(normal(2, 3))]
 
@@ -146,7 +146,7 @@ class TensorSplit(Composite):
                     expected=f"at most {PIECES:,}",
                 )
             small, extra = divmod(n, m)
-            return ops.split_with_sizes(input, tuple(small + (i < extra) for i in range(m)), k)
+            cuts = [small * i + min(i, extra) for i in range(1, m)]
         edges = [0, *cuts, n]
         return tuple(ops.slice(input, k, a, b, 1) for a, b in zip([0, *edges[1:-1]], [*edges[1:-1], n]))
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..base.device import contiguous_format
 from ..base.errors import refuse
 from ..core.tensor import Tensor
 from ..spec.block import Composite, Procedure
@@ -187,7 +188,7 @@ class PixelShuffle(Composite):
             )
         n = len(lead)
         x = input.reshape((*lead, c // (r * r), r, r, h, w)).permute((*range(n), n, n + 3, n + 1, n + 4, n + 2))
-        return x.reshape((*lead, c // (r * r), h * r, w * r))
+        return x.clone(memory_format=contiguous_format).view((*lead, c // (r * r), h * r, w * r))
 
     samples = [sample(normal(2, 8, 3, 2), 2), sample(normal(9, 2, 2), 3)]
     refusals = [refused(normal(2, 3, 3), 2, raises=RuntimeError, match="divisible by the square of upscale_factor")]
@@ -211,7 +212,7 @@ class PixelUnshuffle(Composite):
                 )
         n = len(lead)
         x = input.reshape((*lead, c, h // r, r, w // r, r)).permute((*range(n), n, n + 2, n + 4, n + 1, n + 3))
-        return x.reshape((*lead, c * r * r, h // r, w // r))
+        return x.clone(memory_format=contiguous_format).view((*lead, c * r * r, h // r, w // r))
 
     samples = [sample(normal(2, 2, 6, 4), 2), sample(normal(1, 3, 6), 3)]
 

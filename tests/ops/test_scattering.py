@@ -93,3 +93,17 @@ def test_dims_without_elements() -> None:
     for call in (lambda x, i: x.index_copy_(0, i, facula.ones(1, 4)), lambda x, i: x.index_fill_(0, i, 1.0)):
         with pytest.raises(RuntimeError, match=r"setStorage: sizes \[1, 4\], strides \[0, 1\], storage offset 0"):
             call(facula.zeros(0, 4), facula.tensor([0]))
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", ""])
+def test_scattered_values_may_change_before_backward(reduce: str) -> None:
+    """The derivatives of sums and replacements read no values, so none are kept."""
+    index = facula.tensor([[0, 1, 0]])
+    x, src = facula.ones(2, 3, requires_grad=True), facula.ones(1, 3, requires_grad=True)
+    own, given = x * 1, src * 1
+    y = own.scatter_reduce(0, index, given, reduce) if reduce else own.scatter(0, index, given)
+    with facula.no_grad():
+        own.add_(1)
+        given.add_(1)
+    y.mul_(2).sum().backward()
+    assert src.grad.sum().item() == {"sum": 6.0, "mean": 3.0, "": 6.0}[reduce]

@@ -32,3 +32,15 @@ def test_a_copy_with_a_slice_overwritten() -> None:
 def test_wrong_types_are_named() -> None:
     with pytest.raises(TypeError, match=r"ravel\(\): argument 'input' \(position 1\) must be Tensor, not str"):
         facula.ravel("x")
+
+
+def test_pieces_are_views_that_may_be_written() -> None:
+    x = facula.ones(4, requires_grad=True)
+    y = x * 1
+    y.tensor_split(2)[0].mul_(3)
+    y.sum().backward()
+    assert x.grad.tolist() == [3.0, 3.0, 1.0, 1.0]
+
+
+def test_ravel_of_a_strided_tensor_is_contiguous() -> None:
+    assert facula.arange(6)[::2].ravel().stride() == (1,)

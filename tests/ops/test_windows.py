@@ -26,3 +26,10 @@ def test_unshuffle_undoes_shuffle() -> None:
     x = facula.randn(2, 12, 3, 4)
     assert facula.equal(F.pixel_unshuffle(F.pixel_shuffle(x, 2), 2), x)
     assert facula.equal(F.channel_shuffle(F.channel_shuffle(x, 3), 4), x)
+
+
+def test_pixels_are_copied_also_where_a_view_would_do() -> None:
+    x = facula.zeros(1, 1, 1, 2)
+    for y in (facula.nn.functional.pixel_shuffle(x, 1), facula.nn.functional.pixel_unshuffle(x, 1)):
+        y.fill_(1)
+        assert x.sum().item() == 0
