@@ -235,7 +235,7 @@ def jacrev(
 def _basis(x: Any) -> Any:
     """One tensor like `x` per element, 1 there and 0 elsewhere: (numel, *shape)."""
     n = x.numel()
-    return ops.eye(n, dtype=x.dtype).view((n, *x.shape))
+    return ops.eye(n, dtype=x.dtype, device=x.device).view((n, *x.shape))
 
 
 def _rows(out: Any, inputs: Inputs, chunk_size: int | None) -> list[Any]:

@@ -16,6 +16,7 @@ from ..base import dtypes
 from ..base.errors import LoadError, refuse
 from ..core import Tensor, objects
 from ..core.layout import layout
+from ..core.placing import no_values
 from .emit import dtype_name
 from .files import bytes_at, replacing
 
@@ -51,6 +52,8 @@ def save(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> 
         code = CODES.get(dtype_name(tensor.dtype))
         if code is None:
             raise refuse(TypeError, f"safetensors has no type for {tensor.dtype}", received=name, hint="facula.save")
+        if tensor.is_meta:
+            raise no_values(NotImplementedError, "Cannot copy out of meta tensor; no data!")
         address = objects.memory(tensor)[1]
         if tensor.numel() and address in seen:
             raise refuse(

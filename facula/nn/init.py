@@ -88,6 +88,8 @@ def trunc_normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float 
     def below(x: float) -> float:
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
+    if tensor.is_meta:  # nothing is drawn, so nothing has to be drawn again
+        return tensor
     with no_grad():
         if below((b - mean) / std) - below((a - mean) / std) > 0.3:  # the share inside; PyTorch changes its method here
             return _redrawn_normal(tensor, mean, std, a, b, generator)

@@ -290,10 +290,11 @@ def _emit_slow(module: Module) -> None:
         cls = m.get(CLASS, block)
         with f.when(cls < 0):
             owner = m.get(OWNER, block, "ptr")
+            foreign = f.select(m.null(m.get(DATA, block, "ptr")), f.i64(0), m.get(NBYTES, block))
             _dress(f, m, block, f.i64(0), f.i64(0), 0)
             m.push(block, f.i64(0))
             m.add(LIVE, -1)
-            m.add(FOREIGN, 0 - m.get(NBYTES, block))
+            m.add(FOREIGN, 0 - foreign)
             f.call("void", "Py_DecRef", owner)
             f.ret()
         capacity = m.get(CAPACITY, block)
@@ -330,7 +331,7 @@ def _emit_doors(module: Module) -> None:
             m.set(CAPACITY, nbytes, block)
             m.set(DATA, data, block, "ptr")
             m.set(FLAGS, 0, block)
-            m.add(FOREIGN, nbytes)
+            m.add(FOREIGN, f.select(m.null(data), f.i64(0), nbytes))  # at address 0 there is no memory, only a size
         f.ret(block)
 
 

@@ -355,3 +355,26 @@ def test_saving() -> None:
     assert got["m"].is_meta and got["m"].stride() == (1, 3) and got["layer"]["weight"].is_meta and got["x"].tolist() == [1.0, 1.0]
     file.seek(0)
     assert facula.load(file, map_location="meta")["x"].is_meta
+
+
+def test_functions_of_functions_and_initialisation() -> None:
+    m = meta(3, 4)
+    assert facula.func.jacrev(facula.sin)(m).shape == facula.func.jacfwd(facula.sin)(m).shape == (3, 4, 3, 4)
+    assert facula.func.hessian(lambda x: x.sin().sum())(m).is_meta and facula.vmap(facula.sum)(m).is_meta
+    with facula.device("meta"):
+        for fill in (nn.init.kaiming_uniform_, nn.init.xavier_normal_, nn.init.orthogonal_, nn.init.trunc_normal_, nn.init.eye_):
+            assert fill(m) is m
+
+
+def test_what_reads_memory_meets_none() -> None:
+    m, before = meta(1 << 20), facula.memory_stats()["external"]
+    kept = [meta(1 << 40), copy.deepcopy(m)]
+    assert facula.memory_stats()["external"] == before and kept[1].is_meta
+    for look in (
+        lambda: bytes(memoryview(m)),
+        lambda: facula.io.safetensors.save({"m": m}),
+        lambda: m.apply_(abs),
+        lambda: m.storage().tolist(),
+    ):
+        with pytest.raises((TypeError, NotImplementedError), match="meta"):
+            look()
