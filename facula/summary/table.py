@@ -71,12 +71,14 @@ class Summary:
 def summarize(model: Module, *inputs: Any, dtype: Any = None) -> Summary:
     """Run `model` once, without gradients and in evaluation mode, and tell what each layer did.
 
-    An input is a tensor, or its shape as a tuple (then filled with zeros of `dtype`, float32 by default). Layers are modules without
-    children; one that runs twice has two rows, its parameters in the first. The model is left as it was.
+    An input is a tensor, or its shape as a tuple (then filled with zeros of `dtype`, float32 by default, on the model's device). Layers are
+    modules without children; one that runs twice has two rows, its parameters in the first. The model is left as it was. On the meta device
+    nothing is computed, and a model of any size takes no memory.
     """
     if not isinstance(model, Module):
         raise refuse(TypeError, f"summarize expects a Module, but got {type(model).__name__}", hint="summarize(model, (1, 3, 32, 32))")
-    values = [v if isinstance(v, Tensor) else ops.zeros(tuple(v), dtype=dtype or float32) for v in inputs]
+    where = next((p.device for p in model.parameters()), None)
+    values = [v if isinstance(v, Tensor) else ops.zeros(tuple(v), dtype=dtype or float32, device=where) for v in inputs]
     summary = Summary(type(model).__name__, [tuple(v.shape) for v in values if isinstance(v, Tensor)])
     for p in model.parameters():
         summary.parameters += p.numel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import facula
 from facula import nn, ops
 from facula.summary import summarize
 from facula.summary.table import short
@@ -46,3 +47,14 @@ def test_hooks_are_gone_after_an_error() -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert short(value) == text
+
+
+def test_a_model_without_memory() -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10), nn.LSTM(10, 4))
+
+    with facula.device("meta"):
+        model = build()
+    assert str(summarize(model, (2, 3, 8, 8))) == str(summarize(build(), (2, 3, 8, 8)))
+    large = nn.TransformerEncoderLayer(16384, 128, 65536, batch_first=True, device="meta")
+    assert summarize(large, (1, 4096, 16384)).parameters > 3e9
