@@ -24,13 +24,49 @@ HISTOGRAMDD = named_tuple("histogramdd", ("hist", "bin_edges"))
 
 
 # -- unique
-def _groups(x: Tensor) -> Tensor:
-    """Whether each row of x (n, ...) differs from the one before it; the first does."""
-    n = x.shape[0]
-    differs = x.narrow(0, 1, n - 1) != x.narrow(0, 0, n - 1) if n else x != x
-    if x.ndim > 1:
-        differs = differs.flatten(1).any(1)
-    return ops.cat([ops.ones((1,), dtype=d.bool_), differs]) if n else ops.zeros((0,), dtype=d.bool_)
+class SortRows(Fused):
+    """(the places of rows (n, k) in the order of their first, then second, ... elements, where a row differs from the one before it)."""
+
+    schema = "sort_rows(Tensor input) -> (Tensor, Tensor)"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout) -> Result:
+        n = x.shape[0]
+        return Result((layout((n,), d.int64), layout((n,), d.bool_)), kernels.sort_rows(x))
+
+
+class RowBegins(Fused):
+    """Where a row of (n, k) differs from the one before it; the first does."""
+
+    schema = "row_begins(Tensor input) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout) -> Result:
+        return Result((layout((x.shape[0],), d.bool_),), kernels.begins(x))
+
+
+def _real(x: Tensor, name: str) -> None:
+    if x.dtype.is_complex:
+        raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(x.dtype)}'", expected="a real dtype")
+
+
+def _slices(x: Tensor, dim: int) -> tuple[Tensor, int]:
+    """(the slices along a dim as rows (n, k), the dim)."""
+    if not x.ndim:
+        raise refuse(IndexError, f"Dimension specified as {dim} but tensor has no dimensions", received="a 0-dim tensor")
+    k = wrap_dim(dim, x.ndim)
+    if not x.numel() and x.shape[k]:
+        raise refuse(
+            RuntimeError,
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied",
+            received=f"shape {tuple(x.shape)}",
+        )
+    _real(x, "unique_dim")
+    return x.movedim(k, 0).reshape((x.shape[k], x.numel() // (x.shape[k] or 1))), k
 
 
 def _described(begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -46,14 +82,6 @@ def _answer(parts: Sequence[Tensor], inverse: bool, counts: bool) -> Any:
     return picked if len(picked) > 1 else values
 
 
-def _lexicographic(rows: Tensor) -> Tensor:
-    """The places of rows (n, k) in the order of their first, then second, ... elements."""
-    order = ops.arange(rows.shape[0])
-    for column in reversed(range(rows.shape[1])):
-        order = order[ops.argsort(rows[order, column], stable=True)]
-    return order
-
-
 class Unique(Composite):
     """Each value once, in order, of all elements or of slices along a dim."""
 
@@ -66,28 +94,17 @@ class Unique(Composite):
     ) -> Any:
         x = input.detach()
         if dim is None:
+            _real(x, "unique")
             kind, flat = x.dtype, x.reshape(-1)
             ordered, order = ops.sort(flat)
-            got = _described(_groups(ordered))
+            got = _described(ops.row_begins(ordered.unsqueeze(1)))
             return _answer((ordered[got[0]].to(kind), _placed(got[1], order).reshape(x.shape), got[2]), return_inverse, return_counts)
-        k = wrap_dim(dim, x.ndim)
-        rows = x.movedim(k, 0)
-        _no_empty_rows(x, k)
-        order = _lexicographic(rows.flatten(1) if rows.ndim > 1 else rows.reshape(-1, 1))
-        ordered = rows[order]
-        got = _described(_groups(ordered))
-        return _answer((ordered[got[0]].movedim(0, k).contiguous(), _placed(got[1], order), got[2]), return_inverse, return_counts)
+        rows, k = _slices(x, dim)
+        order, begins = ops.sort_rows(rows)
+        first, group, sizes = _described(begins)
+        return _answer((x.index_select(k, order[first]), _placed(group, order), sizes), return_inverse, return_counts)
 
     samples = [sample(values([2, 1, 2, 3], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
-
-
-def _no_empty_rows(x: Tensor, k: int) -> None:
-    if x.ndim and not x.numel() and x.shape[k]:
-        raise refuse(
-            RuntimeError,
-            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied",
-            received=f"shape {tuple(x.shape)}",
-        )
 
 
 def _placed(group: Tensor, order: Tensor) -> Tensor:
@@ -105,14 +122,13 @@ class UniqueConsecutive(Composite):
     def compose(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
         x = input.detach()
         if dim is None:
+            _real(x, "unique")
             flat = x.reshape(-1)
-            first, group, sizes = _described(_groups(flat))
+            first, group, sizes = _described(ops.row_begins(flat.unsqueeze(1)))
             return _answer((flat[first], group.reshape(x.shape), sizes), return_inverse, return_counts)
-        k = wrap_dim(dim, x.ndim)
-        rows = x.movedim(k, 0)
-        _no_empty_rows(x, k)
-        first, group, sizes = _described(_groups(rows))
-        return _answer((rows[first].movedim(0, k).contiguous(), group, sizes), return_inverse, return_counts)
+        rows, k = _slices(x, dim)
+        first, group, sizes = _described(ops.row_begins(rows))
+        return _answer((x.index_select(k, first), group, sizes), return_inverse, return_counts)
 
     samples = [sample(values([1, 1, 2, 1], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
 
@@ -180,6 +196,7 @@ def _search(edges: Tensor, input: Any, narrow: bool, right: bool, side: str | No
 class Searchsorted(Composite):
     """Where values would be put to keep rows sorted: before equal elements, or after them (`right`)."""
 
+    overloaded = True  # in PyTorch
     schema = "searchsorted(Tensor sorted_sequence, Tensor|Scalar input, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor"
     paths = "torch"
 
@@ -201,6 +218,7 @@ class Searchsorted(Composite):
 class Bucketize(Composite):
     """Which of the buckets between boundaries each element falls in."""
 
+    overloaded = True  # in PyTorch
     schema = "bucketize(Tensor|Scalar input, Tensor boundaries, *, bool out_int32=False, bool right=False) -> Tensor"
     paths = "torch"
 

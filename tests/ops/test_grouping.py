@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
+import facula
 from facula import ops
 from facula.testing import derived
 
@@ -14,6 +19,54 @@ def test_unique_values_with_places_and_counts() -> None:
     rows, inverse = ops.unique(ops.tensor([[2, 1], [1, 5], [2, 1]]), return_inverse=True, dim=0)
     assert rows.tolist() == [[1, 5], [2, 1]] and inverse.tolist() == [1, 0, 1]
     assert ops.unique_consecutive(ops.tensor([1, 1, 2, 1])).tolist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool", "float32", "bfloat16"])
+@pytest.mark.parametrize(("n", "k"), [(1, 3), (300, 1), (9000, 2), (10000, 5)])
+def test_unique_rows_are_those_of_sorted_tuples(dtype: str, n: int, k: int) -> None:
+    x = facula.randint(0, 2 if dtype == "bool" else 6, (n, k)).to(getattr(facula, dtype))
+    rows = [tuple(r) for r in x.tolist()]
+    want = sorted(set(rows))
+    got, inverse, counts = ops.unique(x, return_inverse=True, return_counts=True, dim=0)
+    assert [tuple(r) for r in got.tolist()] == want and got.dtype is x.dtype
+    assert inverse.tolist() == [want.index(r) for r in rows]
+    assert counts.tolist() == [Counter(rows)[r] for r in want]
+    turned = ops.unique(x.t(), dim=1)
+    assert turned.shape == (k, len(want)) and facula.equal(turned, got.t())
+
+
+def test_unique_rows_do_not_depend_on_threads() -> None:
+    x, threads = facula.randint(0, 3, (40000, 4)), facula.get_num_threads()
+    got = ops.sort_rows(x)
+    try:
+        facula.set_num_threads(3)
+        assert all(facula.equal(a, b) for a, b in zip(ops.sort_rows(x), got, strict=True))
+    finally:
+        facula.set_num_threads(threads)
+    order = got[0].tolist()
+    rows = x.tolist()
+    assert order == sorted(range(40000), key=lambda i: rows[i])  # stable
+
+
+def test_unique_rows_with_zeros_of_both_signs_and_nans() -> None:
+    nan = float("nan")
+    x = ops.tensor([[nan, 0.0], [0.0, 1.0], [1.0, nan], [-0.0, 1.0], [1.0, nan]])
+    got, inverse, counts = ops.unique(x, return_inverse=True, return_counts=True, dim=0)
+    assert (inverse.tolist(), counts.tolist()) == ([3, 0, 1, 0, 2], [2, 1, 1, 1])
+    assert ops.unique_consecutive(x, return_counts=True, dim=0)[1].tolist() == [1, 1, 1, 1, 1]
+    assert got[0].tolist() == [0.0, 1.0]
+
+
+def test_unique_refuses_what_it_cannot_sort() -> None:
+    for f in (ops.unique, ops.unique_consecutive):
+        with pytest.raises(NotImplementedError, match="\"unique_dim\" not implemented for 'ComplexFloat'"):
+            f(ops.tensor([1j, 1j]), dim=0)
+        with pytest.raises(NotImplementedError, match="\"unique\" not implemented for 'ComplexFloat'"):
+            f(ops.tensor([1j, 1j]))
+        with pytest.raises(IndexError, match="Dimension specified as 0 but tensor has no dimensions"):
+            f(ops.tensor(1.0), dim=0)
+        with pytest.raises(RuntimeError, match="There are 0 sized dimensions"):
+            f(ops.zeros(3, 0), dim=0)
 
 
 def test_searches_left_and_right_of_equals_by_rows() -> None:

@@ -1,7 +1,8 @@
 """Sorting rows, choosing from them and searching them, with indices: stable, NaN last."""
 
 from .radix import part, sort
+from .rows import begins, sort_rows
 from .search import search
 from .select import kthvalue, median, topk
 
-__all__ = ["kthvalue", "median", "part", "search", "sort", "topk"]
+__all__ = ["begins", "kthvalue", "median", "part", "search", "sort", "sort_rows", "topk"]
