@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import ops
+from .base.errors import LinAlgError
 
 NAMES = ["matrix_norm", "norm", "qr", "vector_norm"]
 
@@ -17,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(NAMES)
+    return __all__
 
 
-__all__ = sorted(NAMES)
+__all__ = ["LinAlgError", *NAMES]

@@ -4,7 +4,7 @@
 |---|---|---|
 | Pointwise | `scalar(x, ...)` over Scalars | broadcast, promote, one fused loop nest |
 | Movement | `view(layout, ...) -> View` or a list | a tensor on the same storage |
-| Fused | `kernel(layouts, ...) -> Result(outputs, schedule)` and `compose` | kernels of our own, one native call |
+| Fused | `kernel(layouts, ...) -> Result(outputs, schedule)` | kernels of our own, one native call |
 | Library | `library(arrays, ...)` | NumPy or SciPy, shown as such by explain |
 | Procedure | `run(tensors, ...)` | Python that allocates, checks and calls other ops, outside the tape |
 | Composite | `compose(...)` | other ops; has no derivative of its own |
@@ -141,9 +141,6 @@ class Fused(Block, kind="fused", body="kernel"):
 
     @staticmethod
     def kernel(*args: Any, **kwargs: Any) -> Any: ...
-
-    @staticmethod
-    def compose(*args: Any, **kwargs: Any) -> Any: ...
 
 
 class Library(Block, kind="library", body="library"):
