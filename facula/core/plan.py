@@ -24,6 +24,9 @@ from .placing import PLACES, common_device
 from .tape import Rule
 
 
+FEW_BYTES = 1 << 15
+
+
 class Plan:
     """One way to serve a call. `operands` of a run are the call's tensors, flattened, then its numbers."""
 
@@ -69,12 +72,10 @@ class KernelPlan(Plan):
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
         self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
-        # integers made from nothing become indices, whose values are looked at: they do not wait
-        counted = not tensors and all(lay.dtype.is_integral for lay, *_ in outs)
-        hidden = any(lay.batch for lay, *_ in outs)
-        self.how = F.AT_ONCE if counted or hidden or getattr(getattr(op, "block", None), "at_once", False) else 0
-        if any(isinstance(w, In) and w.written for launch in schedule.launches for w in launch.words):
-            self.how |= F.WRITES
+        # integers of few bytes mostly become indices and masks, whose values are looked at
+        counted = not self.mutates and all(not lay.dtype.is_floating_point and not lay.dtype.is_complex for lay, *_ in outs)
+        soon = counted and (not tensors or sum(nbytes for _, nbytes, *_ in outs) <= FEW_BYTES)
+        self.how = F.AT_ONCE if getattr(getattr(op, "block", None), "at_once", False) else F.SOON if soon else 0
         self.launches = [(code(launch), launch) for launch in schedule.launches if launch.total > 0]
 
     def run(self, operands: Sequence[Any]) -> Any:

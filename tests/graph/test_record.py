@@ -45,11 +45,11 @@ def training(kind: str = "Adam", **options: Any) -> tuple[Any, Any, Callable[...
 def test_a_training_step_is_one_program(kind: str) -> None:
     _, _, step = training(kind)
     compiled = t.compile(step)
-    x, y = t.randint(20, (6,)), t.tensor([0, 1, 2, 3, 0, 1])
+    x, y = t.randint(0, 20, (6,)), t.tensor([0, 1, 2, 3, 0, 1])
     for _ in range(3):
         compiled(x, y)
     assert len(programs_of(compiled, x, y)) == 1
-    assert len(programs_of(compiled, t.randint(20, (9,)), t.randint(4, (9,)))) == 1
+    assert len(programs_of(compiled, t.randint(0, 20, (9,)), t.randint(0, 4, (9,)))) == 1
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
@@ -59,14 +59,14 @@ def test_optimizers_in_and_outside_agree(kind: str) -> None:
         model, _, step = training(kind, **({"momentum": 0.9} if kind == "SGD" else {}))
         run = t.compile(step) if compiled else step
         t.manual_seed(3)
-        losses = [run(t.randint(20, (n,)), t.randint(4, (n,))).item() for n in (6, 6, 9, 6, 2, 6)]
+        losses = [run(t.randint(0, 20, (n,)), t.randint(0, 4, (n,))).item() for n in (6, 6, 9, 6, 2, 6)]
         results.append((losses, [p.tolist() for p in model.parameters()]))
     assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("where", ["targets", "indices"])
 def test_bad_values_are_refused_as_without_a_recording(where: str) -> None:
-    x, y = t.randint(20, (6,)), t.tensor([0, 1, 2, 3, 0, 1])
+    x, y = t.randint(0, 20, (6,)), t.tensor([0, 1, 2, 3, 0, 1])
     bad = (x, t.tensor([0, 1, 2, 4, 0, 1])) if where == "targets" else (t.tensor([0, 3, 20, 1, 2, 3]), y)
     refusals, after = [], []
     for compiled in (False, True):
@@ -213,5 +213,5 @@ def test_many_calls_fill_the_queue_more_than_once() -> None:
 def test_explain_shows_every_program() -> None:
     _, _, step = training()
     compiled = t.compile(step)
-    text = t.explain(compiled, t.randint(20, (6,)), t.tensor([0, 1, 2, 3, 0, 1]))
+    text = t.explain(compiled, t.randint(0, 20, (6,)), t.tensor([0, 1, 2, 3, 0, 1]))
     assert "compiled program" in text and "cross_entropy_rows" in text and "adam" in text and "fused" in text

@@ -99,7 +99,11 @@ PLAN = {
         )
     )
 }
-AT_ONCE, WRITES = 1, 2  # how a plan is recorded: not at all, it runs; it may write all of its operands
+AT_ONCE, WRITES, SOON = (
+    1,
+    2,
+    4,
+)  # how a plan is recorded: not at all, it runs; it may write all of its operands; it runs if nothing it reads waits
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
 KIND_KERNEL, KIND_VIEW = 0, 1
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
@@ -109,10 +113,24 @@ OUT_NEW, OUT_ARGUMENT = 0, 1  # an output is a new tensor, or the argument it ov
 QUEUE = {
     name: i
     for i, name in enumerate(
-        ("base", "entries_n", "blocks_n", "signature_n", "words_n", "work", "work_bytes", "entries", "blocks", "signature", "words")
+        (
+            "base",
+            "entries_n",
+            "blocks_n",
+            "signature_n",
+            "words_n",
+            "bytes",
+            "work",
+            "work_bytes",
+            "entries",
+            "blocks",
+            "signature",
+            "words",
+        )
     )
 }
 ENTRIES_MAX, BLOCKS_MAX, QUEUE_WORDS_MAX = 1 << 13, 1 << 14, 1 << 17
+QUEUE_BYTES_MAX = 1 << 30  # of results that are kept until the end, held or not
 BLOCK_ROW = 4  # block, address at which it was first seen, bit 0 written and bit 1 made here, bit 0 alive at the end
 WRITTEN, MADE = 1, 2
 PROGRAM = {

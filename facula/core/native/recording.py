@@ -47,20 +47,25 @@ class Recording:
     def emit_room(self) -> None:
         """facula_room(plan, args, queue) -> 0 there is no room, 1 note the call, 2 run it at once: its answer is wanted now."""
         with self.m.function("facula_room", "ptr plan, ptr args, ptr queue", "i64", internal=True) as (f, plan, args, queue):
-            reads = self.get(f, plan, P["reads_n"])
-            with f.when((self.get(f, plan, P["how"]) & F.AT_ONCE).ne(0)):
+            reads, how = self.get(f, plan, P["reads_n"]), self.get(f, plan, P["how"])
+            with f.when((how & (F.AT_ONCE | F.SOON)).ne(0)):
+                waits = f.var("i1", 0)
                 with f.range(0, reads) as i:
                     obj = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["reads"], "ptr"), i), "ptr"))
                     number = self.number(f, queue, self.get(f, obj, F.TENSOR["block"], "ptr"))
                     known = number.ult(self.get(f, queue, Q["blocks_n"]))
                     with f.when(known), f.when((self.get(f, self.row(f, queue, number), 16) & F.WRITTEN).ne(0)):
-                        f.ret(0)
-                f.ret(2)
+                        waits.v = 1
+                with f.otherwise(waits.v):
+                    f.ret(2)
+                with f.when((how & F.AT_ONCE).ne(0)):
+                    f.ret(0)
             words = self.get(f, queue, Q["words_n"]) + self.get(f, plan, P["words_n"])
             full = words > F.QUEUE_WORDS_MAX
             full = full | (self.get(f, queue, Q["signature_n"]) + reads * 3 + 2 > F.QUEUE_WORDS_MAX)
             full = full | (self.get(f, queue, Q["blocks_n"]) + reads + 16 > F.BLOCKS_MAX)
             full = full | (self.get(f, queue, Q["entries_n"]) + 1 > F.ENTRIES_MAX)
+            full = full | (self.get(f, queue, Q["bytes"]) > F.QUEUE_BYTES_MAX)
             full = full | (self.get(f, plan, P["workspace"]) > self.get(f, queue, Q["work_bytes"]))
             f.ret(f.select(full, f.i64(0), f.i64(1)))
 
@@ -112,6 +117,8 @@ class Recording:
                 how = f.load("i64", self.get(f, plan, P["outs"], "ptr"), i * 4 + 2)
                 obj = f.load("ptr", f.at(outs, i, "ptr"))
                 made = f.select(how.eq(F.OUT_NEW), f.i64(F.WRITTEN | F.MADE), f.i64(F.WRITTEN))
+                nbytes = f.select(how.eq(F.OUT_NEW), f.load("i64", self.get(f, plan, P["outs"], "ptr"), i * 4 + 1), f.i64(0))
+                self.set(f, queue, Q["bytes"], self.get(f, queue, Q["bytes"]) + nbytes)
                 f.call("i64", "facula_seen", queue, self.get(f, obj, T["block"], "ptr"), self.get(f, obj, T["data"]), made)
             words_n = self.get(f, queue, Q["words_n"])
             words = f.at(self.get(f, queue, Q["words"], "ptr"), words_n, "i64")
@@ -169,7 +176,7 @@ class Recording:
             stamps = self.core.state(f, "stamps", "i64")
             f.store(stamps + F.BLOCKS_MAX, self.core.state_at(f, "stamps"))
             self.set(f, queue, Q["base"], stamps)
-            for name in ("entries_n", "blocks_n", "signature_n", "words_n"):
+            for name in ("entries_n", "blocks_n", "signature_n", "words_n", "bytes"):
                 self.set(f, queue, Q[name], 0)
             with f.range(0, blocks) as i:
                 self.core.release(f, f.load("ptr", self.row(f, queue, i)))
