@@ -57,7 +57,7 @@ class _Extreme:
         refuse_complex(x, "max_values_cpu" if title == "amax" else "min_values_cpu")
         dims = reduced_dims(dim, x.ndim)
         not_empty(x, dims, title, dim if dim else None)
-        return reduction(x, dims, keepdim, of(x.dtype.compute), x.dtype)
+        return reduction(x, dims, keepdim, of(x.dtype.compute, first=True), x.dtype)
 
 
 class Amax(Fused):

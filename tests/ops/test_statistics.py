@@ -27,3 +27,24 @@ def test_logsumexp_of_complex_numbers() -> None:
     assert gradcheck(lambda t: facula.logsumexp(t, 1), [x])
     assert gradcheck(lambda t: facula.logcumsumexp(t, 1), [x])
     assert_close(facula.logcumsumexp(x, 1)[:, -1], want)
+
+
+@pytest.mark.parametrize(
+    "dtype, scale", [(facula.float32, 1e30), (facula.float32, 1e-30), (facula.float64, 1e200), (facula.float64, 1e-200)]
+)
+def test_norms_of_extreme_numbers(dtype: facula.dtype, scale: float) -> None:
+    """Squares may leave the range although the norm does not."""
+    x = facula.tensor([[3 * scale, 4 * scale]], dtype=dtype, requires_grad=True)
+    for norm in (x.norm(), facula.linalg.norm(x), facula.linalg.vector_norm(x, dim=1)[0]):
+        assert norm.item() == pytest.approx(5 * scale, rel=1e-6)
+    (slope,) = facula.autograd.grad(x.norm(), x)
+    assert slope.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]]
+    assert facula.nn.functional.normalize(x, eps=1e-300).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]]
+
+
+def test_norms_of_numbers_of_every_size() -> None:
+    inf, nan = float("inf"), float("nan")
+    cases = {(1e200, 1e-200): 1e200, (1.0, 1e-200): 1.0, (inf, 1.0): inf, (-inf, 1e200): inf, (0.0, 0.0): 0.0, (5e-324, 0.0): 5e-324}
+    for values, want in cases.items():
+        assert facula.tensor(values, dtype=facula.float64).norm().item() == want
+    assert facula.tensor([nan, 1e300], dtype=facula.float64).norm().isnan()

@@ -122,13 +122,13 @@ def product_of(d: dtype, kept: dtype | None = None) -> Reducer:
     return reducer([1], [kept], lambda x: cast(x, kept), lambda a, b: a[0] * b[0], inputs=[d])
 
 
-def max_of(d: dtype) -> Reducer:
-    """Maximum; NaN if any element is."""
-    return reducer([lowest(d)], [d.compute], lambda x: x, lambda a, b: maximum(a[0], b[0]), inputs=[d])
+def max_of(d: dtype, first: bool = False) -> Reducer:
+    """Maximum; NaN if any element is. Among zeros of both signs the last, or the `first`."""
+    return reducer([lowest(d)], [d.compute], lambda x: x, lambda a, b: maximum(b[0], a[0]) if first else maximum(a[0], b[0]), inputs=[d])
 
 
-def min_of(d: dtype) -> Reducer:
-    return reducer([highest(d)], [d.compute], lambda x: x, lambda a, b: minimum(a[0], b[0]), inputs=[d])
+def min_of(d: dtype, first: bool = False) -> Reducer:
+    return reducer([highest(d)], [d.compute], lambda x: x, lambda a, b: minimum(b[0], a[0]) if first else minimum(a[0], b[0]), inputs=[d])
 
 
 def _first(better: Callable[[Scalar, Scalar], Scalar]) -> Callable[[tuple[Scalar, ...], tuple[Scalar, ...]], tuple[Scalar, ...]]:
@@ -184,7 +184,7 @@ def count_nonzero_of(d: dtype) -> Reducer:
 
 def min_max_of(d: dtype) -> Reducer:
     return reducer(
-        [highest(d), lowest(d)], [d.compute] * 2, lambda x: (x, x), lambda a, b: (minimum(a[0], b[0]), maximum(a[1], b[1])), inputs=[d]
+        [highest(d), lowest(d)], [d.compute] * 2, lambda x: (x, x), lambda a, b: (minimum(b[0], a[0]), maximum(b[1], a[1])), inputs=[d]
     )
 
 
@@ -248,14 +248,18 @@ def logsumexp_of(d: dtype) -> Reducer:
 
 
 def norm_of(d: dtype, order: float | None = None) -> Reducer:
-    """Vector norm. `order` None: it is `number(0)`; 0, 1, 2 and the infinities have bodies of their own."""
-    kept = accumulator(d).real
+    """Vector norm. `order` None: it is `number(0)`; 0, 1, 2 and the infinities have bodies of their own. Powers of float32 are summed in float64,
+    whose exponents hold them; squares of float64 at three scales."""
+    own = accumulator(d).real
+    kept = own if order in (0, 1, float("inf"), float("-inf")) else float64
     size: Callable[[Scalar], Scalar] = lambda x: cast(abs(x), kept)  # noqa: E731
     add: Callable[[Any, Any], Scalar] = lambda a, b: a[0] + b[0]  # noqa: E731
     if order == 0:
         return reducer([0], [kept], lambda x: cast(cast(x, bool_), kept), add, inputs=[d])
     if order == 1:
         return reducer([0], [kept], size, add, inputs=[d])
+    if order == 2 and own is float64:
+        return _length(d)
     if order == 2:
         return reducer([0], [kept], lambda x: size(x) * size(x), add, lambda s, n: sqrt(s[0]), inputs=[d])
     if order == float("inf"):
@@ -266,3 +270,23 @@ def norm_of(d: dtype, order: float | None = None) -> Reducer:
     return reducer(
         [0], [kept], lambda x, q: pow(size(x), q), add, lambda s, n, q: pow(s[0], 1.0 / q), inputs=[d], lift_numbers=[p], finish_numbers=[p]
     )
+
+
+def _length(d: dtype) -> Reducer:
+    """Root of the sum of squares of float64 numbers, large and small ones scaled by powers of two: Blue 1978, doi:10.1145/355769.355771."""
+    many, few = 2.0**486, 2.0**-511  # beyond these a sum of squares may leave the range
+    down, up = 2.0**-538, 2.0**537
+
+    def lift(x: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+        size = cast(abs(x), float64)
+        large, small = size > many, size < few
+        zero, below, above = const(0, float64), size * down, size * up
+        return where(large, below * below, zero), where(large | small, zero, size * size), where(small, above * above, zero)
+
+    def finish(s: tuple[Scalar, ...], n: Scalar) -> Scalar:
+        large, middle, small = s
+        rest = sqrt(small) / up
+        usual = where(middle.__eq__(0.0), rest, sqrt(middle + rest * rest))
+        return where(large > 0, sqrt(large + middle * down * down) / down, usual)
+
+    return reducer([0, 0, 0], [float64] * 3, lift, lambda a, b: tuple(x + y for x, y in zip(a, b)), finish, inputs=[d])
