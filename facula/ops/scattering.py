@@ -619,7 +619,9 @@ class MaskedScattered(Procedure):
     @staticmethod
     def gradient(g: Tensor, mask: Tensor, source: Layout, needs: Any) -> tuple[Any, ...]:
         by_source = None
-        if needs[2]:
+        if needs[2] and not known(mask):
+            by_source = g.new_empty(source.shape)
+        elif needs[2]:
             picked = g[mask] if g.ndim else g.reshape(1)[mask.reshape(1)]
             rest = ops.zeros((source.numel - picked.shape[0],), dtype=g.dtype)
             by_source = ops.cat([picked, rest]).reshape(source.shape)

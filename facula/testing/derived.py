@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..autograd import backward
 from ..autograd.gradcheck import gradcheck, gradgradcheck
 from ..base import dtypes as d
 from ..base.dtypes import DTYPES
@@ -274,6 +275,36 @@ def check_meta(op: Op, sample: Sample, seed: int) -> None:
         assert all(g.device.type == "meta" for g in got)
 
 
+def check_meta_gradient(op: Op, sample: Sample, seed: int) -> None:
+    """Gradients on the meta device: for the same arguments as with values, of the same types, shapes and strides."""
+    if op.block.needs_values or op.block.may_look:
+        return
+    try:
+        want = _slopes_of(op, sample, seed, lambda t: t)
+    except (NotImplementedError, RuntimeError):  # a derivative that is not there, or a write to a leaf
+        return
+    got = _slopes_of(op, sample, seed, without_values)
+    assert [g is not None and described(g) for g in got] == [w is not None and described(w) for w in want]
+    assert all(g is None or g.is_meta for g in got)
+
+
+def _slopes_of(op: Op, sample: Sample, seed: int, change: Callable[[Tensor], Tensor]) -> list[Tensor | None]:
+    """The gradient of the sum of all results by each floating argument."""
+    leaves: list[Tensor] = []
+
+    def leaf(t: Tensor) -> Tensor:
+        t = change(t)
+        if t.dtype.is_floating_point:
+            leaves.append(t.requires_grad_())
+        return t
+
+    args, kwargs = call(op, sample, d.float32, seed, leaf)
+    made = [t.sum() for t in outputs(public(op)(*args, **kwargs)) if t.requires_grad and t.dtype.is_floating_point]
+    if made:
+        backward(made)
+    return [t.grad for t in leaves]
+
+
 def without_values(t: Tensor) -> Tensor:
     """A meta tensor with the same shape, strides and type."""
     return ops.empty_strided(tuple(t.shape), t.stride(), dtype=t.dtype, device="meta")
@@ -296,7 +327,18 @@ def check_refusal(op: Op, refusal: Refusal, seed: int) -> None:
     raise AssertionError(f"{op.full_name} accepted {refusal.args} {refusal.kwargs}")
 
 
-CHECKS = (check_dtypes, check_layouts, check_definition, check_gradient, check_writing, check_compiled, check_vmap, check_meta)
+CHECKS = (
+    check_dtypes,
+    check_layouts,
+    check_definition,
+    check_gradient,
+    check_writing,
+    check_compiled,
+    check_vmap,
+    check_meta,
+    check_meta_gradient,
+)
+SHAPES = (check_meta, check_meta_gradient)  # of every sample with tensors
 RANDOM = (
     "rand",
     "dropout",
@@ -320,9 +362,9 @@ def cases(module: str) -> Iterator[tuple[str, Callable[[], None]]]:
         for i, sample in enumerate(op.block.all_samples()):
             seed = zlib.crc32(f"{op.full_name}{i}".encode()) % 1000003
             for check in CHECKS:
-                if check is not check_meta and (any(word in op.name for word in RANDOM) or not floating(op, sample)):
+                if check not in SHAPES and (any(word in op.name for word in RANDOM) or not floating(op, sample)):
                     continue
-                if check is check_meta and not any(isinstance(v, Make) for v in flattened(sample)):
+                if check in SHAPES and not any(isinstance(v, Make) for v in flattened(sample)):
                     continue
                 if check is check_definition and op.kind != "pointwise":
                     continue
