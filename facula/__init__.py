@@ -11,7 +11,12 @@ import sys
 from typing import Any
 
 __version__ = "2.13.0"  # of the API
-LATER = {"save": "io", "load": "io", "vmap": "func"}  # functions of rooms that load when they are first used
+LATER = {  # functions of rooms that load when they are first used
+    **{"save": "io", "load": "io", "vmap": "func"},
+    **dict.fromkeys(
+        ("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), "nn.modules.rnn_functions"
+    ),
+}
 
 
 def _open() -> None:
@@ -42,4 +47,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     if "Tensor" not in globals():
         _open()
-    return sorted(globals())
+    return sorted({*globals(), *LATER})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import facula.nn.init as init
@@ -69,6 +69,31 @@ def run_layer(
     else:
         output, *last = ops.rnn_layer(x, *(state or (None,)), *weights, starts, mode == "RNN_RELU", *sizes, reverse, train)[:2]
     return output, tuple(last)
+
+
+def run_layers(
+    mode: str, x: Tensor, states: State, weights: Sequence[dict[str, Tensor]], starts: Tensor | None, sizes: tuple[int, int],
+    directions: int, dropout: float,
+) -> tuple[Tensor, State]:  # fmt: skip
+    """All layers: x (N, I) -> the last layer's outputs and all last states; no `states` are zeros. `weights`: by layer, then direction."""
+    kind = x.dtype
+    half = kind.is_floating_point and kind.itemsize < 4  # computed in float32, rounded at the end
+    last: list[State] = []
+    x = x.float() if half else x
+    for first in range(0, len(weights), directions):
+        outputs = []
+        for direction in range(directions):
+            place = first + direction
+            named = {name: w.float() if half else w for name, w in weights[place].items()}
+            start = tuple(s[place].float() if half else s[place] for s in states)
+            output, end = run_layer(mode, x, start, named, starts, sizes, bool(direction))
+            outputs.append(output)
+            last.append(end)
+        x = outputs[0] if directions == 1 else ops.cat(outputs, -1)
+        if dropout and first + directions < len(weights):
+            x = ops.dropout(x, dropout, True)
+    ends = tuple(ops.stack(parts) for parts in zip(*last, strict=True))
+    return (x.to(kind), tuple(s.to(kind) for s in ends)) if half else (x, ends)
 
 
 class RNNBase(Module):
@@ -189,26 +214,11 @@ class RNNBase(Module):
 
     # ------------------------------------------------------------ forward
     def _run(self, x: Tensor, states: State, starts: Tensor | None, steps: int, batch: int) -> tuple[Tensor, State]:
-        """All layers: x (N, I) -> the last layer's outputs and all last states; no `states` are zeros."""
-        kind = x.dtype
-        half = kind.is_floating_point and kind.itemsize < 4  # computed in float32, rounded at the end
-        directions = 2 if self.bidirectional else 1
-        last: list[State] = []
-        x = x.float() if half else x
-        for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(directions):
-                place = layer * directions + direction
-                named = {n.split("_l")[0]: w.float() if half else w for n, w in zip(self._all_weights[place], self.all_weights[place])}
-                start = tuple(s[place].float() if half else s[place] for s in states)
-                output, end = run_layer(self.mode, x, start, named, starts, (steps, batch), bool(direction))
-                outputs.append(output)
-                last.append(end)
-            x = outputs[0] if directions == 1 else ops.cat(outputs, -1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                x = ops.dropout(x, self.dropout, True)
-        ends = tuple(ops.stack(parts) for parts in zip(*last, strict=True))
-        return (x.to(kind), tuple(s.to(kind) for s in ends)) if half else (x, ends)
+        named = [
+            {n.split("_l")[0]: w for n, w in zip(names, weights)} for names, weights in zip(self._all_weights, self.all_weights, strict=True)
+        ]
+        dropout = self.dropout if self.training else 0.0
+        return run_layers(self.mode, x, states, named, starts, (steps, batch), 2 if self.bidirectional else 1, dropout)
 
     def _checked_state(self, input: Tensor, states: State, batch: int, batch_sizes: Tensor | None) -> None:
         self.check_input(input, batch_sizes)
@@ -269,7 +279,7 @@ class RNNBase(Module):
 
     def _forward_packed(self, input: PackedSequence, hx: Any, lstm: bool) -> Any:
         data, batch_sizes, order, back = input
-        starts = _begins(batch_sizes, data)
+        starts = begins(batch_sizes, data)
         steps, batch = starts.numel() - 1, int(batch_sizes[0])
         states: State = ()
         if hx is not None:
@@ -281,7 +291,7 @@ class RNNBase(Module):
         return PackedSequence(output, batch_sizes, order, back), (last if lstm else last[0])
 
 
-def _begins(batch_sizes: Tensor, data: Tensor) -> Tensor:
+def begins(batch_sizes: Tensor, data: Tensor) -> Tensor:
     """Where each step's rows begin, and where the last ones end: (T + 1,). The kernels take these numbers as addresses."""
     if batch_sizes.dtype is not int64:
         raise refuse(
@@ -371,6 +381,22 @@ class GRU(RNNBase):
 
 
 # ---------------------------------------------------------------- cells
+def run_cell(
+    mode: str, x: Tensor, states: State, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None
+) -> State:
+    """The states after one step of x (N, I)."""
+    inputs, hidden = w_ih.size(1), w_hh.size(1)
+    if x.size(1) != inputs:
+        raise refuse(RuntimeError, f"input has inconsistent input_size: got {x.size(1)} expected {inputs}",
+                     received=f"{tuple(x.shape)}", expected=f"(*, {inputs})")  # fmt: skip
+    for place, state in enumerate(states):
+        if x.size(0) != state.size(0):
+            raise refuse(RuntimeError, f"Input batch size {x.size(0)} doesn't match hidden{place} batch size {state.size(0)}")
+        if state.size(1) != hidden:
+            raise refuse(RuntimeError, f"hidden{place} has inconsistent hidden_size: got {state.size(1)}, expected {hidden}")
+    return STEPS[mode](ops.linear(x, w_ih, b_ih), states, w_hh, b_hh, None)
+
+
 class RNNCellBase(Module):
     """The parameters of one cell."""
 
@@ -421,16 +447,7 @@ class RNNCellBase(Module):
             states = (zero, zero) if mode == "LSTM" else (zero,)
         else:
             states = states if batched else tuple(s.unsqueeze(0) for s in states)
-        if x.size(1) != self.input_size:
-            raise refuse(RuntimeError, f"input has inconsistent input_size: got {x.size(1)} expected {self.input_size}",
-                         received=f"{tuple(input.shape)}", expected=f"(*, {self.input_size})")  # fmt: skip
-        for place, state in enumerate(states):
-            if x.size(0) != state.size(0):
-                raise refuse(RuntimeError, f"Input batch size {x.size(0)} doesn't match hidden{place} batch size {state.size(0)}")
-            if state.size(1) != self.hidden_size:
-                raise refuse(RuntimeError, f"hidden{place} has inconsistent hidden_size: got {state.size(1)}, "
-                             f"expected {self.hidden_size}")  # fmt: skip
-        states = STEPS[mode](ops.linear(x, self.weight_ih, self.bias_ih), states, self.weight_hh, self.bias_hh, None)
+        states = run_cell(mode, x, states, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return states if batched else tuple(s.squeeze(0) for s in states)
 
 
