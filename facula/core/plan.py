@@ -23,7 +23,6 @@ from .native import fields as F
 from .placing import PLACES, common_device
 from .tape import Rule
 
-
 FEW_BYTES = 1 << 15
 
 
@@ -72,10 +71,13 @@ class KernelPlan(Plan):
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
         self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
+        writes = any(isinstance(w, In) and w.written for launch in schedule.launches for w in launch.words)
+        hidden = any(lay.batch for lay, *_ in outs)
         # integers of few bytes mostly become indices and masks, whose values are looked at
-        counted = not self.mutates and all(not lay.dtype.is_floating_point and not lay.dtype.is_complex for lay, *_ in outs)
+        counted = not self.mutates and not writes and all(not lay.dtype.is_floating_point and not lay.dtype.is_complex for lay, *_ in outs)
         soon = counted and (not tensors or sum(nbytes for _, nbytes, *_ in outs) <= FEW_BYTES)
-        self.how = F.AT_ONCE if getattr(getattr(op, "block", None), "at_once", False) else F.SOON if soon else 0
+        self.how = F.AT_ONCE if hidden or getattr(getattr(op, "block", None), "at_once", False) else F.SOON if soon else 0
+        self.how |= F.WRITES if writes or (hidden and self.mutates) else 0
         self.launches = [(code(launch), launch) for launch in schedule.launches if launch.total > 0]
 
     def run(self, operands: Sequence[Any]) -> Any:

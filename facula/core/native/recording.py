@@ -54,7 +54,8 @@ class Recording:
                     obj = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["reads"], "ptr"), i), "ptr"))
                     number = self.number(f, queue, self.get(f, obj, F.TENSOR["block"], "ptr"))
                     known = number.ult(self.get(f, queue, Q["blocks_n"]))
-                    with f.when(known), f.when((self.get(f, self.row(f, queue, number), 16) & F.WRITTEN).ne(0)):
+                    # whose operands it may write, it waits for their readers too
+                    with f.when(known), f.when(((self.get(f, self.row(f, queue, number), 16) | how >> 1) & F.WRITTEN).ne(0)):
                         waits.v = 1
                 with f.otherwise(waits.v):
                     f.ret(2)
