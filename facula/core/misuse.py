@@ -5,29 +5,31 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, TracebackType
 from typing import Any
 
-import facula.core.objects as objects
 import facula.core.writing as writing
 
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from ..base.size import Size
 from ..spec.binder import BINDER, ordinary_memory
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import Op
+from ..spec.schema import REQUIRED
 from .batching import by_example
 from .modes import MODE
 from .overrides import PLAIN, dispatch_override, overridden
 from .placing import PLACES, frame
+from .tensor import Tensor
 
 # what code meets when an argument is of no use to it; ValueError from int("abc")
 STUMBLES = (AttributeError, KeyError, StopIteration, TypeError, UnboundLocalError, ValueError)
 PACKAGE = __name__.partition(".")[0] + "."
 KINDS = ("Tensor", "bool", "float", "int", "str")  # annotations that the binder can check
-SIMPLE: set[type] = {*PLAIN, objects.Tensor, Size}  # types of arguments that never take a call over
+SIMPLE: set[type] = {*PLAIN, Tensor, Size}  # types of arguments that never take a call over
 
 
 def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeError | None:
@@ -69,8 +71,9 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
     """The public function of a composite: `compose`, whose stumbling over an argument becomes the binder's refusal of it, and which writes
     into out= where the block takes one and `compose` does not."""
     block = op.block
-    parameters = inspect.signature(compose).parameters if block.out and op.tensors else {"out": None}
-    delivers = "out" not in parameters
+    parameters: Mapping[str, inspect.Parameter] = inspect.signature(compose).parameters if block.out and op.tensors else {}
+    delivers = bool(parameters) and "out" not in parameters
+    expected = _kinds(op, compose)
     if block.by_example:
         whole = compose
         compose = functools.wraps(whole)(lambda *args, **kwargs: by_example(op, whole, args, kwargs))
@@ -84,8 +87,15 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
         if (PLACES.several or "device" in kwargs) and (inside := frame(op, (*args, *kwargs.values()), kwargs.get("device"))) is not None:
             with inside:
                 return function(*args, **kwargs)
-        if not OPTIONS.isdisjoint(kwargs):
-            _check_options(op, name, method, args, kwargs)
+        for value, kinds in zip(args, expected.values()):
+            if kinds is not None and type(value) not in kinds:
+                _check(op, name, method, args, kwargs)
+        if kwargs:
+            for key, value in kwargs.items():
+                if (kinds := expected.get(key)) is not None and type(value) not in kinds:
+                    _check(op, name, method, args, kwargs)
+            if not OPTIONS.isdisjoint(kwargs):
+                _check_options(op, name, method, args, kwargs)
         out = kwargs.pop("out", None) if delivers and "out" in kwargs else None
         try:
             if out is not None:
@@ -104,8 +114,37 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
         shown = [p for p in parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         rest = [p for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
         out_ = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
-        function.__signature__ = inspect.Signature([*shown, out_, *rest])  # type: ignore[attr-defined]
+        setattr(function, "__signature__", inspect.Signature([*shown, out_, *rest]))
     return function
+
+
+# types that need no second look; a tensor in the place of an int is looked at by `compose`
+TYPES: dict[str, set[type]] = {"bool": {bool}, "int": {int, Tensor}, "float": {float, int}, "str": {str}, "Tensor": {Tensor}}
+
+
+def _kinds(op: Op, compose: Callable[..., Any]) -> dict[str, set[type] | None]:
+    """By parameter, in their order: the types that need no second look; None where the schema leaves the type to `compose`."""
+    given = inspect.signature(compose).parameters
+    named = {p.name: p for p in op.schema.params}
+    kinds: dict[str, set[type] | None] = {}
+    for key, parameter in given.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return {}
+        p = named.get(key)
+        several = p is not None and p.default is REQUIRED and parameter.default is not parameter.empty  # `compose` tells overloads apart
+        if p is None or several or p.is_list or p.type not in TYPES:
+            kinds[key] = None
+            continue
+        none = p.optional or p.default is None or parameter.default is None
+        kinds[key] = TYPES[p.type] | {type(None)} if none else TYPES[p.type]
+    return kinds
+
+
+def _check(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    """The binder's refusal, if it has one: an argument is of none of the usual types."""
+    refusal = refused_by([op.schema], args, {k: v for k, v in kwargs.items() if k != "out"}, name, method)
+    if refusal is not None:
+        raise refusal if not op.block.overloaded else BINDER.no_fit([op.schema], args, kwargs, name, method)
 
 
 def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
@@ -123,7 +162,7 @@ def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs:
         )
     if out is None or op.tensors:
         return
-    if not isinstance(out, objects.Tensor):
+    if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if isinstance(kind, DType) and kind is not out.dtype:
         sentence = f"dtype {scalar_type_name(kind)} does not match dtype of out parameter ({scalar_type_name(out.dtype)})"
@@ -132,8 +171,8 @@ def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs:
 
 def _tensors(arguments: Sequence[Any]) -> list[Any]:
     """The tensors among arguments and in their lists."""
-    flat = [w for v in arguments for w in (v if isinstance(v, (list, tuple)) else (v,))]
-    return [t for t in flat if isinstance(t, objects.Tensor)]
+    flat = [w for v in arguments for w in (v if is_sequence(v) else (v,))]
+    return [t for t in flat if isinstance(t, Tensor)]
 
 
 def guarded(function: FunctionType, name: str, method: bool) -> Any:

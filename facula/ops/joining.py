@@ -109,6 +109,8 @@ class Stack(Composite):
 
     @staticmethod
     def compose(tensors: Sequence[Tensor], dim: int = 0, *, out: Any = None) -> Tensor:
+        if isinstance(tensors, Tensor):
+            raise TypeError("stack(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor")
         if not len(tensors):
             raise refuse(RuntimeError, "stack expects a non-empty TensorList")
         first = tensors[0].shape

@@ -142,6 +142,7 @@ def sorted_pair(x: Tensor, dim: int, descending: bool) -> tuple[Tensor, Tensor]:
 class Sort(Composite):
     """(values, indices) in order along a dim; equal elements keep their order."""
 
+    overloaded = True  # in PyTorch
     schema = "sort(Tensor input, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, Tensor indices)"
 
     @staticmethod
@@ -155,6 +156,7 @@ class Sort(Composite):
 class Argsort(Composite):
     """The places of elements in order along a dim."""
 
+    overloaded = True  # in PyTorch
     schema = "argsort(Tensor input, int dim=-1, bool descending=False, bool stable=False) -> Tensor"
 
     @staticmethod

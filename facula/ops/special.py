@@ -5,6 +5,7 @@ The frequent ones are expressions of the scalar language; the rare ones run in S
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ from ..core.tensor import Tensor
 from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, where
 from ..spec.block import Composite, Library, Pointwise
-from ..spec.promotion import of_number, result_type
+from ..spec.promotion import of_number, result_type, scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, grid, integer, normal, positive, refused, sample, uniform, values
 from .exponential import unary
@@ -137,11 +138,11 @@ def scipy_special(name: str) -> Callable[..., Any]:
     return call
 
 
-def in_double(function: Callable[..., Any], *args: Any) -> Any:
+def in_double(name: str, function: Callable[..., Any], *args: Any) -> Any:
     """function(*args) in float64 by broadcasting, in the type to which the arguments promote (integers become floating)."""
     import numpy as np
 
-    (made,) = in_double_shapes(*(_layout_of(a) if isinstance(a, np.ndarray) else a for a in args))
+    (made,) = in_double_shapes(name, *(_layout_of(a) if isinstance(a, np.ndarray) else a for a in args))
     with np.errstate(all="ignore"):
         out = function(*(np.asarray(a, np.float64) for a in args))
         laid = np.ndarray(made.shape, made.dtype.numpy, strides=[n * made.dtype.itemsize for n in made.strides])
@@ -153,9 +154,15 @@ def _layout_of(a: Any) -> Layout:
     return layout(a.shape, d.DTYPES[a.dtype.name], tuple(s // a.itemsize for s in a.strides))
 
 
-def in_double_shapes(*args: Any) -> tuple[Layout, ...]:
+def in_double_shapes(name: str, *args: Any) -> tuple[Layout, ...]:
     """The layout of `in_double`'s result, from layouts and numbers."""
     known = [a for a in args if isinstance(a, Layout)]
+    for a in args:
+        if a.dtype.is_complex if isinstance(a, Layout) else isinstance(a, complex):
+            kind = scalar_type_name(a.dtype) if isinstance(a, Layout) else "ComplexFloat"
+            raise refuse(
+                NotImplementedError, f"\"{name}_cpu\" not implemented for '{kind}'", received="complex numbers", expected="real ones"
+            )
     numbers = [of_number(a) for a in args if not isinstance(a, Layout)]
     kind = result_type([a.dtype for a in known if a.ndim], [a.dtype for a in known if not a.ndim], numbers)
     shape = broadcast([a.shape for a in known])
@@ -166,13 +173,14 @@ def _library(
     name: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, aliases: str = "", paths: str = ""
 ) -> type:
     """A function of one tensor."""
+    title = name.removeprefix("special_")
 
     def library(input: Any) -> Any:
-        return in_double(function, input)
+        return in_double(title, function, input)
 
     body: dict[str, Any] = {
         "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "paths": paths, "aliases": aliases, "out_dtype": "cast",
-        "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient), "samples": grid(input=samples or ANY),
+        "library": staticmethod(library), "shapes": staticmethod(functools.partial(in_double_shapes, title)), "gradient": gradient and staticmethod(gradient), "samples": grid(input=samples or ANY),
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -188,14 +196,15 @@ def _of_two(
     number: bool = True,
 ) -> type:
     """A function of two arguments, either of which may be a number (if `number`)."""
+    title = name.removeprefix("special_")
 
     def library(a: Any, b: Any) -> Any:
-        return in_double(function, a, b)
+        return in_double(title, function, a, b)
 
     kind = "Tensor|Scalar" if number else "Tensor"
     body: dict[str, Any] = {
         "__doc__": meaning, "__module__": __name__, "schema": f"{name}({kind} {first}, {kind} {second}) -> Tensor", "dims": "*s, *s -> *s", "overloaded": number, "out_dtype": "cast",
-        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "shapes": staticmethod(in_double_shapes), "gradient": gradient and staticmethod(gradient), "samples": samples,
+        "paths": "" if number else "torch Tensor", "in_place": not number, "library": staticmethod(library), "shapes": staticmethod(functools.partial(in_double_shapes, title)), "gradient": gradient and staticmethod(gradient), "samples": samples,
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -326,11 +335,11 @@ class PolygammaRest(Library):
 
     @staticmethod
     def shapes(input: Layout, n: int) -> tuple[Layout, ...]:
-        return in_double_shapes(input)
+        return in_double_shapes("polygamma", input)
 
     @staticmethod
     def library(input: Any, n: int) -> Any:
-        return in_double(lambda x: _where(x == -math.inf, math.nan, scipy_special("polygamma")(n, x)), input)
+        return in_double("polygamma", lambda x: _where(x == -math.inf, math.nan, scipy_special("polygamma")(n, x)), input)
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, n: int) -> Tensor:

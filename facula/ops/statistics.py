@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..base import dtypes as d
@@ -186,7 +187,7 @@ def _moment(name: str, make: Any, doc: str) -> None:
             return (first, ops.mean(input, k, keep)) if name.endswith("mean") else first
         return make(input, k, c, keep)
 
-    body = {"__doc__": doc, "__module__": __name__, "out_dtype": "cast", "schema": f"{name}(Tensor input, int[1]? dim=None, bool? unbiased=None, bool keepdim=False, *, Scalar? correction=None) -> Tensor",
+    body = {"__doc__": doc, "__module__": __name__, "out_dtype": "cast", "overloaded": True, "schema": f"{name}(Tensor input, int[1]? dim=None, bool? unbiased=None, bool keepdim=False, *, Scalar? correction=None) -> Tensor",
             "compose": staticmethod(compose), "samples": [sample(normal(3, 4)), sample(normal(3, 4), 1)]}  # fmt: skip
     type(name.title().replace("_", ""), (Composite,), body)
 
@@ -300,10 +301,11 @@ def _truth_ops(name: str, of: Any, doc: str) -> None:
     def along(x: Layout, dim: Any, keepdim: bool) -> Result:
         return _truth(x, reduced_dims(dim, x.ndim), keepdim, of)
 
-    for overload, arguments, kernel, batching, samples in (
+    forms: list[tuple[str, str, Callable[..., Result], str, list[Any]]] = [
         ("", "Tensor input", whole, f"rows {name}", [sample(normal(3, 4))]),
         (".dims", "Tensor input, int[1]? dim, bool keepdim=False", along, "front dim", [sample(normal(3, 4), 1)]),
-    ):
+    ]
+    for overload, arguments, kernel, batching, samples in forms:
         body = {
             "__doc__": doc,
             "out_dtype": f"{name} only supports bool tensor for result, got: {{Got}}",
@@ -312,7 +314,7 @@ def _truth_ops(name: str, of: Any, doc: str) -> None:
             "kernel": staticmethod(kernel),
             "batching": batching,
             "samples": samples,
-        }  # pyright: ignore[reportArgumentType]
+        }
         type(name.title() + overload[1:].title(), (Fused,), body)
 
 
