@@ -14,6 +14,7 @@ import pytest
 import facula
 import facula.nn.functional as F
 from facula import nn
+from facula.io import safetensors
 
 META = facula.device("meta")
 
@@ -372,7 +373,7 @@ def test_what_reads_memory_meets_none() -> None:
     assert facula.memory_stats()["external"] == before and kept[1].is_meta
     for look in (
         lambda: bytes(memoryview(m)),
-        lambda: facula.io.safetensors.save({"m": m}),
+        lambda: safetensors.save({"m": m}),
         lambda: m.apply_(abs),
         lambda: m.storage().tolist(),
     ):
