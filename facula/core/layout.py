@@ -46,9 +46,6 @@ class Layout:
         """Elements from the first to the last, inclusive."""
         return extent(self.shape, self.strides)
 
-    def with_dtype(self, dtype: DType) -> Layout:
-        return layout(self.shape, dtype, self.strides, self.device, self.batch)
-
 
 LAYOUTS: dict[tuple[Any, ...], Layout] = {}
 LIMIT = 1 << 16  # layouts kept before unused ones are dropped

@@ -198,12 +198,6 @@ def _device(kind: Any = "cpu", index: Any = None) -> Any:
 # -- NumPy --------------------------------------------------------------------------------------------------------------------
 
 
-class _Array:
-    """An array that waits for its state."""
-
-    value: Any = None
-
-
 def _numpy_dtype(code: Any, *_: Any) -> Any:
     import numpy as np
 

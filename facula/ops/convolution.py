@@ -159,7 +159,7 @@ class Convolution(Fused):
     """y = x * w + bias; x (N, C, *S), w (O, C / groups, *K), or (C, O / groups, *K) when transposed."""
 
     schema = f"convolution(Tensor input, Tensor weight, Tensor? bias, {GEOMETRY}) -> Tensor"
-    paths = ""
+    paths = "torch"
     contiguous = True
 
     @staticmethod
@@ -223,6 +223,11 @@ class Convolution(Fused):
         gw = ops.convolution_weight(g, input, tuple(weight.shape), *geometry) if needs[1] else None
         gb = g.sum((0, *range(2, g.ndim))) if len(needs) > 2 and needs[2] else None
         return gx, gw, gb
+
+    samples = [
+        sample(normal(2, 2, 5, 4), normal(3, 2, 2, 2), normal(3), [1, 2], [1, 0], [1, 1], False, [0, 0], 1),
+        sample(normal(1, 2, 4), normal(2, 3, 2), None, [2], [0], [1], True, [1], 1),
+    ]
 
 
 class ConvolutionInput(Fused):

@@ -209,6 +209,7 @@ for _name in (
     "t_",
     "is_inference",
     "get_device",
+    "is_distributed",
 ):
     if hasattr(Tensor, _name) and ("torch", _name) not in PUBLIC:
         _function(_name)

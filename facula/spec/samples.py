@@ -12,7 +12,7 @@ from typing import Any
 class Make:
     """A tensor to be made by the test: how its values are drawn, its shape and, if it matters, its dtype."""
 
-    how: str  # normal, positive, uniform, integer, boolean, ones, eye, index, values, positive_definite, distinct
+    how: str  # normal, positive, uniform, integer, boolean, ones, eye, index, values, distinct
     shape: tuple[int, ...] = ()
     dtype: str = ""  # "" = the dtype under test
     low: float = -1.0
@@ -52,10 +52,6 @@ def ones(*shape: int, dtype: str = "") -> Make:
 
 def values(data: Any, dtype: str = "") -> Make:
     return Make("values", (), dtype, values=data)
-
-
-def positive_definite(n: int, batch: tuple[int, ...] = ()) -> Make:
-    return Make("positive_definite", (*batch, n, n))
 
 
 @dataclass(frozen=True)

@@ -48,16 +48,8 @@ def make(m: Make, kind: DType, seed: int) -> Tensor:
         "ones": lambda: np.ones(m.shape),
         "eye": lambda: np.eye(m.shape[0], m.shape[-1]),
         "distinct": lambda: rng.permutation(n).reshape(m.shape) * 0.37 - n * 0.15,
-        "positive_definite": lambda: _definite(rng, m.shape),
     }
     return ops.from_numpy(np.ascontiguousarray(draws[m.how]()).reshape(m.shape)).to(own)
-
-
-def _definite(rng: Any, shape: tuple[int, ...]) -> Any:
-    import numpy as np
-
-    a = rng.standard_normal(shape)
-    return a @ np.swapaxes(a, -1, -2) + np.eye(shape[-1]) * shape[-1]
 
 
 def realise(value: Any, kind: DType, seed: int) -> Any:

@@ -40,3 +40,7 @@ def test_no_other_device() -> None:
 
 def test_reversed() -> None:
     assert [int(x) for x in reversed(facula.arange(3))] == [2, 1, 0]
+
+
+def test_nothing_is_distributed() -> None:
+    assert facula.is_distributed(facula.ones(1)) is False

@@ -19,7 +19,6 @@ REQUIRES_GRAD = 1  # a leaf that wants a gradient
 RETAINS_GRAD = 2
 INFERENCE = 4
 UNTRACKED = 8  # from `.data`: writes do not count as versions
-LEAF_GRAD_SET = 16
 VIEWED_WITHOUT_GRAD = 32  # a view of what wants a gradient, made while none was recorded
 VIEWED_IN_INFERENCE = 64  # such a view, made in inference mode
 OUTPUT_SHIFT = 8  # from here: which result of its node this is
