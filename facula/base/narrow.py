@@ -13,3 +13,7 @@ def is_a(x: object, kind: type) -> bool:
 def is_sequence(x: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
     """A list or a tuple, of whatever."""
     return isinstance(x, (list, tuple))
+
+
+def is_tuple(x: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(x, tuple)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..base.size import Size
-from . import printing as _printing  # noqa: F401 - gives tensors their text
 from .door import call
 from .function import publish
 from .layout import Layout, layout
 from .modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .overrides import disabled as disabled_torch_function
+from .printing import set_printoptions  # the file that gives tensors their text
 from .result import Result, View
 from .tensor import Tensor
 
@@ -28,4 +28,5 @@ __all__ = [
     "no_grad",
     "publish",
     "set_grad_enabled",
+    "set_printoptions",
 ]

@@ -18,6 +18,7 @@ from typing import Any
 import facula.core.objects as objects
 
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from ..base.size import Size
 from ..kernel.launch import Array
 from .layout import Batch, Layout, layout, row_major, wrap_dim
@@ -193,7 +194,7 @@ class Examples:
 
 def batched(op: Any, bound: Sequence[Any], call: Callable[..., Any]) -> Any:
     """One call of an op on tensors with hidden dims, by its block's rule; nothing is recorded."""
-    tensors = [t for v in bound for t in (v if isinstance(v, (list, tuple)) else (v,)) if isinstance(t, objects.Tensor)]
+    tensors = [t for v in bound for t in (v if is_sequence(v) else (v,)) if isinstance(t, objects.Tensor)]
     number = max(k for t in tensors for k in numbers(t._layout))
     entries = [e for t in tensors for e in t._layout.batch if e[0] == number]
     n = entries[0][1]
@@ -212,7 +213,7 @@ def batched(op: Any, bound: Sequence[Any], call: Callable[..., Any]) -> Any:
 
 
 def _each_result(got: Any, f: Callable[[Any], Any]) -> Any:
-    if isinstance(got, (tuple, list)):
+    if is_sequence(got):
         return tuple(f(t) for t in got)
     return f(got)
 
@@ -225,14 +226,15 @@ def _picked(bound: Sequence[Any], number: int, k: int) -> list[Any]:
             return example(v, number, k)
         if isinstance(v, Layout) and v.batch:
             return layout(v.shape, v.dtype, v.strides, v.device, tuple(e for e in v.batch if e[0] != number))
-        return [one(x) for x in v] if isinstance(v, (list, tuple)) and not isinstance(v, Size) else v
+        return [one(x) for x in v] if is_sequence(v) and not isinstance(v, Size) else v
 
     return [one(v) for v in bound]
 
 
 def _by_rule(op: Any, bound: Sequence[Any], number: int, n: int, call: Callable[..., Any]) -> Any:
     block = op.block
-    moving, names = [], set()
+    moving: list[Any] = []
+    names: set[str] = set()
     for p, v in zip(op.schema.params, bound):
         if p.is_tensor and p.is_list and v is not None:
             if any(_moves(t, number) for t in v if t is not None):
@@ -278,7 +280,7 @@ def _as_front(op: Any, args: Sequence[Any], examples: Examples, words: Sequence[
             if v is None or (p.is_list and not len(v)):
                 v = list(range(1, max(ndim, 1) + 1)) if p.is_list else None
             else:
-                v = [wrap_dim(k, ndim) + 1 for k in v] if isinstance(v, (list, tuple)) else wrap_dim(v, ndim) + 1
+                v = [wrap_dim(k, ndim) + 1 for k in v] if is_sequence(v) else wrap_dim(v, ndim) + 1
         elif f"+{p.name}" in words:
             v = (examples.n, *v)
         given.append(v)
@@ -327,13 +329,7 @@ def by_example(op: Any, run: Callable[..., Any], args: Sequence[Any], kwargs: di
     from ..spec.registry import ops
 
     flat = [*args, *kwargs.values()]
-    found = {
-        k: n
-        for v in flat
-        for t in (v if isinstance(v, (list, tuple)) else (v,))
-        if isinstance(t, objects.Tensor)
-        for k, n, _ in t._layout.batch
-    }
+    found = {k: n for v in flat for t in (v if is_sequence(v) else (v,)) if isinstance(t, objects.Tensor) for k, n, _ in t._layout.batch}
     if not found:
         return run(*args, **kwargs)
     number = max(found)
@@ -342,7 +338,7 @@ def by_example(op: Any, run: Callable[..., Any], args: Sequence[Any], kwargs: di
     def one(v: Any, k: int) -> Any:
         if isinstance(v, objects.Tensor) and number in numbers(v._layout):
             return held(ops.leave_examples(v, number, 0, n), number).select(0, k)
-        return [one(x, k) for x in v] if isinstance(v, (list, tuple)) and not isinstance(v, Size) else v
+        return [one(x, k) for x in v] if is_sequence(v) and not isinstance(v, Size) else v
 
     rows = _rows(op, lambda k: by_example(op, run, [one(v, k) for v in args], {name: one(v, k) for name, v in kwargs.items()}), n)
     return _each_result(rows, lambda t: held(ops.enter_examples(t, number, 0), number))
@@ -366,7 +362,7 @@ def _rows(op: Any, run: Callable[[int], Any], n: int) -> Any:
     before = [level.randomness for level in ACTIVE.levels]
     for level in ACTIVE.levels:  # examples draw one after the other, as outside
         level.randomness = level.randomness if level.randomness == "error" else ""
-    rows = []
+    rows: list[Any] = []
     try:
         for k in range(n):
             if same:
@@ -376,7 +372,7 @@ def _rows(op: Any, run: Callable[[int], Any], n: int) -> Any:
         for level, randomness in zip(ACTIVE.levels, before):
             level.randomness = randomness
     try:
-        if isinstance(rows[0], (tuple, list)):
+        if is_sequence(rows[0]):
             return tuple(ops.stack(list(column)) for column in zip(*rows))
         return ops.stack(rows)
     except RuntimeError:

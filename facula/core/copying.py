@@ -49,7 +49,8 @@ def copy_into(target: Any, source: Any) -> None:
         lay = target._layout
         body = (converted(source.dtype, lay.dtype),)
         check_holds(lay, [source._layout], "copy_")
-        schedule = pointwise(*loops([lay], [source._layout], tuple(lay.shape), expanded), body)
+        outs, ins = loops([lay], [source._layout], tuple(lay.shape), expanded)
+        schedule = pointwise(outs, ins, body)
         plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], _second(schedule), 2)
     operands = [target, source]
     if MODE.slow:
@@ -98,7 +99,8 @@ def fresh_copy(source: Any, strides: tuple[int, ...] | None = None, dtype: DType
     if plan is None:
         own = source._layout
         lay = layout(own.shape, dtype or source.dtype, strides, own.device, merged(own.shape, [own]))
-        schedule = pointwise(*loops([lay], [own], tuple(own.shape), expanded), (converted(source.dtype, lay.dtype),))
+        outs, ins = loops([lay], [own], tuple(own.shape), expanded)
+        schedule = pointwise(outs, ins, (converted(source.dtype, lay.dtype),))
         plan = PLANS[key] = KernelPlan("copy", [(lay, lay.nbytes, F.OUT_NEW, 0)], schedule, 1)
     return around(plan, [source]) if MODE.slow else plan.run([source])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..base.dtypes import bfloat16, dtype, float16, float32, float64
 from ..base.errors import refuse
+from ..base.narrow import is_a
 from ..base.settings import SETTINGS
 from ..runtime import pool
 from .objects import Tensor
@@ -19,7 +20,7 @@ def get_default_dtype() -> dtype:
 
 def set_default_dtype(d: dtype) -> None:
     """Make tensors from Python floats of this floating type."""
-    if not isinstance(d, dtype):
+    if not is_a(d, dtype):
         raise TypeError("invalid dtype object")
     if d not in (float16, bfloat16, float32, float64):
         raise refuse(
@@ -37,7 +38,7 @@ def get_num_threads() -> int:
 
 def set_num_threads(n: int) -> None:
     """How many threads a kernel uses from now on. Results do not depend on it."""
-    if isinstance(n, bool) or not isinstance(n, int):
+    if isinstance(n, bool) or not is_a(n, int):
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n < 1:
         raise refuse(RuntimeError, "set_num_threads expects a positive integer", received=str(n))
@@ -51,7 +52,7 @@ def get_num_interop_threads() -> int:
 
 def set_num_interop_threads(n: int) -> None:
     """Accepted and without effect: operators run one after another."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if isinstance(n, bool) or not is_a(n, int) or n < 1:
         raise refuse(RuntimeError, "Expected positive number of threads, but got: " + str(n))
 
 

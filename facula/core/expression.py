@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import facula.core.objects as objects
@@ -26,6 +26,7 @@ from .tape import Rule
 from .views import refresh
 
 PLANS: dict[tuple[Any, ...], Plan] = {}
+Derivative = Callable[[Sequence[Any], Sequence[Any]], list[Any]]  # of cotangents and saved values
 
 
 def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
@@ -174,15 +175,15 @@ class Expression:
 
     def _derive(
         self, edges: tuple[int, ...], types: tuple[DType, ...], memory: tuple[DType, ...]
-    ) -> tuple[Any, tuple[tuple[bool, int], ...]]:
+    ) -> tuple[Derivative, tuple[tuple[bool, int], ...]]:
         found = derive_saving(self.body, edges)
         live = [k for k, e in enumerate(found.exprs) if e is not None]
-        bodies = [_fit(found.exprs[k], types[k]) for k in live]  # type: ignore[arg-type]
+        bodies = [_fit(e, types[k]) for k, e in enumerate(found.exprs) if e is not None]
         through = _unchanged(bodies, found.leaves, types, live, self.outputs)
         if through is not None and len(live) == len(edges):
             return (lambda grads, values: [grads[k] for k in through]), ()
-        used = sorted({n.attr for n in leaves(bodies, "number")})  # pyright: ignore[reportArgumentType]
-        bodies = list(substitute(bodies, {n: number(used.index(n.attr), n.dtype) for n in leaves(bodies, "number")}))
+        used = sorted({n.place for n in leaves(bodies, "number")})
+        bodies = list(substitute(bodies, {n: number(used.index(n.place), n.dtype) for n in leaves(bodies, "number")}))
         kinds = tuple(self.numbers[j] for j in used)
         save = [(kind == "output", i) for kind, i in found.leaves if kind != "grad"] + [(False, self.inputs + j) for j in used]
         if not live:
@@ -207,11 +208,11 @@ def _unchanged(
     bodies: Sequence[Scalar], names: Sequence[tuple[str, int]], types: Sequence[DType], live: Sequence[int], outputs: Sequence[DType]
 ) -> list[int] | None:
     """Which incoming gradient each derivative is, when every one of them is just that: nothing has to be computed."""
-    found = []
+    found: list[int] = []
     for k, body in zip(live, bodies):
-        if body.op != "input" or names[int(body.attr)][0] != "grad":  # type: ignore[arg-type]
+        if body.op != "input" or names[body.place][0] != "grad":
             return None
-        g = names[int(body.attr)][1]  # type: ignore[arg-type]
+        g = names[body.place][1]
         if outputs[g] is not types[k]:
             return None
         found.append(g)

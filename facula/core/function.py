@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -85,8 +85,11 @@ class Function:
         if op.block.overloaded and not any(isinstance(v, objects.Tensor) for v in bound):
             raise BINDER.no_fit(self.schemas, args, kwargs, self.title, False)
         if self.variant in ("in_place", "in_place_operator"):
-            note = (lambda operands, plan: self._row(arguments, names, operands, plan)) if objects.NATIVE and not MODE.slow else None
-            return writing.in_place(op, bound, self.title, note)
+
+            def note(operands: Sequence[Any], plan: Any) -> None:
+                self._row(arguments, names, operands, plan)
+
+            return writing.in_place(op, bound, self.title, note if objects.NATIVE and not MODE.slow else None)
         if out is not None:
             return writing.into_out(op, bound, out, self.title)
         if op.kind == "composite":
@@ -123,7 +126,8 @@ class Unsupported(Exception):
 
 def signature_text(op: Op, name: str, variant: str) -> str:
     """The first lines of a builtin's docstring from which `inspect` reads its signature."""
-    parts, star = [], False
+    parts: list[str] = []
+    star = False
     for i, p in enumerate(op.schema.params):
         if p.keyword_only and not star:
             parts.append("*")
@@ -143,10 +147,11 @@ PUBLIC: dict[tuple[str, str], Any] = {}  # (place, name) -> function, for `facul
 
 def publish() -> None:
     """Make the public functions of every operator that has been declared: namespaces, Tensor methods, in-place variants."""
+    made: dict[str, Any] = ops.__dict__
     for name, family in list(FAMILIES.items()):
         block = family[0].block
         for shown in (block.public or name, *block.aliases.split()):
-            if vars(ops).get(shown) is None:
+            if made.get(shown) is None:
                 _publish(shown, family)
     _guard()
 
@@ -158,13 +163,15 @@ def _guard() -> None:
         bare = isinstance(function, FunctionType) and not hasattr(function, "__wrapped__")
         return bare and function.__module__.startswith(PACKAGE + "ops.")
 
-    for name, function in list(vars(ops).items()):
+    made: dict[str, Any] = ops.__dict__
+    methods: Mapping[str, Any] = objects.Tensor.__dict__
+    for name, function in list(made.items()):
         if plain(function):
             setattr(ops, name, guarded(function, name, False))
     for (place, name), function in list(PUBLIC.items()):
         if plain(function):
-            PUBLIC[(place, name)] = vars(ops).get(name) or guarded(function, name, False)
-    for name, function in list(vars(objects.Tensor).items()):
+            PUBLIC[(place, name)] = made.get(name) or guarded(function, name, False)
+    for name, function in list(methods.items()):
         if plain(function) and not name.startswith("__"):
             setattr(objects.Tensor, name, guarded(function, name, True))
 

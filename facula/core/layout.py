@@ -54,7 +54,8 @@ MAX_ELEMENTS = 1 << 62
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:
     """Strides without gaps, last dim fastest; extents of 0 count as 1, as PyTorch does."""
-    out, n = [], 1
+    out: list[int] = []
+    n = 1
     for extent_ in reversed(shape):
         out.append(n)
         n *= max(extent_, 1)

@@ -13,5 +13,5 @@ def post_hooks(t: Any) -> dict[int, Any]:
 def hooks_of(t: Any) -> dict[str, dict[int, Any]]:
     """All hooks of a tensor, by kind: "grad" (see and change the gradient), "post"."""
     if t._hooks is None:
-        t._hooks = {}
+        t._hooks = dict[str, dict[int, Any]]()
     return t._hooks

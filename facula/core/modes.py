@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from .native import fields as F
@@ -96,7 +96,7 @@ class _GradMode:
 
     def _generator(self, function: Any) -> Any:
         @functools.wraps(function)
-        def inside(*args: Any, **kwargs: Any) -> Any:
+        def inside(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
             source = function(*args, **kwargs)
             try:
                 with self.clone():
@@ -123,7 +123,8 @@ class _GradMode:
 class _BareGradMode(_GradMode):
     """A mode that decorates with or without parentheses."""
 
-    def __new__(cls, function: Any = None) -> Any:
+    # with a function there is no instance to initialise
+    def __new__(cls, function: Any = None) -> Any:  # pyright: ignore[reportInconsistentConstructor]
         self = super().__new__(cls)
         if function is None:
             return self

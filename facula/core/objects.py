@@ -35,7 +35,11 @@ def install(node: type, numbers: tuple[str, ...]) -> None:
     else:
         from .twin import build
     globals().update(build(node, Entry, numbers))
-    nobody = Entry(lambda arguments, names: NotImplemented, 0, None)
+
+    def unknown(arguments: tuple[Any, ...], names: Any) -> Any:
+        return NotImplemented
+
+    nobody = Entry(unknown, 0, None)
     for slot in numbers:  # until an operator takes the slot
         set_slot(slot, nobody)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import facula.core.objects as objects
 
+from ..base.narrow import is_sequence
 from .modes import MODE, sync
 
 
@@ -24,7 +25,7 @@ def overridden(arguments: Sequence[Any], modes: Sequence[Any]) -> list[Any] | No
     """The arguments that take the call over, subclasses first; None (the rule) when there is none and no mode."""
     found: list[Any] = []
     for a in arguments:
-        if isinstance(a, (list, tuple)):
+        if is_sequence(a):
             for item in a:
                 _consider(item, found)
         else:
@@ -32,11 +33,11 @@ def overridden(arguments: Sequence[Any], modes: Sequence[Any]) -> list[Any] | No
     return found if found or modes else None
 
 
-def _consider(a: Any, found: list[Any]) -> None:
+def _consider(a: object, found: list[Any]) -> None:
     kind = type(a)
     if kind is objects.Tensor or kind in PLAIN or not hasattr(kind, "__torch_function__"):
         return
-    if kind.__torch_function__ is disabled_method or any(type(f) is kind for f in found):
+    if getattr(kind, "__torch_function__") is disabled_method or any(type(f) is kind for f in found):
         return
     # a subclass goes before its base
     place = next((i for i, f in enumerate(found) if issubclass(kind, type(f))), len(found))
@@ -47,7 +48,7 @@ PLAIN: set[type] = {int, float, bool, str, complex, type(None)}
 disabled_method: Any = disabled
 
 
-def dispatch_override(found: Sequence[Any], function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def dispatch_override(found: Sequence[object], function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Ask the modes, then the types, in order; TypeError when nobody takes the call."""
     types = tuple(type(a) for a in found)
     if MODE.functions:
@@ -61,7 +62,7 @@ def dispatch_override(found: Sequence[Any], function: Any, args: Sequence[Any], 
         if got is not NotImplemented:
             return got
     for a in found:
-        got = type(a).__torch_function__(function, types, tuple(args), kwargs)
+        got = getattr(type(a), "__torch_function__")(function, types, tuple(args), kwargs)
         if got is not NotImplemented:
             return got
     name = getattr(function, "__name__", str(function))
@@ -88,7 +89,8 @@ def _convert(got: Any, cls: type) -> Any:
         return got
     if isinstance(got, objects.Tensor) and not isinstance(got, cls):
         return got.as_subclass(cls)
-    if isinstance(got, (tuple, list)):
+    if is_sequence(got):
         items = [_convert(x, cls) for x in got]
-        return type(got)(items) if type(got) in (tuple, list) else type(got)(*items)
+        made, plain = cast(Any, type(got)), type(got) in (tuple, list)
+        return made(items) if plain else made(*items)
     return got

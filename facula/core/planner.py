@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import facula.core.objects as objects
 
@@ -13,6 +13,7 @@ from ..base import dtypes as d
 from ..base.device import CPU, META, device
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from ..kernel.launch import Array, In, Launch, Out, Schedule, Work
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import Scalar, cast, const, input, number
@@ -29,6 +30,8 @@ from .plan import KernelPlan, Plan, PythonPlan, ViewPlan, allocate
 from .result import Result, View
 from .tape import Rule
 from .views import refresh
+
+Maker = Callable[[Sequence[Any], Sequence[Any], Sequence[bool]], Any]  # of one argument of a gradient: from cotangents, saved values, wants
 
 
 @dataclass
@@ -128,7 +131,7 @@ def rule_for(call: Call, outs: Sequence[Layout | None]) -> Rule | None:
 
     def run(grads: Sequence[Any], values: Sequence[Any], wanted: Sequence[bool]) -> Sequence[Any]:
         got = gradient(**fill(grads, values, wanted))
-        rows = list(got) if isinstance(got, (tuple, list)) else [got]
+        rows = list(got) if is_sequence(got) else [got]
         flat = _by_operand(rows, places)
         return [flat[i] if i < len(flat) else None for i in edges]
 
@@ -142,7 +145,9 @@ def rule_for(call: Call, outs: Sequence[Layout | None]) -> Rule | None:
 def gradients_read(gradient: Callable[..., Any]) -> frozenset[int] | None:
     """Of several results, those whose gradients the function asks for by name; None: all of them."""
     names = inspect.signature(gradient).parameters
-    return None if "gs" in names else frozenset(int(name[1:] or 0) for name in names if name == "g" or (name[0] == "g" and name[1:].isdigit()))
+    return (
+        None if "gs" in names else frozenset(int(name[1:] or 0) for name in names if name == "g" or (name[0] == "g" and name[1:].isdigit()))
+    )
 
 
 def _floats(t: DType) -> bool:
@@ -151,7 +156,7 @@ def _floats(t: DType) -> bool:
 
 def _tensor_places(call: Call) -> list[int]:
     """For each tensor argument of the schema: how many operands it has (0 when None, -n for a list of n)."""
-    counts = []
+    counts: list[int] = []
     for p, value in zip(call.op.schema.params, call.bound):
         if p.is_tensor:
             if p.is_list:
@@ -177,24 +182,26 @@ def _wanted(
 ) -> tuple[tuple[tuple[bool, int], ...], Callable[..., dict[str, Any]]]:
     """What the gradient function's parameters stand for: (what to save, values -> keyword arguments)."""
     save: list[tuple[bool, int]] = []
-    makers: dict[str, Callable[[Sequence[Any], Sequence[Any], Sequence[bool]], Any]] = {}
+    makers: dict[str, Maker] = {}
 
-    def saved(is_result: bool, i: int) -> Callable[..., Any]:
+    def saved(is_result: bool, i: int) -> Maker:
         item = (is_result, i)
         if item not in save:
             save.append(item)
         k = save.index(item)
         return lambda grads, values, wanted: values[k]
 
-    places, n_tensors = {}, len(call.tensors)
+    places: dict[str, int | list[int]] = {}
+    n_tensors = len(call.tensors)
     t = n = 0
     for p, value in zip(call.op.schema.params, call.bound):
         if isinstance(value, objects.Tensor):
             places[p.name] = t
             t += 1
         elif p.is_tensor and p.is_list and value is not None:
-            places[p.name] = list(range(t, t + sum(x is not None for x in value)))
-            t += len(places[p.name])
+            several = sum(x is not None for x in value)
+            places[p.name] = list(range(t, t + several))
+            t += several
         elif value is not None and any(value is x for x in call.numbers):
             places[p.name] = n_tensors + n
             n += 1
@@ -222,7 +229,8 @@ def _wanted(
 
 def _needs_table(call: Call) -> tuple[Any, ...]:
     """Per tensor argument of the schema: whether it wants a gradient (a tuple for a list)."""
-    table, t = [], 0
+    table: list[bool | tuple[bool, ...]] = []
+    t = 0
     for count in _tensor_places(call):
         if count < 0:
             table.append(tuple(call.needs[t : t - count]))
@@ -233,20 +241,20 @@ def _needs_table(call: Call) -> tuple[Any, ...]:
     return tuple(table)
 
 
-def _maker(call: Call, name: str, parameter: inspect.Parameter, places: dict[str, Any], saved: Callable[..., Any]) -> Callable[..., Any]:
+def _maker(
+    call: Call, name: str, parameter: inspect.Parameter, places: dict[str, int | list[int]], saved: Callable[[bool, int], Maker]
+) -> Maker:
     index = call.op.schema.index.get(name)
     if index is None:
         raise TypeError(f"gradient of {call.op!r} wants {name!r}, which is neither an argument nor g, out, needs")
     value = call.bound[index]
     place = places.get(name)
     if "Layout" in str(parameter.annotation):
-        fixed = (
-            [call.tensors[k]._layout for k in place]
-            if isinstance(place, list)
-            else call.tensors[place]._layout
-            if isinstance(value, objects.Tensor)
-            else value
-        )  # pyright: ignore[reportCallIssue, reportArgumentType]
+        fixed: Any = value
+        if isinstance(place, list):
+            fixed = [call.tensors[k]._layout for k in place]
+        elif place is not None and isinstance(value, objects.Tensor):
+            fixed = call.tensors[place]._layout
         return lambda grads, values, wanted: fixed
     if isinstance(place, list):
         makers = [saved(False, k) for k in place]
@@ -259,10 +267,10 @@ def _maker(call: Call, name: str, parameter: inspect.Parameter, places: dict[str
 # -- pointwise
 def promotion_words(call: Call) -> dict[str, str]:
     spelled = call.op.block.promotion
-    line = spelled(*call.bound) if callable(spelled) else spelled
+    line: str = spelled if isinstance(spelled, str) else spelled(*call.bound)
     found = call.op.cache.get(("promotion", line))
     if found is None:
-        found = call.op.cache["promotion", line] = {w.partition("=")[0]: w.partition("=")[2] for w in line.split()}  # pyright: ignore[reportAttributeAccessIssue]
+        found = call.op.cache["promotion", line] = {w.partition("=")[0]: w.partition("=")[2] for w in line.split()}
     return found
 
 
@@ -276,7 +284,7 @@ def common_dtype(call: Call) -> DType:
         )
     kept = words.get("keep", "").split(",")
     named = [(p, v) for p, v in zip(call.op.schema.params, call.bound) if p.name not in kept and v is not None]
-    tensors = [v for p, v in named if isinstance(v, objects.Tensor)]
+    tensors = [v for _, v in named if isinstance(v, objects.Tensor)]
     tensors += [t for p, v in named if p.is_tensor and p.is_list for t in v]
     if "first" in words:
         common = tensors[0].dtype
@@ -328,17 +336,17 @@ def expression_for(call: Call) -> Expression:
             # beside halves, what is wider is rounded to a half first
             wide = common.compute is not common and value.dtype is not common and p.name not in kept
             into = common if wide and not ("unrounded" in words and value._layout.ndim == 0) else None
-            arguments.append((input, tensor, kind, into))
+            arguments.append(_Leaf(input, tensor, kind, into))
             signature.append(("tensor", kind, into))
             tensor += 1
         elif value is not None and p.is_operand and not isinstance(value, str) and not fixed(block, p.name, value):
             kind = _number_kind(value, common)
             into = common.compute if p.type != "float" or common.is_complex else None
-            arguments.append((number, len(kinds), kind, into if not half or into is None else common))
+            arguments.append(_Leaf(number, len(kinds), kind, into if not half or into is None else common))
             signature.append(("number", kind))
             kinds.append(kind)
         elif isinstance(value, complex):
-            arguments.append((const, value, d.complex128 if common is d.complex128 else d.complex64, common.compute))
+            arguments.append(_Leaf(const, value, d.complex128 if common is d.complex128 else d.complex64, common.compute))
             signature.append(value)
         else:
             arguments.append(value)
@@ -346,9 +354,9 @@ def expression_for(call: Call) -> Expression:
     key = tuple(signature)
     found = op.cache.get(key)
     if found is None:
-        leaves = [_leaf(a) if isinstance(a, tuple) and len(a) == 4 and callable(a[0]) else a for a in arguments]
+        leaves = [a.made() if isinstance(a, _Leaf) else a for a in arguments]
         body = block.scalar(*leaves, common=common) if "common" in inspect.signature(block.scalar).parameters else block.scalar(*leaves)
-        bodies = body if isinstance(body, (tuple, list)) else (body,)
+        bodies = body if is_sequence(body) else (body,)
         result = d.bool_ if "bool" in words else common.real if "real" in words else common
         typed = [_typed(b, common.compute) for b in bodies]
         outputs = tuple(_memory_type(b, result, common) for b in typed)
@@ -357,10 +365,17 @@ def expression_for(call: Call) -> Expression:
     return found
 
 
-def _leaf(a: tuple[Any, ...]) -> Scalar:
-    make, value, kind, into = a
-    leaf = make(value, kind)
-    return leaf if into is None else cast(cast(leaf, into), into.compute)
+class _Leaf(NamedTuple):
+    """An argument of a body that is a Scalar: how it is made, of what, its type, and the type that it is rounded to."""
+
+    make: Callable[[Any, DType], Scalar]
+    value: Any
+    kind: DType
+    into: DType | None
+
+    def made(self) -> Scalar:
+        leaf = self.make(self.value, self.kind)
+        return leaf if self.into is None else cast(cast(leaf, self.into), self.into.compute)
 
 
 def _number_kind(value: Any, common: DType) -> DType:
@@ -394,7 +409,12 @@ def plan_pointwise(call: Call) -> Plan:
         place = [
             p.name for p in call.op.schema.params if p.is_tensor and isinstance(call.bound[call.op.schema.index[p.name]], objects.Tensor)
         ].index(place)
-        return PythonPlan(call.op, lambda operands: (guard(bare(operands[place])), plan.run(operands))[1])
+
+        def run(operands: Sequence[Any]) -> Any:
+            guard(bare(operands[place]))
+            return plan.run(operands)
+
+        return PythonPlan(call.op, run)
     return plan
 
 
@@ -411,9 +431,11 @@ def guard_of(call: Call) -> Callable[..., None] | None:
 def shrunk(rule: Rule) -> Rule:
     """A written gradient speaks of broadcast shapes: what reaches a smaller operand is summed."""
     run, wants = rule.backward, [x.shape for x in rule.inputs]
-    rule.backward = lambda grads, values, wanted: [
-        g if g is None or g.shape == s else ops.sum_to_size(g, s) for g, s in zip(run(grads, values, wanted), wants)
-    ]
+
+    def backward(grads: Sequence[Any], values: Sequence[Any], wanted: Sequence[bool]) -> list[Any]:
+        return [g if g is None or g.shape == s else ops.sum_to_size(g, s) for g, s in zip(run(grads, values, wanted), wants)]
+
+    rule.backward = backward
     return rule
 
 
@@ -528,9 +550,7 @@ def plan_library(call: Call) -> Plan:
     def run(operands: Sequence[Any]) -> Any:
         arguments = [_array(v) if isinstance(v, objects.Tensor) else v for v in _rebound(call, operands)]
         got = block.library(*arguments)
-        several = isinstance(got, (tuple, list))
-        made = [ops.from_numpy(x) for x in (got if several else [got])]
-        return tuple(made) if several else made[0]
+        return tuple(ops.from_numpy(x) for x in got) if is_sequence(got) else ops.from_numpy(got)
 
     return PythonPlan(call.op, run, _late_rule(call), named_result(call.op))
 
@@ -594,7 +614,7 @@ def _rebound(call: Call, operands: Sequence[Any]) -> list[Any]:
             out.append(operands[t])
             t += 1
         elif p.is_tensor and p.is_list and value is not None:
-            items = []
+            items: list[Any] = []
             for x in value:
                 items.append(None if x is None else operands[t])
                 t += x is not None

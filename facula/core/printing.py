@@ -26,6 +26,11 @@ class Options:
 
 
 OPTIONS = Options()
+PROFILES: dict[str, tuple[int, float, int, int]] = {
+    "default": (4, 1000, 3, 80),
+    "short": (2, 1000, 2, 80),
+    "full": (4, math.inf, 3, 80),
+}
 
 
 def set_printoptions(
@@ -34,8 +39,7 @@ def set_printoptions(
 ) -> None:  # fmt: skip
     """Change how tensors are printed. `profile`: default, short or full."""
     if profile is not None:
-        values = {"default": (4, 1000, 3, 80), "short": (2, 1000, 2, 80), "full": (4, math.inf, 3, 80)}[profile]
-        OPTIONS.precision, OPTIONS.threshold, OPTIONS.edgeitems, OPTIONS.linewidth = values  # type: ignore[assignment]
+        OPTIONS.precision, OPTIONS.threshold, OPTIONS.edgeitems, OPTIONS.linewidth = PROFILES[profile]
     for name, value in (("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth)):
         if value is not None:
             setattr(OPTIONS, name, value)
@@ -46,14 +50,16 @@ class Formatter:
     """Width and form that fit all shown values of a real tensor."""
 
     def __init__(self, values: list[Any], floating: bool) -> None:
-        self.floating, self.whole, self.scientific, self.width = floating, True, False, 1
+        self.floating, self.whole, self.width = floating, True, 1
+        self.scientific: bool = False
         if not floating:
             self.width = max((len(str(v)) for v in values), default=1)
             return
         finite = [v for v in values if math.isfinite(v) and v != 0]
         if not finite:
             return
-        largest, smallest = max(map(abs, finite)), min(map(abs, finite))
+        sizes: list[Any] = [abs(v) for v in finite]
+        largest, smallest = max(sizes), min(sizes)
         self.whole = all(v == math.ceil(v) for v in finite)
         if self.whole:
             self.scientific = largest / smallest > 1000.0 or largest > 1.0e8
@@ -61,9 +67,9 @@ class Formatter:
             self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
         if OPTIONS.sci_mode is not None:
             self.scientific = OPTIONS.sci_mode
-        self._wide(finite)
+        self.fit(finite)
 
-    def _wide(self, values: list[Any]) -> None:
+    def fit(self, values: list[Any]) -> None:
         self.width = max((len(self._text(v)) for v in values), default=1)
 
     def _text(self, v: Any) -> str:
@@ -85,8 +91,8 @@ class ComplexFormatter:
     def __init__(self, values: list[complex]) -> None:
         self.real, self.imag = Formatter([v.real for v in values], True), Formatter([v.imag for v in values], True)
         self.real.scientific = self.imag.scientific = self.real.scientific or self.imag.scientific
-        self.real._wide([v.real for v in values if math.isfinite(v.real) and v.real])
-        self.imag._wide([v.imag for v in values if math.isfinite(v.imag) and v.imag])
+        self.real.fit([v.real for v in values if math.isfinite(v.real) and v.real])
+        self.imag.fit([v.imag for v in values if math.isfinite(v.imag) and v.imag])
         self.width = self.real.width + self.imag.width + 1
 
     def __call__(self, v: complex) -> str:
@@ -114,7 +120,8 @@ def _nested(items: list[Any], shape: tuple[int, ...], indent: int, form: Any, su
     cut = summarise and shape[0] > 2 * e
     rows = 2 * e if cut else shape[0]
     if len(shape) == 1:
-        parts, per_line, between = list(map(form, items)), max(1, (OPTIONS.linewidth - indent) // (form.width + 2)), "\n"
+        parts: list[str] = [form(v) for v in items]
+        per_line, between = max(1, (OPTIONS.linewidth - indent) // (form.width + 2)), "\n"
     else:
         step = len(items) // max(rows, 1)
         parts = [_nested(items[i * step : (i + 1) * step], shape[1:], indent + 1, form, summarise) for i in range(rows)]

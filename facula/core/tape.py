@@ -143,10 +143,16 @@ class AccumulateGrad:
         """`hook(grad_inputs, grad_outputs)` runs after the gradient is in `variable.grad`."""
         from .leaves import post_hooks
 
-        return Handle(post_hooks(self.variable), lambda t: hook((), (t.grad,)))
+        def after(t: Any) -> Any:
+            return hook((), (t.grad,))
+
+        return Handle(post_hooks(self.variable), after)
 
     def register_prehook(self, hook: Callable[..., Any]) -> Any:
-        return self.variable.register_hook(lambda g: (hook((g,)) or (None,))[0])
+        def before(g: Any) -> Any:
+            return (hook((g,)) or (None,))[0]
+
+        return self.variable.register_hook(before)
 
 
 def as_node(edge: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import facula.core.objects as objects
 import facula.core.overrides as overrides
@@ -13,6 +13,7 @@ from ..base import dtypes as d
 from ..base.device import META, channels_last, contiguous_format
 from ..base.device import strided as STRIDED
 from ..base.errors import refuse
+from ..base.narrow import is_a
 from ..base.settings import SETTINGS
 from ..base.size import Size
 from ..spec.binder import BINDER
@@ -241,7 +242,7 @@ class Methods:
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Sets `requires_grad`, returns self."""
-        if not isinstance(requires_grad, bool):
+        if not is_a(requires_grad, bool):
             kind = type(requires_grad).__name__
             raise refuse(TypeError, f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {kind}", expected="bool")
         self.requires_grad = requires_grad
@@ -291,7 +292,7 @@ class Methods:
 
     def detach(self) -> Any:
         """The same storage, without history."""
-        if type(self) is not Tensor and overridden_type(self):
+        if type(self) is not objects.Tensor and overridden_type(self):
             return type(self).__torch_function__(Tensor.detach, (type(self),), (self,), {})
         out = objects.alias(Tensor, self, self._layout, 0)
         out._flags |= self._flags & (F.INFERENCE | F.UNTRACKED)
@@ -305,7 +306,9 @@ class Methods:
     def data(self) -> Any:
         """The same storage without history; writes to it are not counted as versions."""
         out = objects.alias(
-            type(self) if type(self) is not Tensor and not overridden_type(self) and type(self).__init__ is object.__init__ else Tensor,
+            type(self)
+            if type(self) is not objects.Tensor and not overridden_type(self) and type(self).__init__ is object.__init__
+            else Tensor,
             self,
             self._layout,
             0,
@@ -404,7 +407,7 @@ class Methods:
 
     def __contains__(self, element: Any) -> bool:
         if isinstance(element, (Tensor, int, float, bool, complex)):
-            return bool((self == element).any())  # pyright: ignore[reportAttributeAccessIssue]
+            return bool((cast(Any, self) == element).any())
         raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
     def __dir__(self) -> list[str]:
@@ -427,14 +430,14 @@ class Methods:
             made = ops.tensor(args[0], dtype=SETTINGS.default_dtype, device=device)
         else:
             made = ops.empty(tuple(args[0]) if args and isinstance(args[0], Size) else args, device=device)
-        return made if cls is Tensor else objects.alias(cls, made, made._layout, 0)
+        return made if cls is objects.Tensor else objects.alias(cls, made, made._layout, 0)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
     @staticmethod
     def _make_subclass(
-        cls: type,
+        cls: type,  # pyright: ignore[reportSelfClsParameterName]  # PyTorch's name
         data: Any,
         require_grad: bool = False,
         dispatch_sizes_strides_policy: Any = None,
@@ -475,8 +478,9 @@ def one_value(t: Any) -> Any:
     return value_of(t)
 
 
-def overridden_type(t: Any) -> bool:
-    return type(t).__torch_function__ is not Tensor.__torch_function__ and type(t).__torch_function__ is not overrides.disabled_method
+def overridden_type(t: object) -> bool:
+    own = getattr(type(t), "__torch_function__")
+    return own is not objects.Tensor.__torch_function__ and own is not overrides.disabled_method
 
 
 _CTYPES = {

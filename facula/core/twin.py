@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from ..base.errors import OutOfMemoryError
 from ..runtime import allocator
@@ -43,7 +43,7 @@ def word(address: int) -> ctypes.c_int64:
 
 def make_tensor(cls: type, layout: Any, data: int, block: int) -> Any:
     """A tensor that owns one reference of `block`."""
-    out: Any = object.__new__(cls)
+    out = cast(Any, object.__new__(cls))
     out._layout, out._address, out._block = layout, data, block
     out._node = out._grad = out._root = out._hooks = None
     out._flags = out._viewed = 0
@@ -116,7 +116,10 @@ def operators(cls: Any, entries: dict[str, Any]) -> None:
         setattr(cls, name, operator)
 
     def unary(name: str, slot: str) -> None:
-        setattr(cls, name, lambda a: entries[slot].handler((a,), None))
+        def operator(a: Any) -> Any:
+            return entries[slot].handler((a,), None)
+
+        setattr(cls, name, operator)
 
     for slot, name in BINARY.items():
         define(f"__{name}__", slot)
@@ -128,6 +131,15 @@ def operators(cls: Any, entries: dict[str, Any]) -> None:
     for slot, name in UNARY.items():
         unary(name, slot)
     define("__getitem__", "subscript")
+
+
+def _always(answer: Any) -> Callable[..., Any]:
+    """What the native side is asked or told and the twin has nothing to do for."""
+
+    def function(*given: Any) -> Any:
+        return answer
+
+    return function
 
 
 def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
@@ -146,6 +158,6 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
 
     return {
         "Tensor": Tensor, "make": make, "alias": alias, "adopt": adopt, "rebind": rebind, "version": version, "bump": bump, "run": run, "call": call,
-        "insert": insert, "recorded": lambda queue: 0, "play": lambda queue, programs: True, "enter": lambda queue: False, "drop": lambda queue: None, "waiting": lambda queue, t: 0, "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
-        "set_parameter": lambda cls: None, "method": public, "public": public, "clear_table": lambda: None, "memory": memory,
+        "insert": insert, "recorded": _always(0), "play": _always(True), "enter": _always(False), "drop": _always(None), "waiting": _always(0), "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
+        "set_parameter": _always(None), "method": public, "public": public, "clear_table": _always(None), "memory": memory,
     }  # fmt: skip

@@ -69,11 +69,11 @@ class _Member(ctypes.Structure):
     ]
 
 
-def slot_offsets(cls: type, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+def slot_offsets(cls: type[Any], names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     """Byte offsets of a class's __slots__, found by writing to an instance."""
-    probe = cls.__new__(cls)  # pyright: ignore[reportCallIssue]
+    probe = object.__new__(cls)
     words = ctypes.c_uint64 * ((cls.__basicsize__ - F.HEADER) // 8)
-    found = []
+    found: list[tuple[str, int]] = []
     for name in names:
         mark = object()
         setattr(probe, name, mark)
@@ -193,12 +193,16 @@ def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
         state[F.STATE["sequence"]] = n + 1
         return n
 
-    return {
-        "set_slot": lambda name, entry: keep(F.STATE_SLOTS + numbers.index(name), entry),
-        "set_exporter": lambda function: keep(F.STATE["exporter"], function),
-        "set_parameter": lambda cls: keep(F.STATE["parameter"], cls),
-        "next_sequence": next_number,
-    }
+    def set_slot(name: str, entry: Any) -> None:
+        keep(F.STATE_SLOTS + numbers.index(name), entry)
+
+    def set_exporter(function: Any) -> None:
+        keep(F.STATE["exporter"], function)
+
+    def set_parameter(cls: type) -> None:
+        keep(F.STATE["parameter"], cls)
+
+    return {"set_slot": set_slot, "set_exporter": set_exporter, "set_parameter": set_parameter, "next_sequence": next_number}
 
 
 def _makers(address: int) -> dict[str, Any]:
@@ -209,7 +213,10 @@ def _makers(address: int) -> dict[str, Any]:
     def public(entry: Any, name: str, doc: str) -> Any:
         return _builtin(address, name, FASTCALL_KEYWORDS, entry, doc)
 
-    return {"public": public, "method": lambda entry, name, doc: instance_method(public(entry, name, doc))}
+    def method(entry: Any, name: str, doc: str) -> Any:
+        return instance_method(public(entry, name, doc))
+
+    return {"public": public, "method": method}
 
 
 def _memory(t: Any) -> tuple[int, int, int]:
