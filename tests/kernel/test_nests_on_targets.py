@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import pytest
 
-from facula.base.dtypes import bfloat16, bool_, complex128, dtype, float16, float32, int8, int64
+from facula.base.dtypes import bfloat16, bool_, complex128, dtype, float16, float32, float64, int8, int64
 from facula.base.target import TARGETS, Target
 from facula.kernel import compiler
 from facula.kernel.coalesce import contiguous
+from facula.kernel.ctc import ctc, ctc_backward
 from facula.kernel.indexing import count_true, embedding_backward, gather, masked_select, nonzero
-from facula.kernel.launch import Array, Schedule
+from facula.kernel.launch import Array, In, Out, Schedule
 from facula.kernel.pointwise import copy, pointwise
+from facula.kernel.recurrent import Carried, Fixed, Now, Sequences, Stage, Start, State, Weight, recurrence
 from facula.kernel.reduction import argmax_of, moments_of, reduce, sum_of
 from facula.kernel.scalar import exp, input
 from facula.kernel.scan import scan
+from facula.kernel.sorting import begins, sort_rows
 
 
 def a(d: dtype, *shape: int) -> Array:
     return Array(d, shape, contiguous(shape))
 
 
+def elman(d: dtype) -> Schedule:
+    """h = exp(x + W h + b + a carried state), with every kind of operand."""
+    body = [exp(input(0, d) + input(1, d) + input(2, d) + input(3, d) + input(4, d))] * 2
+    ins, outs = [Now(In(0), 9), Fixed(In(1)), Carried(Out(1), In(2)), Start(In(2))], [Now(Out(0), 9), Carried(Out(1))]
+    stage = Stage(State(Now(Out(0), 9), 9, True, In(2), Out(2)), Weight(In(3), 9, 1), 1, 9, body, ins, outs)
+    return recurrence(d, Sequences(3, 5, True, In(4)), [stage])
+
+
 SCHEDULES: dict[str, Schedule] = {
+    "recurrence": elman(float32),
+    "recurrence in double": elman(float64),
+    "ctc": ctc(a(float32, 9, 2, 5), 3, 0),
+    "ctc backward": ctc_backward(a(float64, 9, 2, 5), 3, 0, True),
+    "rows of halves": sort_rows(a(bfloat16, 9000, 3)),
+    "rows of integers": sort_rows(a(int64, 9000, 3)),
+    "begins": begins(a(float16, 9, 3)),
     "flat": pointwise([a(float32, 99)], [a(float32, 99)] * 2, [input(0) + exp(input(1))]),
     "blocks": pointwise([a(float32, 9, 10**7)], [Array(float32, (9, 10**7), (0, 1))], [input(0)]),
     "tiles": copy(a(float32, 99, 99), Array(float32, (99, 99), (1, 99))),
