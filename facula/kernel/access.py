@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..base.dtypes import dtype
-from ..runtime.ir import SIZE, Function, Value, count, vector
+from ..runtime.ir import SIZE, Function, Term, Value, count, vector
 from .scalar.memory import from_memory, to_memory
 
 Memory = Value | tuple[Value, Value]
@@ -24,7 +24,7 @@ def kind_of(stride: int, size: int = 2) -> str:
     return CONTIGUOUS if stride == 1 or size == 1 else BROADCAST if stride == 0 else STRIDED
 
 
-def element_at(f: Function, d: dtype, pointer: Value, index: object) -> Value:
+def element_at(f: Function, d: dtype, pointer: Value, index: Term) -> Value:
     """Address of element `index`."""
     return f.bytes(pointer, f.i64(index) * d.itemsize)
 

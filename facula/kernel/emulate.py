@@ -145,7 +145,7 @@ class _Arm:
             size = -(-len(code) // PAGE) * PAGE
             self.uc.mem_map(self.code, size)
             self.uc.mem_write(self.code, bytes(code))
-            self.loaded[kernel] = self.code + image.exports[compiler._symbol(kernel)]
+            self.loaded[kernel] = self.code + image.exports[compiler.symbol_of(kernel)]
             self.code += size
         return self.loaded[kernel]
 
@@ -216,7 +216,7 @@ def wasm(kernel: Kernel, target: Target) -> wasm_image.WasmImage:
     missing: tuple[str, ...] = ()
     while True:
         module = Module(target)
-        kernel.emit(module, compiler._symbol(kernel), *kernel.static)
+        kernel.emit(module, compiler.symbol_of(kernel), *kernel.static)
         wasm_support.emit(module, missing)
         from . import llvm
 
@@ -265,7 +265,7 @@ class _Wasm:
         instance = self.wasmtime.Instance(self.store, _module(image.module), [*map(self._outside, image.outside), self.memory])
         self.memory.write(self.store, words, WASM_WORDS)
         try:
-            instance.exports(self.store)[compiler._symbol(kernel)](self.store, WASM_WORDS, lo, hi, 0)
+            instance.exports(self.store)[compiler.symbol_of(kernel)](self.store, WASM_WORDS, lo, hi, 0)
         except self.wasmtime.Trap as trap:
             raise OutsideAccess(f"{kernel.key}: {trap}") from None
 

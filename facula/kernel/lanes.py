@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..base.dtypes import dtype
 from ..base.target import Target
-from ..runtime.ir import SIZE, Function, Value, count, element, vector
+from ..runtime.ir import SIZE, Function, Term, Value, count, element, vector
 from .access import CARRIER
 from .scalar.memory import from_memory, to_memory
 
@@ -42,7 +42,7 @@ def narrow(f: Function, d: dtype, x: Value) -> Value:
     return x if element(x.type) == d.llvm else f.cast("trunc", x, vector(count(x.type), d.llvm))
 
 
-def load(f: Function, d: dtype, n: int, pointer: Value, index: object = 0, left: Value | None = None, other: float = 0.0) -> Value:
+def load(f: Function, d: dtype, n: int, pointer: Value, index: Term = 0, left: Value | None = None, other: float = 0.0) -> Value:
     """`n` elements from element `index`, or the first `left` (any i64) of them, as a vector of the compute type."""
     kind = memory(d)
     if left is None:
@@ -61,7 +61,7 @@ def load(f: Function, d: dtype, n: int, pointer: Value, index: object = 0, left:
     return f.select(mask, x, f.const(x.type, other)) if other else x
 
 
-def store(f: Function, d: dtype, value: Value, pointer: Value, index: object = 0, left: Value | None = None, stream: bool = False) -> None:
+def store(f: Function, d: dtype, value: Value, pointer: Value, index: Term = 0, left: Value | None = None, stream: bool = False) -> None:
     """A vector of the compute type to `index` on, or its first `left` lanes. `stream` wants an aligned address and a whole vector."""
     x, n, kind = narrow(f, d, value), count(value.type), memory(d)
     carrier = CARRIER.get(kind, kind)
@@ -77,12 +77,12 @@ def store(f: Function, d: dtype, value: Value, pointer: Value, index: object = 0
             f.store(f.load(carrier, stage, k), at, k)
 
 
-def load_one(f: Function, d: dtype, pointer: Value, index: object = 0) -> Value:
+def load_one(f: Function, d: dtype, pointer: Value, index: Term = 0) -> Value:
     """One element, as the compute type."""
     return widen(f, d, f.load(memory(d), pointer, index))
 
 
-def store_one(f: Function, d: dtype, value: Value, pointer: Value, index: object = 0) -> None:
+def store_one(f: Function, d: dtype, value: Value, pointer: Value, index: Term = 0) -> None:
     f.store(narrow(f, d, value), pointer, index)
 
 

@@ -90,7 +90,7 @@ def transposed(index: np.ndarray, weight: np.ndarray, size: int) -> tuple[np.nda
     """For each input the outputs that used it; padded with weights of zero."""
     import numpy as np
 
-    result, n = index.shape
+    result, n = int(index.shape[0]), int(index.shape[1])
     source, output, w = index.reshape(-1), np.repeat(np.arange(result), n), weight.reshape(-1)
     order = np.argsort(source, kind="stable")
     source, output, w = source[order], output[order], w[order]

@@ -16,7 +16,7 @@ SAFE = (1023 - 400, 1023 + 400)  # biased exponents of factors; sums may go up t
 
 def emit(m: Module, names: Iterable[str]) -> list[str]:
     """Write the functions that are known here into the module -> names of the others."""
-    left = []
+    left: list[str] = []
     for name in names:
         body = BODIES.get(name)
         if body is None:

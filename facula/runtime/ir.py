@@ -13,8 +13,8 @@ Python numbers become constants of the other operand's type. Vectors are spelled
 
 from __future__ import annotations
 
+import inspect
 import struct
-import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -480,7 +480,8 @@ class Function:
 
 def _origin() -> str:
     """File and line of the emitter, a caller of this file's functions."""
-    frame = sys._getframe(2)
+    frame = inspect.currentframe()
+    assert frame
     while frame.f_back and frame.f_code.co_filename.endswith(WRITERS):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

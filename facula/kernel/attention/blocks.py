@@ -134,7 +134,8 @@ def masked_scores(
     """A row of a block's raw products as scores: scaled, with the mask's row added, -inf from lane `valid` on; and which lanes come before it.
     `left`: keys of the mask's row."""
     width, _, kind = shape.kind(f.module.target)
-    out, inside = [], []
+    out: list[Value] = []
+    inside: list[Value] = []
     ids = f.lanes(vector(width, "i32"), range(width))
     edge = f.splat(f.cast("trunc", f.smin(f.smax(valid, 0), shape.block), "i32"), width)
     for h in range(0, shape.block, width):

@@ -171,7 +171,7 @@ def attention(q: Operand, k: Operand, v: Operand, out: Operand, mask: Operand | 
     key_blocks, query_blocks = -(-S // shape.block), -(-L // shape.block)
     one = q.dtype.compute.itemsize
     each = shape.block * (shape.head + shape.value)
-    launches = []
+    launches: list[Launch] = []
     if key_blocks:
         words: tuple[Word, ...] = (In(1), In(2), Work(0), Hk, S, E, Ev, *k.strides[:3], *v.strides[:3], key_blocks)
         launches.append(Launch(Kernel(emit_pack, (shape,)), words, B * Hk * key_blocks, 1, B * Hk * S * (E + Ev) * one * 2))

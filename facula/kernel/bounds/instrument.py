@@ -56,7 +56,8 @@ def size_of(type_: str) -> int:
 
 def split(arguments: str) -> list[str]:
     """The arguments of a call; commas inside brackets do not part them."""
-    out, depth, start = [], 0, 0
+    out: list[str] = []
+    depth = start = 0
     for i, c in enumerate(arguments):
         depth += (c in "(<[{") - (c in ")>]}")
         if c == "," and not depth:
@@ -70,10 +71,12 @@ class _Pass:
     """One module on its way; `out` is the text of the functions that are done."""
 
     module: Module
-    roots: dict[str, tuple[str, int]] = field(default_factory=dict)  # pointer -> the array it was made from, and its bytes
-    slots: dict[str, str] = field(default_factory=dict)  # stack slot -> its type
-    sites: list[Site] = field(default_factory=list)
-    out: list[str] = field(default_factory=list)
+    roots: dict[str, tuple[str, int]] = field(
+        default_factory=dict[str, tuple[str, int]]
+    )  # pointer -> the array it was made from, and its bytes
+    slots: dict[str, str] = field(default_factory=dict[str, str])  # stack slot -> its type
+    sites: list[Site] = field(default_factory=list[Site])
+    out: list[str] = field(default_factory=list[str])
     function: str = ""
     n: int = 0
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ...base.dtypes import dtype
 from ...base.target import Target
-from ..launch import In, Kernel, Operand, Out, Schedule, Word, Work
+from ..launch import In, Kernel, Operand, Out, Schedule, Word
 from . import halves
 from .geometry import backward_grids, forward_grid
 from .plan import (
@@ -136,11 +136,11 @@ def _whole(operand: Operand, what: str) -> int:
     return math.prod(operand.shape)
 
 
-def _convert(b: Builder, at: Word, d: dtype, count: int, up: bool, to: Word | None = None) -> Work:
+def _convert(b: Builder, at: Word, d: dtype, count: int, up: bool, to: Word | None = None) -> Word:
     where = b.room(4 * count) if to is None else to
     kernel = Kernel(halves.emit_convert, (d.name, up))
     b.launch(kernel, halves.WORDS, {"source": at, "to": where, "count": count}, -(-count // halves.CHUNK), 1, 6 * count)
-    return where  # type: ignore[return-value]
+    return where
 
 
 def _weights(b: Builder, p: Problem, at: Word, w: Operand, backward: bool) -> Weights:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,7 @@ class Table:
 
 def forward_grid(source: Three, kernel: Three, stride: Three, padding: Three, dilation: Three, result: Three) -> Grid:
     """Pixels of a convolution's result."""
-    taps = []
+    taps: list[tuple[int, Three]] = []
     for index in range(math.prod(kernel)):
         place = (index // (kernel[1] * kernel[2]), index // kernel[2] % kernel[1], index % kernel[2])
         taps.append((index, _three(k * d for k, d in zip(place, dilation))))
@@ -98,7 +99,7 @@ def forward_grid(source: Three, kernel: Three, stride: Three, padding: Three, di
 def backward_grids(source: Three, kernel: Three, stride: Three, padding: Three, dilation: Three, result: Three) -> list[Grid]:
     """Pixels of a convolution's input (the result here), one grid for each remainder of its coordinates modulo the stride: in
     such a class the same taps meet every pixel, and neighbours read neighbours."""
-    grids = []
+    grids: list[Grid] = []
     for remainder in range(math.prod(stride)):
         origin = (remainder // (stride[1] * stride[2]), remainder // stride[2] % stride[1], remainder % stride[2])
         pixels = _three(-(-(q - a) // s) for q, a, s in zip(result, origin, stride))
@@ -115,8 +116,8 @@ def backward_grids(source: Three, kernel: Three, stride: Three, padding: Three, 
     return grids
 
 
-def _three(xs: object) -> Three:
-    a, b, c = xs  # type: ignore[misc]
+def _three(xs: Iterable[int]) -> Three:
+    a, b, c = xs
     return (int(a), int(b), int(c))
 
 
@@ -174,8 +175,9 @@ def _pieces(entries: np.ndarray, at: int, where: np.ndarray, inside: np.ndarray,
 
     if pace not in (1, 2):
         return 0, 1
-    lane = np.arange(where.shape[1])
-    base = where - pace * lane
+    lanes: int = where.shape[1]
+    lane = np.arange(lanes)
+    base: np.ndarray = where - pace * lane
     new = (base[:, 1:] != base[:, :-1]) & inside[:, 1:]
     piece = np.concatenate([np.zeros((len(where), 1), np.int64), np.cumsum(new, 1)], 1)
     count = piece[:, -1] + 1

@@ -20,7 +20,8 @@ def windows(
 ) -> Iterator[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
     """(tap, slices of the result, slices of the source) such that each pair of elements at the same place meets under the tap."""
     for tap in itertools.product(*map(range, kernel)):
-        ours, theirs = [], []
+        ours: list[slice] = []
+        theirs: list[slice] = []
         for k, n, s, p, d, r in zip(tap, size, stride, padding, dilation, result):
             first = max(0, -(-(p - k * d) // s))
             last = min(r, (n - 1 + p - k * d) // s + 1)

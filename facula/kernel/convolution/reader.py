@@ -71,7 +71,7 @@ class Pieces:
     def _pieces(self, n: int) -> list[tuple[Value, list[Value]]]:
         """(offset, masks of the one or two vectors at the offset) of the first n pieces."""
         f, lanes = self.f, self.shape.lanes
-        out = []
+        out: list[tuple[Value, list[Value]]] = []
         for s in range(n):
             at = f.cast("sext", f.load("i32", self.entry, self.first + 1 + s), "i64") + self.offset
             bits = self.inside & f.load("i32", self.entry, self.first + 1 + PIECES + s) if self.most > 1 else self.inside
@@ -90,7 +90,7 @@ class Pieces:
     def _pair(self, n: int, odd: Value) -> list[tuple[Value, list[Value]]]:
         """As _pieces at pace 2, for two neighbouring taps: `odd` are the lanes of the second."""
         f, lanes = self.f, self.shape.lanes
-        out = []
+        out: list[tuple[Value, list[Value]]] = []
         for s in range(n):
             at = f.cast("sext", f.load("i32", self.entry, self.first + 1 + s), "i64") + self.offset
             here = f.load("i32", self.entry, self.first + 1 + PIECES + s) if self.most > 1 else f.const("i32", -1)
@@ -111,7 +111,7 @@ class Pieces:
             shape.vec, name, at, Value(f, "i32", str(shape.size)), bits_mask(f, self.inside, shape.lanes), f.const(shape.vec, 0.0)
         )
 
-    def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: object, ahead: int = 0) -> None:
+    def planes(self, plane: Value, distance: Value, count: Value, to: Value, step: Value | int, ahead: int = 0) -> None:
         """Copy the pixels of `count` planes, `distance` elements apart, to vectors at `to`, `step` elements apart. `ahead`: elements after
         these that will be wanted soon (a vector from each of many planes defeats the processor's own prefetching)."""
         f, shape = self.f, self.shape
@@ -129,7 +129,15 @@ class Pieces:
                 f.store(self._take(here, pieces)[0], f.at(to, i * step, shape.element))
 
     def planes_of_two(
-        self, other: Pieces, plane: Value, distance: Value, count: Value, to: Value, then: Value, step: object, ahead: Value | None = None
+        self,
+        other: Pieces,
+        plane: Value,
+        distance: Value,
+        count: Value,
+        to: Value,
+        then: Value,
+        step: Value | int,
+        ahead: Value | None = None,
     ) -> None:
         """The same for this tap, to `to`, and for the one at its right, to `then`: at pace 2 both come from the same loads. `ahead`: as above."""
         f, shape = self.f, self.shape

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...base.target import Target
-from ...runtime.ir import SIZE, Module, vector
+from ...runtime.ir import SIZE, Module, Value, vector
 
 UNROLL = 4
 
@@ -60,10 +60,10 @@ def emit_tile(m: Module, shape: Shape, rows: int, a_step: int, a_row: int, bias:
                 f.prefetch(C, ldc * r + v * lanes, elem=shape.element)  # planes a power of two apart miss when they are stored
         acc = [[f.var(vec, 0.0) for _ in range(shape.vectors)] for _ in range(rows)]
 
-        def step(a: object, b: object, u: int) -> None:
-            right = [f.load(vec, b, u * width + v * lanes) for v in range(shape.vectors)]  # type: ignore[arg-type]
+        def step(a: Value, b: Value, u: int) -> None:
+            right = [f.load(vec, b, u * width + v * lanes) for v in range(shape.vectors)]
             for r in range(rows):
-                left = f.splat(f.load(shape.element, a, u * a_step + r * a_row), lanes)  # type: ignore[arg-type]
+                left = f.splat(f.load(shape.element, a, u * a_step + r * a_row), lanes)
                 for v, x in enumerate(right):
                     acc[r][v].v = f.fma(left, x, acc[r][v].v)
 

@@ -30,7 +30,7 @@ MOST = 1024  # channels whose transformed patches fit the scratch memory
 
 def times(f: Function, matrix: Sequence[Sequence[float]], xs: Sequence[Value]) -> list[Value]:
     """matrix @ xs for vectors xs; zeros cost nothing."""
-    out = []
+    out: list[Value] = []
     for row in matrix:
         acc: Value | None = None
         for c, x in zip(row, xs):

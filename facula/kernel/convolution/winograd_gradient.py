@@ -48,7 +48,7 @@ WORDS = {
 }  # fmt: skip
 
 
-class _Side:
+class _Side(Names):
     """The words of one operand under the names that a View reads."""
 
     def __init__(self, w: Names, side: str) -> None:
@@ -110,7 +110,7 @@ def _emit_patches(m: Module, shape: Shape, read: tuple[int, int]) -> None:
         w = Names(f, words, WORDS)
         masks = f.array("i32", MASKS)
         with f.range(0, k, lanes) as p:
-            view = View(f, shape, _Side(w, "x"), q + p, k - p)  # type: ignore[arg-type]
+            view = View(f, shape, _Side(w, "x"), q + p, k - p)
             view.mask(0, False, masks)
             with f.range(0, channels, CHANNELS) as c0:
                 count = f.smin(channels - c0, CHANNELS)
@@ -142,7 +142,7 @@ def _emit_turned(m: Module, shape: Shape, read: tuple[int, int]) -> None:
         w = Names(f, words, WORDS)
         masks = f.array("i32", MASKS)
         with f.range(0, k, lanes) as p:
-            view = View(f, shape, _Side(w, "g"), q + p, k - p)  # type: ignore[arg-type]
+            view = View(f, shape, _Side(w, "g"), q + p, k - p)
             view.mask(0, False, masks)
             with f.range(0, outputs, lanes) as o:
                 with f.range(0, 4, 2) as t:

@@ -88,7 +88,7 @@ def merge(dims: Sequence[Dim]) -> tuple[Dim, ...]:
         if size == 1:
             continue
         if out and all(outer == size * inner for outer, inner in zip(out[-1][1:], strides)):
-            out[-1] = (out[-1][0] * size, *strides)  # type: ignore[assignment]
+            out[-1] = (out[-1][0] * size, *dim[1:])
         else:
             out.append(dim)
     return tuple(out)

@@ -37,10 +37,15 @@ class Plan:
 
     kind: Kind
     p: Problem
-    fields: dict[str, Word] = field(default_factory=dict)
+    fields: dict[str, Word] = field(default_factory=dict[str, Word])
 
     def set(self, **values: Word) -> None:
         self.fields.update(values)
+
+    def number(self, name: str) -> int:
+        word = self.fields[name]
+        assert isinstance(word, int)
+        return word
 
     def words(self) -> tuple[Word, ...]:
         table = [x for dim in self.p.batch for x in dim]
@@ -156,7 +161,7 @@ def turn(plan: Plan, p: Problem) -> None:
 
 def combine(plan: Plan, static: tuple[str, ...]) -> Launch:
     """The launch that adds the parts of k."""
-    p, parts = plan.p, int(plan.fields["parts"])  # type: ignore[call-overload]
+    p, parts = plan.p, plan.number("parts")
     moved = p.count * p.M * p.N * (parts + 1) * SIZE[plan.kind.acc] * plan.kind.units
     grain = max(1, 65536 // (min(p.N, CHUNK) * parts))
     return plan.launch(Kernel(emit_combine, static), p.count * p.M * ceil_div(p.N, CHUNK), grain, moved)
@@ -209,7 +214,7 @@ def blocked(plan: Plan, dtype: str, static: tuple[str, ...], reused: bool = Fals
 
 def spread_out(plan: Plan, tiles: Kernel, row_panels: int, col_panels: int) -> Schedule:
     """b lies as the tiles want it, so blocks share nothing: one launch. Rows are cut first, since a column block packs a again."""
-    p, mr = plan.p, int(plan.fields["mr"])  # type: ignore[call-overload]
+    p, mr = plan.p, plan.number("mr")
     work = 2 * mr * p.N * p.K  # of a panel of rows
     # A b beyond L2 is streamed again for each block: take more rows as long as 16 blocks are left to share.
     far = row_panels // 16 if p.K * p.N * SIZE[plan.kind.source] * plan.kind.units > L2_SHARE else 1
@@ -228,7 +233,7 @@ def in_place(plan: Plan, row_panels: int, one_launch: bool) -> None:
     kind, p = plan.kind, plan.p
     if kind.word != kind.source or p.K % UNROLL:
         return
-    mr = int(plan.fields["mr"])  # type: ignore[call-overload]
+    mr = plan.number("mr")
     size = kind.units * SIZE[kind.word]
     near = (p.am == 1 and p.ak * size < NEAR) or (p.ak == 1 and p.am * size < NEAR)
     plan.set(free_a=int(near and (p.M % mr or mr) in kind.heights))
@@ -249,7 +254,7 @@ def ceil_div(a: int, b: int) -> int:
 def block(plan: Plan, row_panels: int, col_panels: int, *, pack_b: bool, mode: int | None = None) -> int:
     """Blocks of this many panels: sets their words, lays out scratch memory, and counts the blocks of a matrix."""
     kind, p = plan.kind, plan.p
-    mr, kc = int(plan.fields["mr"]), int(plan.fields["kc"])  # type: ignore[call-overload]
+    mr, kc = plan.number("mr"), plan.number("kc")
     words = kc // kind.pack
     mc, nc = row_panels * mr, col_panels * kind.columns
     if mode is None:
@@ -275,7 +280,7 @@ def aligned(n: int) -> int:
 def split(plan: Plan, tiles: Kernel, static: tuple[str, ...], row_panels: int, col_panels: int) -> Schedule:
     """A small result of a long k: each item sums a part of k over the whole result, `combine` adds the parts in order."""
     kind, p = plan.kind, plan.p
-    mr = int(plan.fields["mr"])  # type: ignore[call-overload]
+    mr = plan.number("mr")
     height = row_panels * kind.rows + col_panels * kind.columns
     deepest = max(256, SCRATCH // 4 // (height * kind.units * SIZE[kind.word])) * kind.pack
     step = UNROLL * kind.pack

@@ -7,7 +7,7 @@ along k, and lanes are added once at the end. Both leave sums in workspace for `
 
 from __future__ import annotations
 
-from ...runtime.ir import Function, Module, Value, vector
+from ...runtime.ir import Function, Module, Value, Var, vector
 from .blocked import KERNEL
 from .frame import Frame
 from .kinds import Kind, kind_named, read, widen
@@ -115,7 +115,7 @@ def emit_dots_of(m: Module, kind: Kind, rows: int, across: int) -> None:
             pb = [f.at(B, c * ldb, kind.source) for c in jj]
             acc = [[f.var(kind.vec, 0) for _ in pb] for _ in pa]
 
-            def products(a: list[Value], b: list[Value], acc: list = acc) -> None:
+            def products(a: list[Value], b: list[Value], acc: list[list[Var]] = acc) -> None:
                 for r, x in enumerate(a):
                     for c, y in enumerate(b):
                         acc[r][c].v = f.fma(x, y, acc[r][c].v)

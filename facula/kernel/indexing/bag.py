@@ -72,8 +72,10 @@ def emit_bag(module: Module, name: str, dtype: str, index: str, offset: str, mea
                         at = f.bytes(source, u * n * d.itemsize) if u else source
                         value = load(f, d, n, at, CONTIGUOUS) if left is None else load_part(f, d, n, at, CONTIGUOUS, left)
                         term = widened(f, value, d)
+                        assert isinstance(term, Value), "rows of real numbers"
                         if weighted:
                             factor = widened(f, load_one(f, d, f.bytes(factors, j * d.itemsize)), d)
+                            assert isinstance(factor, Value)
                             term = term * f.splat(factor, n)
                         accumulators[u].v = accumulators[u].v + term
                 target = f.bytes(out, (b * out_row + c) * d.itemsize)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...base.dtypes import DTYPES
 from ...runtime.ir import Function, Value
 from ..coalesce import broadcast
-from ..launch import Operand
-
-if TYPE_CHECKING:
-    from ..launch import Array
+from ..launch import Array, Operand
 
 
 @dataclass(frozen=True)
@@ -39,11 +35,11 @@ def advanced(shape: Sequence[int], tensor: Operand, indices: Sequence[Operand], 
         raise ValueError(f"indexing gives shape {expected}, not {tuple(shape)}")
     plain = (*(tensor.strides[d] for d in rest[:place]), *[0] * len(together), *(tensor.strides[d] for d in rest[place:]))
     after = len(rest) - place
-    out = []
+    out: list[tuple[Array, int, int]] = []
     for index, d in zip(indices, dims):
         seen = broadcast(index, together)
         steps = ((0,) * place) + seen.strides + ((0,) * after)
-        out.append((type(seen)(index.dtype, expected, steps), tensor.shape[d], tensor.strides[d]))
+        out.append((Array(index.dtype, expected, steps), tensor.shape[d], tensor.strides[d]))
     return Place(expected, plain, tuple(out))
 
 

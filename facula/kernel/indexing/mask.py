@@ -18,7 +18,7 @@ from ..coalesce import Geometry, contiguous, merge
 from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word
 from ..pointwise.emit import Odometer
 from ..scalar import cast, emit, input
-from .take import _bits, _move
+from .take import bits_of, move_element
 
 CHUNK = 8192
 PART = 512  # elements whose hits are gathered on the stack before they are copied out
@@ -116,7 +116,7 @@ class _Walk:
         with f.loop() as done:
             f.leave(done, left.v.eq(0))
             n = f.smin(f.smin(inner - column.v, left.v), limit)
-            here = []
+            here: list[Value] = []
             for p, o, s, kind in zip(self.base, meter.offsets, self.steps, self.kinds):
                 offset = o.v + column.v * s[-1]
                 here.append(p + offset if kind == INDEX else f.bytes(p, offset))
@@ -181,7 +181,7 @@ def emit_write(module: Module, name: str, form: str, dtype: str, size: int, rank
         total = f.words(words, "i64", start=4 + 3 * rank)[0]
         shape = f.words(words, *["i64"] * width, start=5 + 3 * rank) if form == "place" else []
         walk = _Walk(f, sizes, [mask_steps, source_steps], ["mask", source_kind], [mask, source], total)
-        stage = f.array(_bits(size), PART + 1)
+        stage = f.array(bits_of(size), PART + 1)
         with f.range(lo, hi) as chunk:
             at = f.var("i64", f.load("i64", counts, chunk))
 
@@ -191,13 +191,13 @@ def emit_write(module: Module, name: str, form: str, dtype: str, size: int, rank
                 with f.range(0, n) as i:
                     slot = f.bytes(stage, found.v * size)
                     if form == "select":
-                        _move(f, size, f.bytes(here[1], i * step[1]), slot)
+                        move_element(f, size, f.bytes(here[1], i * step[1]), slot)
                     else:
                         f.store(here[1] + i * step[1], slot)
                     found.v = found.v + _holds(f, dtype, f.bytes(here[0], i * step[0]))
                 with f.range(0, found.v) as k:
                     if form == "select":
-                        _move(f, size, f.bytes(stage, k * size), f.bytes(out, (at.v + k) * size))
+                        move_element(f, size, f.bytes(stage, k * size), f.bytes(out, (at.v + k) * size))
                     else:
                         _unravel(f, f.load("i64", stage, k), shape, f.bytes(out, (at.v + k) * (8 * width)))
                 at.v = at.v + found.v
@@ -221,8 +221,8 @@ def emit_scatter(module: Module, name: str, dtype: str, size: int, rank: int) ->
                 with f.range(0, n) as i:
                     to = f.bytes(here[1], i * step[1])
                     hit = _holds(f, dtype, f.bytes(here[0], i * step[0]))
-                    new = f.load(_bits(size), f.bytes(source, f.smin(at.v, last) * size))
-                    f.store(f.select(hit.ne(0), new, f.load(_bits(size), to)), to)
+                    new = f.load(bits_of(size), f.bytes(source, f.smin(at.v, last) * size))
+                    f.store(f.select(hit.ne(0), new, f.load(bits_of(size), to)), to)
                     at.v = at.v + hit
 
             walk.run(chunk, CHUNK, visit)

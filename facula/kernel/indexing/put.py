@@ -24,7 +24,7 @@ from ..pointwise.cost import lanes_of
 from ..pointwise.emit import Odometer
 from ..scalar import Scalar, input, interpret, maximum, minimum, parse, text
 from .loops import Place, advanced, along, read_index
-from .take import _flat
+from .take import flat_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,7 @@ def emit_put(
         base = f.words(words, *["ptr"] * ports)
         sizes = f.words(words, *["i64"] * rank, start=ports)
         at = ports + rank
-        steps = []
+        steps: list[list[Value]] = []
         for w in widths:
             steps.append([s * w for s in f.words(words, *["i64"] * rank, start=at)])
             at += rank
@@ -144,8 +144,8 @@ def emit_put(
         lanes = form != "single"
         outer = sizes[: parallel - 1] if lanes else sizes[:parallel]
         moves = [s[: len(outer)] for s in steps]
+        width = sizes[parallel - 1]
         if lanes:
-            width = sizes[parallel - 1]
             outer = [*outer, (width + block - 1).udiv(block)]
             moves = [[*m, s[parallel - 1] * block] for m, s in zip(moves, steps)]
         meter = Odometer(f, outer, moves, lo)
@@ -242,7 +242,7 @@ def interpret_index_put(
     reduce: str | None = None,
 ) -> None:
     """The same with NumPy, one element after the other, into `out` (contiguous)."""
-    flat = _flat(out, indices, dims, place, values.shape)
+    flat = flat_places(out, indices, dims, place, values.shape)
     _one_by_one(out, values, flat, reduce)
 
 
@@ -251,20 +251,23 @@ def interpret_scatter(
 ) -> None:
     import numpy as np
 
-    grid = list(np.indices(index.shape))
+    shape: tuple[int, ...] = index.shape
+    grid: list[np.ndarray[Any, Any]] = list(np.indices(shape))
     if index.ndim:
         grid[dim] = index
-    flat = np.arange(out.size).reshape(out.shape)[tuple(grid)] if out.ndim else np.zeros(index.shape, np.int64)
-    _one_by_one(out, values[tuple(slice(0, n) for n in index.shape)], flat, reduce)
+    whole: tuple[int, ...] = out.shape
+    places = np.arange(int(out.size)).reshape(whole)
+    flat: np.ndarray[Any, Any] = places[tuple(grid)] if out.ndim else np.zeros(shape, np.int64)
+    _one_by_one(out, values[tuple(slice(0, n) for n in shape)], flat, reduce)
 
 
 def _one_by_one(out: np.ndarray[Any, Any], values: np.ndarray[Any, Any], flat: np.ndarray[Any, Any], reduce: str | None) -> None:
     """In row-major order: first the first element of every destination, then the second of every destination, and so on."""
     import numpy as np
 
-    from ..pointwise.nest import _operand
+    from ..pointwise.nest import operand
 
-    kind = _operand(out).dtype
+    kind = operand(out).dtype
     target, places, given = out.reshape(-1), flat.reshape(-1), values.reshape(-1)
     order = np.argsort(places, kind="stable")
     ordered = places[order]

@@ -6,7 +6,7 @@ caches cost its latency over the misses that a core has in flight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def emit_take(module: Module, name: str, form: str, size: int, indices: tuple[st
         base = f.words(words, *["ptr"] * ports)
         sizes = f.words(words, *["i64"] * rank, start=ports)
         at = ports + rank
-        steps = []
+        steps: list[list[Value]] = []
         for w in widths:
             steps.append([s * w for s in f.words(words, *["i64"] * rank, start=at)])
             at += rank
@@ -103,7 +103,7 @@ def emit_take(module: Module, name: str, form: str, size: int, indices: tuple[st
                     copy_bytes(f, here[0], source, sizes[-1] * size, size)
                 else:
                     with f.range(0, sizes[-1]) as i:
-                        _move(f, size, f.bytes(source, i * inner[1]), f.bytes(here[0], i * inner[0]))
+                        move_element(f, size, f.bytes(source, i * inner[1]), f.bytes(here[0], i * inner[0]))
             meter.advance()
 
 
@@ -113,24 +113,26 @@ def _width(d: str) -> int:
     return DTYPES[d].itemsize
 
 
-def _bits(size: int) -> str:
+def bits_of(size: int) -> str:
     return {1: "i8", 2: "i16", 4: "i32", 8: "i64", 16: "<2 x i64>"}[size]
 
 
-def _move(f: Function, size: int, source: Value, out: Value) -> None:
-    f.store(f.load(_bits(size), source), out)
+def move_element(f: Function, size: int, source: Value, out: Value) -> None:
+    f.store(f.load(bits_of(size), source), out)
 
 
-def _elements(f: Function, size: int, here: list[Value], inner: list[Value], lo: Value, hi: Value, target: Any) -> None:
+def _elements(
+    f: Function, size: int, here: list[Value], inner: list[Value], lo: Value, hi: Value, target: Callable[[Sequence[Value]], Value]
+) -> None:
     """One index value (or tuple of them) for each element: UNROLL loads in flight, then their stores."""
     main = lo + (hi - lo).udiv(UNROLL) * UNROLL
     for start, stop, step in ((lo, main, UNROLL), (main, hi, 1)):
         with f.range(start, stop, step) as i:
-            found = []
+            found: list[Value] = []
             for u in range(step):
                 j = i + u
                 offset = target([f.bytes(p, j * s) for p, s in zip(here[2:], inner[2:])])
-                found.append(f.load(_bits(size), f.bytes(here[1], j * inner[1] + offset)))
+                found.append(f.load(bits_of(size), f.bytes(here[1], j * inner[1] + offset)))
             for u, value in enumerate(found):
                 f.store(value, f.bytes(here[0], (i + u) * inner[0]))
 
@@ -153,7 +155,7 @@ def copy_bytes(f: Function, out: Value, source: Value, n: Value, unit: int) -> N
             f.store(f.load(kind, f.bytes(source, whole), 0, mask), f.bytes(out, whole), 0, mask)
     else:
         with f.range(whole, n, unit) as i:
-            _move(f, unit, f.bytes(source, i), f.bytes(out, i))
+            move_element(f, unit, f.bytes(source, i), f.bytes(out, i))
 
 
 # -- definition
@@ -165,19 +167,20 @@ def interpret_index_get(
     place: int | None = None,
 ) -> None:
     """The same with NumPy, into `out`."""
-    out[...] = source.reshape(-1)[_flat(source, indices, dims, place, out.shape)] if source.size else out
+    out[...] = source.reshape(-1)[flat_places(source, indices, dims, place, out.shape)] if source.size else out
 
 
 def interpret_gather(out: np.ndarray[Any, Any], source: np.ndarray[Any, Any], index: np.ndarray[Any, Any], dim: int) -> None:
     import numpy as np
 
-    grid = list(np.indices(index.shape))
+    shape: tuple[int, ...] = index.shape
+    grid: list[np.ndarray[Any, Any]] = list(np.indices(shape))
     if index.ndim:
         grid[dim] = index
     out[...] = source[tuple(grid)] if source.ndim else source
 
 
-def _flat(
+def flat_places(
     tensor: np.ndarray[Any, Any], indices: Sequence[np.ndarray[Any, Any]], dims: Sequence[int], place: int | None, shape: Sequence[int]
 ) -> np.ndarray[Any, Any]:
     """Row-major positions in `tensor` that an advanced index touches, in the result's shape."""

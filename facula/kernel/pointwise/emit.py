@@ -93,10 +93,13 @@ class Row:
         results = emit(self.body, self.f, values, self.numbers)
         return [narrowed(self.f, self._wide(r), DTYPES[d]) for r, (d, _) in zip(results, self.outs)]
 
-    def _wide(self, value: Any) -> Any:
+    def _wide(self, value: Memory) -> Memory:
         """A result that depends on no tensor may be a single value."""
         if isinstance(value, tuple):
-            return tuple(self._wide(v) for v in value)
+            return self._vector(value[0]), self._vector(value[1])
+        return self._vector(value)
+
+    def _vector(self, value: Value) -> Value:
         return value if value.type[0] == "<" else self.f.splat(value, self.lanes)
 
     def _whole(self, fixed: dict[int, Any], pointers: list[Value], steps: list[Value], i: Value, unroll: int) -> None:
@@ -125,7 +128,8 @@ class Odometer:
     def __init__(self, f: Function, sizes: list[Value], steps: list[list[Value]], start: Value) -> None:
         """`steps[o][d]`: bytes that operand `o` moves per count of loop `d`."""
         self.f, self.sizes, self.steps = f, sizes, steps
-        rest, counts = start, []
+        rest = start
+        counts: list[Value] = []
         for d in range(len(sizes) - 1, 0, -1):
             next_ = rest.udiv(sizes[d])
             counts.insert(0, rest - next_ * sizes[d])
@@ -253,7 +257,7 @@ def turn(f: Function, d: dtype, source: Value, step: Value, buffer: Value, wide:
     with f.range(0, whole_rows, n) as r:
         mask = f.mask(n, rows - r) if masked else None
         with f.range(0, whole_columns, n) as c:
-            lines = []
+            lines: list[Value] = []
             for k in range(n):
                 at = f.bytes(source, (f.smin(c + k, last) if masked and k else c + k) * step + r * size)
                 lines.append(f.load(vector(n, elem), at, 0, mask))

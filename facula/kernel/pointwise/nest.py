@@ -71,7 +71,7 @@ def copy(out: Operand, source: Operand) -> Schedule:
 
 def flip(out: Operand, source: Operand, dims: Sequence[int]) -> Schedule:
     """out = source with the order of the indices of `dims` turned round: read from the last element back."""
-    gone = {d % len(source.shape) for d in dims} if source.shape else set()
+    gone = {d % len(source.shape) for d in dims} if source.shape else set[int]()
     back = tuple(-s if d in gone else s for d, s in enumerate(source.strides))
     last = sum((n - 1) * s for d, (n, s) in enumerate(zip(source.shape, source.strides)) if d in gone) * source.dtype.itemsize
     schedule = copy(out, Array(source.dtype, tuple(source.shape), back))
@@ -135,7 +135,7 @@ def _form(
     if geometry.rank == 0:
         geometry = Geometry((1,), tuple((1,) for _ in operands))
     turned, geometry = _turned(geometry, operands, outs, has_index, used)
-    kinds = []
+    kinds: list[str] = []
     for o, steps in enumerate(geometry.strides):
         kind = TURNED if o in turned else kind_of(steps[-1], geometry.shape[-1])
         kinds.append(INDEX if has_index and o == len(operands) - 1 else STRIDED if kind == BROADCAST and o < outs else kind)
@@ -198,16 +198,17 @@ def interpret_pointwise(
     """The same with NumPy, into `outputs`."""
     import numpy as np
 
-    shape = outputs[0].shape
+    shape: tuple[int, ...] = outputs[0].shape
     kinds = number_types(body)
-    roots, _ = fitted([_operand(o) for o in outputs], [_operand(i) for i in inputs], body, kinds)
+    roots, _ = fitted([operand(o) for o in outputs], [operand(i) for i in inputs], body, kinds)
     values = [WORDS[kind].numpy.type(v) for kind, v in zip(kinds, numbers)]
-    leaves = [*(_computed(np.broadcast_to(i, shape)) for i in inputs), np.arange(prod(shape), dtype=np.int64).reshape(shape)]
+    leaves = [*(computed(np.broadcast_to(i, shape)) for i in inputs), np.arange(prod(shape), dtype=np.int64).reshape(shape)]
     for out, value in zip(outputs, interpret(roots, leaves, values)):
         out[...] = np.broadcast_to(np.asarray(value), shape).astype(out.dtype)
 
 
-def _operand(a: np.ndarray[Any, Any]) -> Array:
+def operand(a: np.ndarray[Any, Any]) -> Array:
+    """What a kernel is told of an array."""
     from ...base.dtypes import from_numpy
 
     kind = from_numpy(a.dtype)
@@ -215,7 +216,8 @@ def _operand(a: np.ndarray[Any, Any]) -> Array:
     return Array(kind, a.shape, tuple(s // max(a.itemsize, 1) for s in a.strides))
 
 
-def _computed(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def computed(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The elements in the type that arithmetic on them is done in."""
     from ...base.dtypes import from_numpy
 
     kind = from_numpy(a.dtype)

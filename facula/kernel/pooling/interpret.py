@@ -21,7 +21,8 @@ def interpret_max(x: np.ndarray, boxes: Sequence[Sequence[Sequence[int]]]) -> tu
     y, index = np.zeros((len(planes), *shape), x.dtype), np.zeros((len(planes), *shape), np.int64)
     for p, at in itertools.product(range(len(planes)), np.ndindex(*shape)):
         best, where = None, 0
-        for place in itertools.product(*(box[i] for box, i in zip(boxes, at))):
+        sides: list[Sequence[int]] = [box[i] for box, i in zip(boxes, at)]
+        for place in itertools.product(*sides):
             value = planes[(p, *place)]
             if best is None or value > best or value != value:
                 best, where = value, int(np.ravel_multi_index(place, size))

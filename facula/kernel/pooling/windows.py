@@ -6,10 +6,12 @@ the arithmetic and bordered with the value that does not count (minus infinity, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import facula.kernel.pooling.lanes as ln
 
+from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
 from ..lanes import fill_row, load_first, narrow, store_first
@@ -64,7 +66,7 @@ def emit_windows(m: Module, name: str, form: Form) -> None:
 def _copy(
     f: Function,
     w: Names,
-    d: object,
+    d: dtype,
     kind: str,
     lanes: int,
     board: Value,
@@ -81,11 +83,20 @@ def _copy(
         z, h = od * w.sd - w.pd + kd * w.dd, top + r
         inside = z.ult(w.depth) & h.ult(w.height)
         to = f.at(board, (kd * rows + r) * w.pitch, kind)
-        row = f.at(x, f.select(inside, (z * w.height + h) * w.width, f.i64(0)), d.llvm)  # type: ignore[attr-defined]
-        fill_row(f, d, lanes, to, w.pitch - lanes, row, left, f.select(inside, w.width, f.i64(0)), outside)  # type: ignore[arg-type]
+        row = f.at(x, f.select(inside, (z * w.height + h) * w.width, f.i64(0)), d.llvm)
+        fill_row(f, d, lanes, to, w.pitch - lanes, row, left, f.select(inside, w.width, f.i64(0)), outside)
 
 
-def _taps(f: Function, w: Names, form: Form, kind: str, lanes: int, here: Value, rows: Value, visit: object) -> None:
+def _taps(
+    f: Function,
+    w: Names,
+    form: Form,
+    kind: str,
+    lanes: int,
+    here: Value,
+    rows: Value,
+    visit: Callable[[Value, Value, Value, Value], None],
+) -> None:
     """`visit(values, kd, kh, kw)` for every tap in row-major order."""
     vec = vector(lanes, kind)
     with f.range(0, w.kd) as kd, f.range(0, w.kh) as kh:
@@ -111,17 +122,17 @@ def _taps(f: Function, w: Names, form: Form, kind: str, lanes: int, here: Value,
 
         if form.kw:
             for k in range(form.kw):
-                visit(read(f.i64(k)), kd, kh, f.i64(k))  # type: ignore[operator]
+                visit(read(f.i64(k)), kd, kh, f.i64(k))
         else:
             with f.range(0, w.kw) as k:
-                visit(read(k), kd, kh, k)  # type: ignore[operator]
+                visit(read(k), kd, kh, k)
 
 
 def _maximum(
     f: Function,
     w: Names,
     form: Form,
-    d: object,
+    d: dtype,
     kind: str,
     lanes: int,
     here: Value,
@@ -134,7 +145,7 @@ def _maximum(
 ) -> None:
     """The first of equal values wins, and any NaN (the last of several), as in PyTorch."""
     ints = f"<{lanes} x i32>"
-    best = f.var(vector(lanes, kind), ln.lowest(d))  # type: ignore[arg-type]
+    best = f.var(vector(lanes, kind), ln.lowest(d))
 
     def short(x: Value) -> Value:
         return f.splat(f.cast("trunc", x, "i32"), lanes)
@@ -154,7 +165,7 @@ def _maximum(
             code.v = f.select(better, short(kd * w.code_d + kh * w.code_h + kw * w.code_w), code.v)
 
     _taps(f, w, form, kind, lanes, here, rows, visit)
-    store_first(f, narrow(f, d, best.v), f.at(w.y, at, d.llvm), left)  # type: ignore[arg-type, attr-defined]
+    store_first(f, narrow(f, d, best.v), f.at(w.y, at, d.llvm), left)
     if form.note == "tap" and code:
         store_first(f, f.cast("trunc", code.v, f"<{lanes} x i8>"), f.at(w.codes, at, "i8"), left)
     elif code:
@@ -171,7 +182,7 @@ def _average(
     f: Function,
     w: Names,
     form: Form,
-    d: object,
+    d: dtype,
     kind: str,
     lanes: int,
     here: Value,
@@ -191,4 +202,4 @@ def _average(
     _taps(f, w, form, kind, lanes, here, rows, visit)
     rest = f.load(kind, w.first_d, od) * f.load(kind, w.first_h, oh)
     by = f.load(vector(lanes, kind), w.first_w, ow) * f.splat(rest, lanes)  # the table is padded to whole vectors
-    store_first(f, narrow(f, d, total.v / by), f.at(w.y, at, d.llvm), left)  # type: ignore[arg-type, attr-defined]
+    store_first(f, narrow(f, d, total.v / by), f.at(w.y, at, d.llvm), left)

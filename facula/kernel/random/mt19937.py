@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from typing import TypeVar
 
 from ...base.errors import refuse
 from ..launch import Place
@@ -22,6 +23,9 @@ _TORCH = struct.Struct(f"<QiiQ{WORDS}QdddiifB3x")
 DEFAULT_SEED = 67280421310721  # PyTorch's default_rng_seed_val
 
 
+T = TypeVar("T", ctypes.c_uint64, ctypes.c_int64, ctypes.c_int32, ctypes.c_double, ctypes.c_float)
+
+
 class State:
     """A generator's state in memory that does not move; `address` goes to kernels as a number."""
 
@@ -32,7 +36,7 @@ class State:
         self.address = Place((ctypes.addressof(self._block) + 63) // 64 * 64, BYTES)
         self.seed(seed)
 
-    def _view(self, kind: type, offset: int) -> ctypes._SimpleCData:
+    def _view(self, kind: type[T], offset: int) -> T:
         return kind.from_address(self.address + offset)
 
     @property

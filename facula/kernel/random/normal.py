@@ -13,7 +13,7 @@ from collections.abc import Callable
 import facula.kernel.random.stream as stream
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value, vector
+from ...runtime.ir import Function, Module, Term, Value, vector
 from .. import elementary, lanes
 from ..launch import Kernel, Number, Operand, Schedule
 from .mt19937 import HAS_NORMAL, NORMAL
@@ -29,7 +29,7 @@ def _box_muller(f: Function, u1: Value, u2: Value) -> tuple[Value, Value]:
     return cos * radius, sin * radius
 
 
-def _turn(f: Function, d: dtype, words: Value, out: Value, index: object, mean: Value, std: Value, pair: bool) -> None:
+def _turn(f: Function, d: dtype, words: Value, out: Value, index: Term, mean: Value, std: Value, pair: bool) -> None:
     """One block of 16 words (two where a vector holds them) to normal numbers out[index ..]."""
     n = 16 if pair else 8
     if d.name == "float64":
@@ -71,7 +71,7 @@ def emit_blocks(m: Module, name: str, d: dtype) -> None:
             _turn(f, d, buffer, out, total - BLOCK, mean, std, False)
 
 
-def normals(f: Function, state: Value, out: Value, n: object) -> None:
+def normals(f: Function, state: Value, out: Value, n: Term) -> None:
     """Call: n (at most CHUNK / 2) standard normal doubles into `out` (room for 64 more); a second one left over stays in the state."""
     m = f.module
     if "normals" not in m.defined:

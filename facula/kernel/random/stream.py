@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value, count, element, vector
+from ...runtime.ir import Function, Module, Term, Value, count, element, vector
 from .. import lanes
 from .mt19937 import LEFT, NEXT, TABLE, WORDS
 
@@ -32,7 +32,7 @@ def _twist(f: Function, table: Value, start: int, stop: int, delta: int, n: int)
             f.store(new if whole else f.select(f.mask(n, f.i64(stop) - i), new, old), table, i)
 
 
-def draw(f: Function, state: Value, buffer: Value, words: object) -> None:
+def draw(f: Function, state: Value, buffer: Value, words: Term) -> None:
     """Call: the next `words` words into `buffer`, which has room for SLACK more."""
     _define(f.module)
     f.call("void", "draw", state, buffer, f.i64(words))
@@ -113,7 +113,7 @@ def unit_double(f: Function, words: Value, n: int) -> Value:
     return pair_to_unit(f, high, low)
 
 
-def put(f: Function, d: dtype, value: Value, out: Value, index: object, left: Value | None = None) -> None:
+def put(f: Function, d: dtype, value: Value, out: Value, index: Term, left: Value | None = None) -> None:
     """A vector of float, double or i64 lanes to memory as dtype `d`, or its first `left` lanes."""
     n, have = count(value.type), element(value.type)
     if d.is_floating_point:

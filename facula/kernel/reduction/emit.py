@@ -57,10 +57,13 @@ class Frame(Reader):
     def finished(self, s: State, lanes: int) -> list[Any]:
         """Memory values of the outputs."""
         f = self.f
-        wide = (lambda v: f.splat(v, lanes)) if lanes else (lambda v: v)
-        numbers = [mapped(wide, [x])[0] for x in self.numbers]
+
+        def wide(v: Value) -> Value:
+            return f.splat(v, lanes) if lanes else v
+
+        numbers = mapped(wide, self.numbers) if self.numbers else []
         out = emit(self.finish, f, [*s, wide(self.count)], numbers)
-        out = [mapped(lambda v: v if v.type[0] == "<" or not lanes else f.splat(v, lanes), [x])[0] for x in out]
+        out = mapped(lambda v: v if v.type[0] == "<" or not lanes else f.splat(v, lanes), out)
         return [narrowed(f, v, DTYPES[d]) for v, (d, _) in zip(out, self.outs)]
 
 

@@ -85,7 +85,7 @@ class _Plan:
 
     def ports(self) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
         kept_lanes = self.form == "columns"
-        kinds = []
+        kinds: list[str] = []
         for o in range(len(self.kept.strides)):
             loops = self.kept if kept_lanes else self.reduced
             kind = kind_of(loops.strides[o][-1], loops.shape[-1])
@@ -207,17 +207,17 @@ def interpret_reduce(
     """The same with NumPy, halving: neighbours combine until one state is left."""
     import numpy as np
 
-    from ..pointwise.nest import _computed, _operand
+    from ..pointwise.nest import computed, operand
 
     shape = np.broadcast_shapes(*(i.shape for i in inputs))
     gone = sorted(d % len(shape) for d in dims) if shape else []
     stay = [d for d in range(len(shape)) if d not in gone]
     kinds = number_types((*reducer.lift, *reducer.finish))
-    r = _fitted([_operand(o) for o in outputs], [_operand(i) for i in inputs], reducer, kinds)
+    r = _fitted([operand(o) for o in outputs], [operand(i) for i in inputs], reducer, kinds)
     values = [WORDS[kind].numpy.type(v) for kind, v in zip(kinds, numbers)]
     rest = tuple(shape[d] for d in stay)
     count = prod(shape[d] for d in gone)
-    flat = [_computed(np.broadcast_to(i, shape).transpose([*stay, *gone]).reshape(*rest, count)) for i in inputs]
+    flat = [computed(np.broadcast_to(i, shape).transpose([*stay, *gone]).reshape(*rest, count)) for i in inputs]
     flat.append(np.broadcast_to(np.arange(count, dtype=np.int64), (*rest, count)))
     start = interpret(r.initial, [])
     state = [np.broadcast_to(np.asarray(s), (*rest, max(count, 1))) for s in start]

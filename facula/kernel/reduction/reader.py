@@ -32,7 +32,8 @@ class Reader:
     def lifted(self, pointers: Sequence[Value], at: Value, steps: Sequence[Value], left: Value | None = None) -> State:
         """States of a vector of elements: `pointers` and bytes per `steps` of the inputs, `at` the place along the vectorised loop."""
         f, n = self.f, self.lanes
-        used, values = used_inputs(self.lift), []
+        used = used_inputs(self.lift)
+        values: State = []
         for i, ((name, kind), pointer, step) in enumerate(zip(self.ins, pointers, steps)):
             d = DTYPES[name]
             if i not in used:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Value, Var, count, vector
 from ..access import load, narrowed, store, widened
 from ..scalar import Scalar, emit
+from ..scalar.emit import Result
 
 State = list[Any]  # Values, or pairs of them
 
@@ -19,6 +20,10 @@ def register_type(d: dtype) -> str:
     return "i1" if d.name == "bool" else d.compute.llvm
 
 
+@overload
+def mapped(change: Callable[[Value], Any], a: State, /) -> State: ...
+@overload
+def mapped(change: Callable[[Value, Value], Any], a: State, b: State, /) -> State: ...
 def mapped(change: Callable[..., Any], *states: State) -> State:
     """A function of single Values applied to all parts."""
     return [tuple(change(*p) for p in zip(*vs)) if isinstance(vs[0], tuple) else change(*vs) for vs in zip(*states)]
@@ -42,7 +47,7 @@ class Folding:
         for leaf in self.initial:
             t = vector(lanes, register_type(leaf.dtype))
             v = leaf.attr
-            out.append((self.f.const(t, v.real), self.f.const(t, v.imag)) if isinstance(v, complex) else self.f.const(t, v))
+            out.append((self.f.const(t, v.real), self.f.const(t, v.imag)) if isinstance(v, complex) else self.f.const(t, leaf.value))
         return out
 
     def together(self, a: State, b: State) -> State:
@@ -71,25 +76,25 @@ class Folding:
 
 
 def _first(s: State) -> Value:
-    return s[0][0] if isinstance(s[0], tuple) else s[0]
+    first: Result = s[0]
+    return first[0] if isinstance(first, tuple) else first
 
 
 class Held:
     """A state in variables."""
 
     def __init__(self, f: Function, s: State) -> None:
-        self.parts = mapped(lambda v: f.var(v.type, v), s)
+        self.parts: list[Var | tuple[Var, Var]] = mapped(lambda v: f.var(v.type, v), s)
 
     @property
     def v(self) -> State:
-        return mapped(lambda var: var.v, self.parts)
+        return [(part[0].v, part[1].v) if isinstance(part, tuple) else part.v for part in self.parts]
 
     @v.setter
     def v(self, s: State) -> None:
-        def put(var: Var, value: Value) -> None:
-            var.v = value
-
-        mapped(put, self.parts, s)
+        for part, value in zip(self.parts, s):
+            for var, v in zip(part, value) if isinstance(part, tuple) else [(part, value)]:
+                var.v = v
 
 
 class Kept:

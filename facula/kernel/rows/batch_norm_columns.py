@@ -238,7 +238,7 @@ def forward(
         return Schedule(())
     d, each = x.dtype, x.dtype.itemsize
     partial, ab, estimates = Work(0), Work(blocks * n * 16), Work(blocks * n * 16 + n * 16)
-    launches = []
+    launches: list[Launch] = []
     if training:
         words: tuple[Word, ...] = (estimates, partial, In(0), count_, n, block)
         launches.append(

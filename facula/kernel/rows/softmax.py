@@ -7,6 +7,8 @@ All operands contiguous and of one dtype. Along the last dimension a row is a wo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import facula.kernel.rows.sweep as rows
 
 from ...base.dtypes import dtype
@@ -80,7 +82,7 @@ def emit_softmax_backward(m: Module, name: str, d: dtype, log: bool) -> None:
 
 
 # -- columns
-def _strips(f: Function, d: dtype, lo: Value, hi: Value, n: Value, inner: Value, body: object) -> None:
+def _strips(f: Function, d: dtype, lo: Value, hi: Value, n: Value, inner: Value, body: Callable[[Value, int, Value | None], None]) -> None:
     """body(offset of the strip's first element, vectors, left) for work items lo..hi-1; `left` is None for a whole strip."""
     width, _, _ = rows.kinds(f, d)
     block = STRIP * width
@@ -90,9 +92,9 @@ def _strips(f: Function, d: dtype, lo: Value, hi: Value, n: Value, inner: Value,
         base = outer * n * inner + column
         whole = (inner - column) >= block
         with f.when(whole):
-            body(base, STRIP, None)  # type: ignore[operator]
+            body(base, STRIP, None)
         with f.otherwise(whole), f.range(0, inner - column, width) as at:
-            body(base + at, 1, inner - column - at)  # type: ignore[operator]
+            body(base + at, 1, inner - column - at)
 
 
 def emit_columns(m: Module, name: str, d: dtype, log: bool) -> None:

@@ -5,7 +5,7 @@ Limit: bytes read and written at the bandwidth of a copy; a long row that is cut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ...base.dtypes import bool_, dtype, int64, uint8
 from ..access import BROADCAST, INDEX, STRIDED, kind_of
 from ..coalesce import Geometry, merge, sort
 from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word, Work
+from ..pointwise.emit import Port
 from ..pointwise.nest import WORDS, grounded, number_types, number_words
 from ..reduction.reducer import Reducer, highest, lowest, reducer
 from ..scalar import Scalar, cast, interpret, isnan, simplify, text, where
@@ -48,7 +49,7 @@ def scan(outputs: Sequence[Operand], inputs: Sequence[Operand], dim: int, reduce
     length, rows = shape[dim], kept.elements
     across = kept.strides[n][-1]
     columns = 0 < across < along[n] and kept.shape[-1] >= 4
-    ports = []
+    ports: list[Port] = []
     for o, (a, steps) in enumerate(zip(everything, kept.strides)):
         kind = kind_of(steps[-1] if columns else along[o], kept.shape[-1] if columns else length)
         ports.append((a.dtype.name, INDEX if o == len(everything) - 1 else STRIDED if kind == BROADCAST and o < n else kind))
@@ -105,7 +106,7 @@ def cummin_of(d: dtype) -> Reducer:
     return _extreme(d, highest(d), lambda x, y: y <= x)
 
 
-def _extreme(d: dtype, start: int | float, better: Any) -> Reducer:
+def _extreme(d: dtype, start: int | float, better: Callable[[Scalar, Scalar], Scalar]) -> Reducer:
     kept = uint8 if d is bool_ else d.compute
 
     def combine(a: tuple[Scalar, ...], b: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
@@ -127,12 +128,12 @@ def interpret_scan(
     """The same with NumPy, one place after the other."""
     import numpy as np
 
-    from ..pointwise.nest import _computed, _operand
+    from ..pointwise.nest import computed, operand
 
     kinds = number_types((*reducer.lift, *reducer.finish))
     values = [WORDS[kind].numpy.type(v) for kind, v in zip(kinds, numbers)]
-    moved = [_computed(np.moveaxis(np.atleast_1d(i), dim, 0)) for i in inputs]
-    lift = grounded(reducer.lift, [_operand(i) for i in inputs], kinds)
+    moved = [computed(np.moveaxis(np.atleast_1d(i), dim, 0)) for i in inputs]
+    lift = grounded(reducer.lift, [operand(i) for i in inputs], kinds)
     state = [np.broadcast_to(np.asarray(s), moved[0].shape[1:]) for s in interpret(reducer.initial, [])]
     for i in range(moved[0].shape[0]):
         own = interpret(lift, [*(m[i] for m in moved), np.full(moved[0].shape[1:], i, np.int64)], values)

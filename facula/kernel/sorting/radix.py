@@ -9,7 +9,7 @@ from __future__ import annotations
 import facula.kernel.sorting.keys as keys
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value
+from ...runtime.ir import Function, Module, Term, Value
 from ...runtime.pool_code import SCRATCH, scratch
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from ..rows.sweep import contiguous
@@ -32,7 +32,7 @@ class Items:
         self.wide = keys.key_type(d) == "i64"
         self.bytes = item_bytes(d)
 
-    def place(self, base: Value, i: object) -> Value:
+    def place(self, base: Value, i: Term) -> Value:
         return self.f.at(base, self.f.i64(i) * (self.bytes // 8), "i64")
 
     def make(self, x: Value, i: Value) -> tuple[Value, Value]:
@@ -44,12 +44,12 @@ class Items:
         word = (f.cast("zext", key, "i64") << 32) | i
         return word, word
 
-    def load(self, base: Value, i: object) -> tuple[Value, Value]:
+    def load(self, base: Value, i: Term) -> tuple[Value, Value]:
         at = self.place(base, i)
         word = self.f.load("i64", at)
         return word, self.f.load("i64", at, 1) if self.wide else word
 
-    def store(self, item: tuple[Value, Value], base: Value, i: object) -> None:
+    def store(self, item: tuple[Value, Value], base: Value, i: Term) -> None:
         at = self.place(base, i)
         self.f.store(item[0], at)
         if self.wide:
