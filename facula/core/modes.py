@@ -26,13 +26,14 @@ class Mode(threading.local):
         self.functions: list[Any] = []  # active function modes, innermost last
         self.overrides_off = 0
         self.anomaly = False
+        self.watched = False  # somebody asks what runs (explain)
         self.device: Any = None  # where tensors are made when nobody says; None is the CPU
         self.outside: list[Any] = []  # defaults that `with device:` blocks go back to
 
     @property
     def slow(self) -> bool:
         """Whether every call has to pass Python."""
-        return bool(self.saved_hooks or self.functions or self.anomaly or self.device)
+        return bool(self.saved_hooks or self.functions or self.anomaly or self.watched or self.device)
 
 
 MODE = Mode()

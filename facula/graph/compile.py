@@ -80,7 +80,7 @@ def recorded(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         if pace.left:
             pace.left -= 1
-            return (function if pace.plain and not MODE.anomaly else record)(*args, **kwargs)
+            return (function if pace.plain and not MODE.watched else record)(*args, **kwargs)
         programs: list[Program] = []
         WATCHERS.append(programs.append)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ def explain(call: Callable[..., Any], *args: Any, stage: str = "plan", **kwargs:
         return got
 
     road.AROUND.append(note)
-    held, MODE.anomaly = MODE.anomaly, True  # every call passes Python
+    held, MODE.watched = MODE.watched, True  # every call passes Python
     WATCHERS.append(programs.append)
     sync()
     try:
@@ -32,11 +33,26 @@ def explain(call: Callable[..., Any], *args: Any, stage: str = "plan", **kwargs:
     finally:
         road.AROUND.remove(note)
         WATCHERS.remove(programs.append)
-        MODE.anomaly = held
+        MODE.watched = held
         sync()
     if programs:
-        return "\n\n".join(f"compiled program {i + 1} of {len(programs)}\n{p.explain()}" for i, p in enumerate(programs))
+        lines = [f"compiled program {i + 1} of {len(programs)}\n{p.explain()}" for i, p in enumerate(programs)]
+        return "\n\n".join(lines + _checks(plans))
     return "\n\n".join(_plan(plan, stage) for plan in plans) or "no operator ran"
+
+
+def _checks(plans: Sequence[Plan]) -> list[str]:
+    """The calls whose answers the program looked at before it went on."""
+    names = [
+        getattr(p.op, "name", str(p.op))
+        for p in plans
+        if isinstance(p, KernelPlan) and getattr(getattr(p.op, "block", None), "at_once", False)
+    ]
+    return (
+        ["checked before\n" + "\n".join(f"{name:60.60s} {n:3d} call{'s' if n != 1 else ''}" for name, n in Counter(names).items())]
+        if names
+        else []
+    )
 
 
 def _plan(plan: Plan, stage: str) -> str:

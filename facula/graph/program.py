@@ -179,14 +179,13 @@ class Program:
             at += len(launch.words)
 
     def explain(self) -> str:
-        """One line per step: what, calls it stands for, bytes."""
+        """One line per step: what, calls it stands for, kernels, bytes, work."""
         lines = []
         for step in self.steps:
-            moved = sum(x.bytes for x in step.launches)
-            work = sum(x.flops for x in step.launches)
-            lines.append(
-                f"{step.what:60.60s} {len(step.calls):3d} call{'s' if len(step.calls) != 1 else ' '} {moved / 1e6:9.3f} MB {work / 1e6:10.3f} MFLOP"
-            )
+            moved, work = sum(x.bytes for x in step.launches), sum(x.flops for x in step.launches)
+            kernels = ", ".join(dict.fromkeys(x.kernel.emit.__qualname__.removeprefix("emit_") for x in step.launches))
+            calls = f"{len(step.calls):3d} call{'s' if len(step.calls) != 1 else ' '}"
+            lines.append(f"{step.what:60.60s} {calls} {moved / 1e6:9.3f} MB {work / 1e6:10.3f} MFLOP  {kernels}")
         return "\n".join(lines)
 
 
@@ -296,7 +295,7 @@ def build(recording: Recording) -> Program:
             names = "+".join(recording.calls[c].plan.op.name for c in group.calls)
             schedule = group.schedule(wanted, recording.places)
             launches = [x for x in schedule.launches if x.total > 0]
-            steps.append(Step(f"fused {names}", group.calls, launches, group.inputs, wanted, group.numbers))
+            steps.append(Step("fused " * (len(group.calls) > 1) + names, group.calls, launches, group.inputs, wanted, group.numbers))
         group = None
 
     for i, call in enumerate(recording.calls):
