@@ -307,6 +307,7 @@ def common_dtype(call: Call) -> DType:
     }
     for word, hit in bad.items():
         if word in words and hit:
+            broadcast([x.shape for x in call.layouts])  # shapes that do not fit are PyTorch's first complaint
             name = words.get("kernel") or call.op.name
             raise refuse(
                 NotImplementedError,

@@ -212,12 +212,12 @@ def _direct_plan(op: Op, call: Any, target: Any, title: str) -> Any:
     key = (*key_of(call), "in place")
     plan = PLANS.get(key)
     if plan is None:
-        expression = expression_for(call)
         shape = broadcast([x.shape for x in call.layouts])
         if tuple(shape) != tuple(target.shape):
             raise refuse(
                 RuntimeError, f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}", received=f"{title}"
             )
+        expression = expression_for(call)
         if len(expression.outputs) != 1:
             return None
         if expression.outputs[0] is not target.dtype:

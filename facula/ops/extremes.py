@@ -214,7 +214,8 @@ class MinDim(Fused):
 
 
 def arg(x: Layout, dim: int | None, keepdim: bool, title: str, of: Any) -> Result:
-    refuse_complex(x, f"{title}_cpu")
+    if x.dtype.is_complex:
+        raise refuse(RuntimeError, f"{title}(): does not support complex input", received=f"dtype {x.dtype.name}", expected="a real dtype")
     if x.dtype is d.bool_:
         raise refuse(RuntimeError, f"{title}(): does not support bool input")
     if dim is None:

@@ -17,6 +17,8 @@ from ..spec.registry import ops
 from ..spec.samples import normal, sample, uniform
 from .gathering import check_classes
 
+FLOATING = "promote no_complex no_bool no_integral kernel="
+
 
 def reduced(x: Tensor, reduction: int) -> Tensor:
     return x if reduction == 0 else x.mean() if reduction == 1 else x.sum()
@@ -28,6 +30,7 @@ class SquaredError(Pointwise):
     schema = "squared_error(Tensor input, Tensor target) -> Tensor"
     paths = ""
     in_place = False
+    promotion = FLOATING + "mse_cpu"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar) -> Scalar:
@@ -52,6 +55,7 @@ class SmoothError(Pointwise):
     schema = "smooth_error(Tensor input, Tensor target, float beta) -> Tensor"
     paths = ""
     in_place = False
+    promotion = FLOATING + "smooth_l1_cpu"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, beta: Scalar) -> Scalar:
@@ -65,6 +69,7 @@ class HuberError(Pointwise):
     schema = "huber_error(Tensor input, Tensor target, float delta) -> Tensor"
     paths = ""
     in_place = False
+    promotion = FLOATING + "huber_cpu"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, delta: Scalar) -> Scalar:
@@ -78,6 +83,7 @@ class BinaryError(Pointwise):
     schema = "binary_error(Tensor input, Tensor target) -> Tensor"
     paths = ""
     in_place = False
+    promotion = FLOATING + "binary_cross_entropy"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar) -> Scalar:
@@ -109,6 +115,7 @@ class LogitsError(Pointwise):
     schema = "logits_error(Tensor input, Tensor target, Tensor? pos_weight) -> Tensor"
     paths = ""
     in_place = False
+    promotion = FLOATING + "log_sigmoid_cpu"
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, pos_weight: Scalar | None) -> Scalar:
@@ -253,6 +260,16 @@ def _check_classes(input: Tensor, target: Tensor, weight: Tensor | None) -> None
         )
 
 
+def _floating(x: Tensor, name: str) -> None:
+    if not x.dtype.is_floating_point:
+        raise refuse(
+            NotImplementedError,
+            f"\"{name}\" not implemented for '{scalar_type_name(x.dtype)}'",
+            received=f"input {x.dtype.name}",
+            expected="a floating dtype",
+        )
+
+
 class CrossEntropyLoss(Composite):
     """Cross entropy of logits (N, C, *S) with class indices (N, *S) or probabilities (N, C, *S)."""
 
@@ -279,6 +296,7 @@ class CrossEntropyLoss(Composite):
                 )
             return _soft(input, target, weight, reduction, ignore_index, label_smoothing)
         _check_classes(input, target, weight)
+        _floating(input, "log_softmax_lastdim_kernel_impl" if input.ndim <= 2 else "log_softmax_kernel_impl")
         if input.ndim == 1:
             input, wanted = input.reshape(1, -1), target.reshape(1)
         else:
@@ -311,6 +329,7 @@ class NllLossNd(Composite):
     @staticmethod
     def compose(input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = 1, ignore_index: int = -100) -> Tensor:
         _check_classes(input, target, weight)
+        _floating(input, "nll_loss_out_frame" if input.ndim <= 2 else "nll_loss2d_forward_out_frame")
         rows, wanted = _rows(input), target.reshape(-1).to(d.int64)
         classes = rows.shape[1]
         ignored = wanted == ignore_index

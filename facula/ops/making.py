@@ -18,6 +18,7 @@ from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number, where
 from ..spec.block import Composite, Fused
+from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample, values
 from .creation import OPTIONS, fill, fitting, home, new, size_of
@@ -464,6 +465,8 @@ def _triangle_indices(name: str, keep: str) -> None:
     def compose(
         row: int, col: int, offset: int = 0, *, dtype: DType = d.int64, layout: Any = None, device: Any = None, pin_memory: bool = False
     ) -> Tensor:
+        if dtype not in (d.int64, d.int32):
+            raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(dtype)}'", expected="int64 or int32")
         for word, n in (("row", row), ("col", col)):
             if n < 0:
                 raise refuse(RuntimeError, f"{word} must be non-negative, got{n}")
@@ -514,7 +517,9 @@ class Meshgrid(Composite):
         if indexing not in (None, "ij", "xy"):
             raise refuse(RuntimeError, f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
         swapped = indexing == "xy" and len(given) >= 2
-        listed = [given[1], given[0], *given[2:]] if swapped else list(given)
+        listed = list(given)
+        if swapped:
+            listed[:2] = [listed[1], listed[0]]
         shape = tuple(t.numel() for t in listed)
         n = len(listed)
         grids = [t.reshape((*(1,) * k, shape[k], *(1,) * (n - k - 1))).expand(shape) for k, t in enumerate(listed)]

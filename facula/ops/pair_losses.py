@@ -25,6 +25,12 @@ class KlDiv(Composite):
 
     @staticmethod
     def compose(input: Tensor, target: Tensor, reduction: int = 0, *, log_target: bool = False) -> Tensor:
+        for t in (input, target):
+            if not t.dtype.is_floating_point:
+                what = "Complex" if t.dtype.is_complex else "Integral"
+                raise refuse(
+                    RuntimeError, f"kl_div: {what} inputs not supported.", received=f"dtype {t.dtype.name}", expected="a floating dtype"
+                )
         loss = ops.exp(target) * (target - input) if log_target else ops.xlogy(target, target) - target * input
         return reduced(loss, reduction)
 

@@ -118,6 +118,10 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     """Trials up to the first success."""
     if not 0 < p < 1:
         raise refuse(RuntimeError, f"geometric_ expects p to be in (0, 1), but got p={float(p):g}")
+    if self.dtype.is_complex or self.dtype is d.bool_:
+        raise refuse(
+            NotImplementedError, f"\"geometric_cpu\" not implemented for '{scalar_type_name(self.dtype)}'", expected="a real dtype"
+        )
     return draw_into(self, "geometric_", kernels.geometric, generator, float(p))
 
 

@@ -324,6 +324,9 @@ class ScatterReduce(Composite):
     def compose(input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool) -> Tensor:
         if reduce not in REDUCTIONS:
             raise refuse(RuntimeError, f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+        if input.dtype.is_complex and reduce in ("amax", "amin"):
+            name = f"scatter_gather_tensor_cpu_reduce_{reduce}"
+            raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{_name(input)}'", expected="a real dtype")
         return scatter(input, checked(input, dim, index, src), index, src, reduce, include_self)
 
     samples = [
@@ -524,6 +527,8 @@ class IndexReduce(Composite):
         if reduce not in ("prod", "mean", "amax", "amin"):
             raise refuse(RuntimeError, f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
         k = _slices("index_reduce_()", input, dim, index, source)
+        if input.dtype.is_complex:
+            raise refuse(NotImplementedError, f"\"index_func_\" not implemented for '{_name(input)}'", expected="a real dtype")
         check(index, input.shape[k] if input.ndim else 1, "index out of range in self", False)
         if source.ndim:
             index = index.reshape((*(1,) * k, -1, *(1,) * (source.ndim - k - 1))).expand(source.shape)
