@@ -31,7 +31,7 @@ class LegacyType(type):
     legacy_dtype: d.dtype
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Tensor) and instance.dtype is cls.legacy_dtype
+        return isinstance(instance, Tensor) and instance.is_cpu and instance.dtype is cls.legacy_dtype
 
     def __call__(cls, *args: Any, device: Any = None) -> Tensor:
         on_cpu(device)
@@ -41,9 +41,9 @@ class LegacyType(type):
                 raise TypeError(f"expected a tensor of {kind.name} (got one of {args[0].dtype.name})")
             return args[0].detach()
         if len(args) == 1 and not isinstance(args[0], (int, Size)):
-            return ops.tensor(args[0], dtype=kind) if kind.is_floating_point else ops.tensor(args[0]).to(kind)
+            return ops.tensor(args[0], dtype=kind, device="cpu") if kind.is_floating_point else ops.tensor(args[0], device="cpu").to(kind)
         shape = tuple(args[0]) if args and isinstance(args[0], Size) else args or (0,)
-        return ops.empty(shape, dtype=kind)
+        return ops.empty(shape, dtype=kind, device="cpu")
 
 
 for _name, _kind in LEGACY.items():

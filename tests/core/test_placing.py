@@ -94,8 +94,18 @@ def test_like_another() -> None:
 
 def test_random_streams_stand_still() -> None:
     before = facula.get_rng_state()
-    facula.rand(5, device="meta"), meta(5).normal_(), F.dropout(meta(5)), facula.randperm(5, device="meta"), facula.bernoulli(meta(5))
-    meta(5).uniform_(), meta(5, 5).t()[::2].exponential_(), facula.multinomial(meta(5), 2)
+    for x in (meta(5), meta(5, 5).t()[::2]):
+        x.normal_().uniform_().exponential_().random_(0, 3).bernoulli_(0.5)
+    assert all(
+        t.is_meta
+        for t in (
+            facula.rand(5, device="meta"),
+            facula.randperm(5, device="meta"),
+            F.dropout(meta(5)),
+            facula.bernoulli(meta(5)),
+            facula.multinomial(meta(5), 2),
+        )
+    )
     assert facula.equal(before, facula.get_rng_state())
 
 
@@ -255,7 +265,7 @@ def test_bodies_stay_where_their_operands_are() -> None:
         assert abs(float(F.cross_entropy(x, target)) - 1.3863) < 1e-4 and F.one_hot(target).tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
         assert x[target].shape == x[[0, 1, 2]].shape and facula.cov(x).is_cpu
         assert facula.get_rng_state().is_cpu and facula.Generator().device.type == "cpu"
-        assert facula.from_numpy(facula.ones(2, device="cpu").numpy()).is_cpu and facula.Tensor(2).is_cpu
+        assert facula.from_numpy(facula.ones(2, device="cpu").numpy()).is_cpu and facula.Tensor(2).is_cpu and facula.FloatTensor(2).is_cpu
         assert facula.as_tensor(facula.ones(2, device="cpu")).is_meta
 
 

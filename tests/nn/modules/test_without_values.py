@@ -9,6 +9,7 @@ import pytest
 
 import facula
 from facula import Tensor, nn, rand
+from facula.nn.utils import parametrizations
 
 CASES: list[tuple[str, Callable[[], nn.Module], Callable[[], tuple[Any, ...]]]] = [
     ("Linear", lambda: nn.Linear(4, 3), lambda: (rand(2, 4),)),
@@ -93,8 +94,8 @@ CASES: list[tuple[str, Callable[[], nn.Module], Callable[[], tuple[Any, ...]]]] 
     ("Flat", lambda: nn.Flatten(), lambda: (rand(3, 8, 2),)),
     ("Unfl", lambda: nn.Unflatten(1, (2, 4)), lambda: (rand(3, 8, 2),)),
     ("LazyL", lambda: nn.LazyLinear(4), lambda: (rand(3, 8),)),
-    ("wn", lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), lambda: (rand(3, 3),)),
-    ("sn", lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), lambda: (rand(3, 3),)),
+    ("wn", lambda: parametrizations.weight_norm(nn.Linear(3, 4)), lambda: (rand(3, 3),)),
+    ("sn", lambda: parametrizations.spectral_norm(nn.Linear(3, 4)), lambda: (rand(3, 3),)),
 ]
 
 
