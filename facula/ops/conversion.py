@@ -128,6 +128,8 @@ def _target(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bo
             kind = rest.pop(0)
     elif rest:
         raise TypeError(f"to() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)})")
+    if rest and not isinstance(rest[0], bool):
+        raise TypeError(f"to() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)})")
     if rest:
         rest.pop(0)  # non_blocking
     if rest:

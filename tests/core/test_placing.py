@@ -119,6 +119,8 @@ def test_moving() -> None:
         with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!"):
             leave()
     assert m.copy_(facula.ones(3)) is m and m.fill_(facula.tensor(1.0)) is m
+    with pytest.raises(TypeError, match=r"to\(\) received an invalid combination of arguments - got \(str, str\)"):
+        x.to("cpu", "meta")
     leaf = facula.ones(3, requires_grad=True)
     with pytest.raises(NotImplementedError, match=r"Cannot copy out of meta tensor"):
         leaf.to("meta").sum().backward()
