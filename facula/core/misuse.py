@@ -34,9 +34,7 @@ SIMPLE: set[type] = {*PLAIN, Tensor, Size}  # types of arguments that never take
 
 def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeError | None:
     """The refusal that a user understands, when this package's code stumbled; None for its own refusals and for errors of the user's code."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
+    trace = _last(error)
     if trace is None or not str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE):
         return None
     if not isinstance(error, STUMBLES) or (isinstance(error, (TypeError, ValueError)) and _raised(trace)):
@@ -51,9 +49,17 @@ def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeE
     return refusal
 
 
-def _raised(trace: TracebackType) -> bool:
+def _last(error: BaseException) -> TracebackType | None:
+    """Where the error arose."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _raised(trace: TracebackType | None) -> bool:
     """Whether the error comes from a `raise` statement, not from an expression."""
-    return dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+    return trace is not None and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, Any], name: str, method: bool) -> TypeError | None:
@@ -102,10 +108,9 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
                 return writing.delivered(block, _tensors([*args, *kwargs.values()]), lambda: compose(*args, **kwargs), out, name)
             return compose(*args, **kwargs)
         except STUMBLES as error:
-            if str(error).startswith(name + "("):
+            if str(error).startswith(name + "(") and _raised(_last(error)):
                 raise
-            named = {k: v for k, v in kwargs.items() if k != "out"}
-            refusal = refused_by([op.schema], args, named, name, method) or stumbled(error, name, (*args, *kwargs.values()))
+            refusal = _refusal(op, name, method, args, kwargs) or stumbled(error, name, (*args, *kwargs.values()))
             if refusal is None:
                 raise
         raise refusal
@@ -141,10 +146,16 @@ def _kinds(op: Op, compose: Callable[..., Any]) -> dict[str, set[type] | None]:
 
 
 def _check(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-    """The binder's refusal, if it has one: an argument is of none of the usual types."""
-    refusal = refused_by([op.schema], args, {k: v for k, v in kwargs.items() if k != "out"}, name, method)
+    """Raises the binder's refusal, if it has one: an argument is of none of the usual types."""
+    refusal = _refusal(op, name, method, args, kwargs)
     if refusal is not None:
-        raise refusal if not op.block.overloaded else BINDER.no_fit([op.schema], args, kwargs, name, method)
+        raise refusal
+
+
+def _refusal(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> TypeError | None:
+    """What the binder says of these arguments; of an operator that has overloads in PyTorch, what they all are."""
+    refusal = refused_by([op.schema], args, {k: v for k, v in kwargs.items() if k != "out"}, name, method)
+    return BINDER.no_fit([op.schema], args, kwargs, name, method) if refusal is not None and op.block.overloaded else refusal
 
 
 def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:

@@ -20,9 +20,11 @@ from .gathering import check_classes
 
 
 def _checked(x: Layout, dim: int, name: str) -> int:
+    k = wrap_dim(dim, x.ndim)
     if not x.dtype.is_floating_point:
-        raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{scalar_type_name(x.dtype)}'", expected="a floating dtype")
-    return wrap_dim(dim, x.ndim)
+        kernel = f"{name}_lastdim_kernel_impl" if k + 1 >= x.ndim else f"{name}_kernel_impl"
+        raise refuse(NotImplementedError, f"\"{kernel}\" not implemented for '{scalar_type_name(x.dtype)}'", expected="a floating dtype")
+    return k
 
 
 def _schedule(x: Layout, dim: int, log: bool) -> Result:
@@ -45,7 +47,7 @@ class SoftmaxForward(Fused):
 
     @staticmethod
     def kernel(x: Layout, dim: int) -> Result:
-        return _schedule(x, _checked(x, dim, "softmax_lastdim_kernel_impl"), False)
+        return _schedule(x, _checked(x, dim, "softmax"), False)
 
     @staticmethod
     def gradient(g: Tensor, out: Tensor, dim: int) -> Tensor:
@@ -86,7 +88,7 @@ class LogSoftmaxForward(Fused):
 
     @staticmethod
     def kernel(x: Layout, dim: int) -> Result:
-        return _schedule(x, _checked(x, dim, "log_softmax_lastdim_kernel_impl"), True)
+        return _schedule(x, _checked(x, dim, "log_softmax"), True)
 
     @staticmethod
     def gradient(g: Tensor, out: Tensor, dim: int) -> Tensor:

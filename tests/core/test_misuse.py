@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 
 import facula as torch
@@ -77,10 +78,18 @@ def zeros(dtype: object, *shape: int) -> object:
 @pytest.mark.parametrize(
     ("call", "out", "sentence"),
     [
-        (lambda out: torch.gather(X, 1, torch.tensor([[0], [1]]), out=out), torch.float64, "Expected out tensor to have dtype float, but got double instead"),
+        (
+            lambda out: torch.gather(X, 1, torch.tensor([[0], [1]]), out=out),
+            torch.float64,
+            "Expected out tensor to have dtype float, but got double instead",
+        ),
         (lambda out: torch.mv(X, X[0], out=out), torch.bool, "Expected out tensor to have dtype float, but got bool instead"),
         (lambda out: torch.argmax(X, out=out), torch.int32, "Expected out tensor to have dtype long int, but got int instead"),
-        (lambda out: torch.softmax(X, 0, out=out), torch.complex64, "Expected out tensor to have dtype float, but got c10::complex<float> instead"),
+        (
+            lambda out: torch.softmax(X, 0, out=out),
+            torch.complex64,
+            "Expected out tensor to have dtype float, but got c10::complex<float> instead",
+        ),
         (lambda out: torch.abs(X, out=out), torch.float64, "Found dtype Double but expected Float"),
         (lambda out: torch.logcumsumexp(X, 0, out=out), torch.int64, "expected scalar_type Float but found Long"),
         (
@@ -140,3 +149,28 @@ def test_the_room_of_operators_lists_operators_only() -> None:
     assert "relu" in names and "add_" in names
     assert not {"operator", "importlib", "publish", "FAMILIES", "activation"} & set(names)
     assert not [name for name in names if inspect.ismodule(getattr(ops, name))]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: torch.topk(X, True), "topk(): argument 'k' (position 2) must be int, not bool"),
+        (lambda: torch.median(X, 0, 1), "median(): argument 'keepdim' (position 3) must be bool, not int"),
+        (lambda: torch.triu(X, 1.5), "triu(): argument 'diagonal' (position 2) must be int, not float"),
+        (lambda: torch.chunk(X), 'chunk() missing 1 required positional arguments: "chunks"'),
+        (lambda: torch.stack(X), "stack(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"),
+        (
+            lambda: torch.sort(X, 0, 1),
+            "sort() received an invalid combination of arguments - got (Tensor, int, int), but expected one of:",
+        ),
+    ],
+)
+def test_types_of_simple_arguments(call: object, sentence: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        call()  # type: ignore[operator]
+    assert str(caught.value).split("\n")[0] == sentence
+
+
+def test_numbers_of_other_libraries_pass() -> None:
+    assert torch.topk(torch.tensor([1.0, 3.0]), np.int64(1)).values.tolist() == [3.0]
+    assert torch.triu(X, torch.tensor(1)).tolist() == [[0.0, 1.0], [0.0, 0.0]]
