@@ -11,7 +11,7 @@ import facula as torch
 from facula import ops
 
 X = torch.ones(2, 2)
-I = torch.tensor([0, 1])  # noqa: E741
+I = torch.tensor([0, 1])
 
 
 @pytest.mark.parametrize("bad", [None, "abc", [1, 2]], ids=str)
