@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.device import CPU
-from ..base.errors import refuse
+from ..base.errors import fold, refuse
 from ..core import objects, tape
 from ..core.batching import held, numbers, reduced
 from ..core.layout import Layout
@@ -38,6 +38,9 @@ def run(
     RUNNING.walks.append(walk)
     try:
         return walk.go(roots)
+    except Exception as error:
+        fold(error)
+        raise
     finally:
         RUNNING.walks.pop()
         MODE.grad, MODE.device = before

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from .settings import SETTINGS
+
 E = TypeVar("E", bound=BaseException)
 
 
@@ -32,6 +34,29 @@ def refuse(kind: type[E], sentence: str, *, received: str = "", expected: str = 
     if lines and (note := getattr(error, "add_note", None)):  # Python 3.11
         note("\n".join(lines))
     return error
+
+
+PACKAGE = __name__.partition(".")[0] + "."
+LAST = 2  # frames of this package that tell enough
+
+
+def fold(error: BaseException) -> None:
+    """Take this package's frames below the catching one out of a traceback, but the last two: what is left are the user's lines and where it
+    was refused. FACULA_TRACEBACK=full keeps all."""
+    head = error.__traceback__
+    if head is None or SETTINGS.full_traceback:
+        return
+    chain = []
+    below = head.tb_next
+    while below is not None:
+        chain.append(below)
+        below = below.tb_next
+    own = [t for t in chain if str(t.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE)]
+    gone = set(map(id, own[:-LAST]))
+    for t in chain if gone else ():
+        if id(t) not in gone:
+            head.tb_next = t
+            head = t
 
 
 class LinAlgError(RuntimeError):

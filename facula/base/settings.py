@@ -15,6 +15,7 @@ class Settings:
         self.deterministic = False
         self.deterministic_warn_only = False
         self.matmul_precision = "highest"
+        self.full_traceback = os.environ.get("FACULA_TRACEBACK", "") == "full"  # also the frames that `fold` leaves out
         # Every kernel compares every access with what its launch may touch; read once, for plans hold the code they were made with.
         self.check_bounds = os.environ.get("FACULA_CHECK_BOUNDS", "0") != "0"
 

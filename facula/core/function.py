@@ -9,11 +9,12 @@ from typing import Any
 import facula.core.objects as objects
 import facula.core.writing as writing
 
+from ..base.errors import fold
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
 from .door import compose, plan_for
-from .misuse import PACKAGE, STUMBLES, explained, guarded, stumbled
+from .misuse import PACKAGE, explained, guarded, stumbled
 from .modes import MODE, sync
 from .native import fields as F
 from .overrides import dispatch_override, overridden
@@ -64,7 +65,8 @@ class Function:
             return self._bound(arguments, names, args, kwargs)
         except Unsupported:
             return NotImplemented
-        except STUMBLES as error:
+        except Exception as error:
+            fold(error)
             refusal = stumbled(error, self.title, arguments)
             if refusal is None:
                 raise

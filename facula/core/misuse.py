@@ -12,7 +12,7 @@ from typing import Any
 import facula.core.writing as writing
 
 from ..base.dtypes import dtype as DType
-from ..base.errors import refuse
+from ..base.errors import fold, refuse
 from ..base.narrow import is_sequence
 from ..base.size import Size
 from ..spec.binder import BINDER, ordinary_memory
@@ -107,8 +107,9 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
             if out is not None:
                 return writing.delivered(block, _tensors([*args, *kwargs.values()]), lambda: compose(*args, **kwargs), out, name)
             return compose(*args, **kwargs)
-        except STUMBLES as error:
-            if str(error).startswith(name + "(") and _raised(_last(error)):
+        except Exception as error:
+            fold(error)
+            if not isinstance(error, STUMBLES) or (str(error).startswith(name + "(") and _raised(_last(error))):
                 raise
             refusal = _refusal(op, name, method, args, kwargs) or stumbled(error, name, (*args, *kwargs.values()))
             if refusal is None:
@@ -193,7 +194,10 @@ def guarded(function: FunctionType, name: str, method: bool) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except STUMBLES as error:
+        except Exception as error:
+            fold(error)
+            if not isinstance(error, STUMBLES):
+                raise
             refusal = _by_annotation(function, name, args, kwargs, method) or stumbled(error, name, (*args, *kwargs.values()))
             if refusal is None or (isinstance(error, TypeError) and str(error).startswith(name + "(")):
                 raise

@@ -9,7 +9,7 @@ import facula.nn.modules.module_hooks as module_hooks
 import facula.nn.modules.module_state as module_state
 import facula.nn.modules.module_walk as module_walk
 
-from ...base.errors import refuse
+from ...base.errors import fold, refuse
 from ...core import Tensor
 from ..parameter import Parameter, is_buffer, is_parameter
 from .module_base import ModuleBase
@@ -118,6 +118,7 @@ class Module(ModuleBase):
             return self.forward(*args, **kwargs)
         except Exception as error:
             locate(self, error)
+            fold(error)
             raise
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
