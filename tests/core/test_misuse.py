@@ -135,7 +135,7 @@ def test_out_is_resized_and_named() -> None:
     assert torch.empty((2, 3), out=out) is out and out.shape == (2, 3)
     with pytest.raises(RuntimeError, match="some elements of the input tensor and the written-to tensor refer to a single memory location"):
         torch.kthvalue(values, 2, out=(values, places))
-    with pytest.raises(RuntimeError, match="functions with out=... arguments don't support automatic differentiation"):
+    with pytest.raises(RuntimeError, match=r"functions with out=\.\.\. arguments don't support automatic differentiation"):
         torch.softmax(torch.ones(3, requires_grad=True), 0, out=torch.zeros(3))
 
 
