@@ -240,6 +240,7 @@ def _stage(s: Reader, A: Value, zeros: Value, place: tuple[Value, Value, Value, 
     with f.range(columns[0] * share, f.smin(panels, (columns[0] + 1) * share)) as c:
         j = c * kind.columns
         width = f.smin(s.units - j, kind.columns)
+        _fetch(s, pointers, j, n)
         with f.when(some):
             _product(s, A, D, c, panels, width, n, mr)
         with f.otherwise(some), f.range(0, n * ldd, kind.lanes) as i:
@@ -271,6 +272,17 @@ def _copy(s: Reader, source: Value, pitch: Value, A: Value, n: Value, kept: Valu
                 f.store(f.load(kind.vec, f.at(to, i, kind.acc)), keep, i)
             with f.when(whole < s.size):
                 lanes.store(f, d, f.load(kind.vec, f.at(to, whole, kind.acc)), keep, whole, s.size - whole)
+
+
+def _fetch(s: Reader, pointers: list[tuple[Value, Value]], j: Value, n: Value) -> None:
+    """Rows of time on their way to L2 while the product runs: pieces so short and so far apart that nothing else fetches them ahead."""
+    f, kind = s.f, s.kind
+    line = 64 // SIZE[kind.acc]
+    with f.range(0, n) as r:
+        for i, ((p, step), (name, _)) in enumerate(zip(pointers, s.operands)):
+            if name == "Now":
+                for v in range(0, kind.columns, line):
+                    f.prefetch(p, r * step + j + v, write=int(i >= len(s.form.ins)), level=2, elem=kind.source)
 
 
 def _product(s: Reader, A: Value, D: Value, c: Value, panels: Value, width: Value, n: Value, mr: Value) -> None:
