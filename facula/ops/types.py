@@ -21,7 +21,7 @@ def _question(name: str, answer: Callable[[Tensor], bool], meaning: str, paths: 
     def compose(input: Tensor) -> bool:
         return answer(input)
 
-    body = {"__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> bool", "paths": paths, "through_binder": True, "out": False, "by_values": name == "is_nonzero", "may_look": name == "is_nonzero",
+    body = {"__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> bool", "paths": paths, "through_binder": True, "out": False, "may_look": name == "is_nonzero",
             "compose": staticmethod(compose), "samples": [sample(normal(1))]}  # fmt: skip
     type("".join(w.title() for w in name.split("_")), (Composite,), body)
 

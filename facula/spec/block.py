@@ -50,7 +50,6 @@ class Block:
     disjoint: ClassVar[bool] = False  # out= may not share memory with an operand
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
     floats: ClassVar[tuple[str, ...]] = ("float16", "bfloat16", "float32", "float64")  # floating types that it takes
-    by_values: ClassVar[bool] = False  # what it gives has a shape, or a way to it, that depends on values: `vmap` refuses it
     needs_values: ClassVar[bool | str] = (
         False  # results, or the way to them, depend on values: refused on the meta device (with this sentence)
     )
