@@ -20,6 +20,8 @@ from ..launch import In, Kernel, Launch, Operand, Out, Schedule
 from .normal import normals
 from .uniform import STATE
 
+PIECE = 1 << 21  # elements of a launch, about 0.2 s
+
 THIRD = 0.3333333432674408  # PyTorch subtracts a float32 third
 TAIL = [math.lgamma(k + 1) - (0.5 * math.log(2 * math.pi) + (k + 0.5) * math.log(k + 1) - (k + 1)) for k in range(10)]
 
@@ -195,8 +197,13 @@ def _schedule(rule: str, x: Operand) -> Schedule:
     n = prod(x.shape)
     if not n:
         return Schedule(())
-    ins = [In(i) for i in range(RULES[rule][0])]
-    return Schedule((Launch(Kernel(emit_rejection, (rule, x.dtype)), (STATE, Out(0), n, *ins), 1, 1, n * x.dtype.itemsize, n * 200),))
+    kernel, size = Kernel(emit_rejection, (rule, x.dtype)), x.dtype.itemsize
+    launches = []
+    for start in range(0, n, PIECE):  # signals are looked at between launches
+        count = min(PIECE, n - start)
+        ins = [In(i, start * size) for i in range(RULES[rule][0])]
+        launches.append(Launch(kernel, (STATE, Out(0, start * size), count, *ins), 1, 1, count * size, count * 200))
+    return Schedule(tuple(launches))
 
 
 def poisson(rate: Operand) -> Schedule:

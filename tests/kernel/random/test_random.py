@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,18 @@ def test_long_stream() -> None:
     compiler.run(random.normal(operand("float32", len(x))), [x], [], (state.address, 0.0, 1.0))
     assert np.abs(x[-64:] - RECORDED["large/tail"]).max() <= 2e-6
     assert abs(x.mean(dtype=np.float64) - RECORDED["large/mean"]) < 1e-6
+
+
+@pytest.mark.parametrize("n", [16, 63, 64, 127, 128, 200])
+@pytest.mark.parametrize("name", ["normal", "uniform", "log_normal", "exponential", "poisson", "integers"])
+def test_pieces_are_one_stream(name: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long draws are launched in pieces, between which an interrupt may come."""
+    numbers = {"exponential": (2.0,), "poisson": (), "integers": (1, 9)}.get(name, (0.0, 1.0))
+    step = (name, "float32", n, *numbers)
+    whole, state = draw(random.State(3), step), random.State(3)
+    for module in ("uniform", "rejection"):
+        monkeypatch.setattr(sys.modules[f"facula.kernel.random.{module}"], "PIECE", 64)
+    assert (draw(state, step) == whole).all()
 
 
 def test_state_in_pytorchs_layout() -> None:
