@@ -161,8 +161,8 @@ def _record(cls: Any, ctx: FunctionCtx, args: Sequence[Any], outs: list[Any]) ->
         (),
         tuple(range(len(tensors))),
         tuple(t._layout for t in tensors),
-        layouts,
-    )  # type: ignore[arg-type]
+        layouts,  # pyright: ignore[reportArgumentType]  # None for what is no tensor
+    )
     node = tape.record(rule, tensors, [])
     dirty = [id(t) for t in ctx._dirty]
     plain = {id(t) for t in ctx._plain}

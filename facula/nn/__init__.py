@@ -3,10 +3,10 @@
 import facula.nn.utils.parametrizations as _parametrizations  # noqa: F401
 import facula.nn.utils.parametrize as _parametrize  # noqa: F401
 
-from . import attention, functional, init, utils
+from . import attention, functional, init, modules, utils
 from .modules import *  # noqa: F403 - the list stands in modules/__init__.py
-from .modules import __all__ as _modules
 from .parallel import DataParallel
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-__all__ = [*_modules, "Buffer", "DataParallel", "Parameter", "UninitializedBuffer", "UninitializedParameter", "attention", "functional", "init", "utils"]
+__all__ = ["Buffer", "DataParallel", "Parameter", "UninitializedBuffer", "UninitializedParameter", "attention", "functional", "init", "utils"]
+__all__ += modules.__all__

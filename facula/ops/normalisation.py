@@ -552,8 +552,8 @@ class BatchNormBackward(Fused):
         got = ops.batch_norm_backward(g, x, *rows, training, want_x, want_w, want_b)
         outs = list(got) if isinstance(got, (tuple, list)) else [got]
         first = [apart(outs.pop(0), examples.n)] if want_x else []
-        all_ = (*first, *(t.unflatten(0, (examples.n, -1)) for t in outs))
-        return all_ if len(all_) > 1 else all_[0]
+        all_ = [*first, *(t.unflatten(0, (examples.n, -1)) for t in outs)]
+        return tuple(all_) if len(all_) > 1 else all_[0]
 
     @staticmethod
     def kernel(

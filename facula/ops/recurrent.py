@@ -43,11 +43,11 @@ def check(
     wanted = [(w_ih, (wide, x.shape[1]), x.shape[0]), (w_hh, (wide, p), batch)]
     if w_hr is not None:
         wanted.append((w_hr, (p, wide // gates), batch))
-    for weight, shape, rows in wanted:
+    for weight, shape, n in wanted:
         if weight.shape != shape or wide % gates:
             raise refuse(
                 RuntimeError,
-                f"mat1 and mat2 shapes cannot be multiplied ({rows}x{shape[1]} and {'x'.join(map(str, weight.shape[::-1]))})",
+                f"mat1 and mat2 shapes cannot be multiplied ({n}x{shape[1]} and {'x'.join(map(str, weight.shape[::-1]))})",
                 received=f"a weight {tuple(weight.shape)}",
                 expected=f"{shape}",
             )
@@ -196,12 +196,12 @@ class LstmLayer(Fused):
         c0: Tensor | None, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None, b_hh: Tensor | None, w_hr: Tensor | None,
         starts: Tensor | None, steps: int, batch: int, reverse: bool, needs: Sequence[bool],
     ) -> tuple[Any, ...]:  # fmt: skip
-        wanted = dict(zip(("input", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr"), needs))
+        wanted: dict[str, bool] = dict(zip(("input", "h0", "c0", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr"), needs))
         before, full = out5, out6
         if MODE.grad:
             order = spans(starts, steps, batch, reverse)
-            start = [s if s is not None else ops.zeros_like(g) for s, g in ((h0, g1), (c0, g2))]
-            taken = lstm_steps(ops.linear(input, w_ih, b_ih), *start, w_hh, b_hh, w_hr, order)
+            h, c = (s if s is not None else ops.zeros_like(g) for s, g in ((h0, g1), (c0, g2)))
+            taken = lstm_steps(ops.linear(input, w_ih, b_ih), h, c, w_hh, b_hh, w_hr, order)
             before, full = (in_time((s[0], s[k]) for s in taken) for k in (1, 8))
             dz, dh, dc, dp = lstm_steps_back(g0, g1, g2, w_hh, w_hr, taken)
         else:
@@ -333,7 +333,7 @@ class GruLayer(Fused):
         g0: Tensor, g1: Tensor, out2: Tensor, out3: Tensor, input: Tensor, h0: Tensor | None, w_ih: Tensor, w_hh: Tensor,
         b_ih: Tensor | None, b_hh: Tensor | None, starts: Tensor | None, steps: int, batch: int, reverse: bool, needs: Sequence[bool],
     ) -> tuple[Any, ...]:  # fmt: skip
-        wanted = dict(zip(("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh"), needs))
+        wanted: dict[str, bool] = dict(zip(("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh"), needs))
         before = out3
         if MODE.grad:
             order = spans(starts, steps, batch, reverse)
@@ -443,7 +443,7 @@ class RnnLayer(Fused):
         b_ih: Tensor | None, b_hh: Tensor | None, starts: Tensor | None, by_relu: bool, steps: int, batch: int, reverse: bool,
         needs: Sequence[bool],
     ) -> tuple[Any, ...]:  # fmt: skip
-        wanted = dict(zip(("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh"), needs))
+        wanted: dict[str, bool] = dict(zip(("input", "h0", "w_ih", "w_hh", "b_ih", "b_hh"), needs))
         before = out2
         if MODE.grad:
             order = spans(starts, steps, batch, reverse)

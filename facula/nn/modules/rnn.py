@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import facula.nn.init as init
@@ -56,7 +56,7 @@ STEPS: dict[str, Callable[..., State]] = {"LSTM": lstm_step, "GRU": gru_step, "R
 
 # ---------------------------------------------------------------- one layer in one direction
 def run_layer(
-    mode: str, x: Tensor, state: State, named: dict[str, Tensor], starts: Tensor | None, sizes: tuple[int, int], reverse: bool
+    mode: str, x: Tensor, state: State, named: Mapping[str, Tensor], starts: Tensor | None, sizes: tuple[int, int], reverse: bool
 ) -> tuple[Tensor, State]:
     """Outputs (N, P) and the last state; x (N, I): `sizes` are steps and batch, `starts` where the steps of packed sequences begin."""
     weights = [named.get(name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
@@ -72,7 +72,7 @@ def run_layer(
 
 
 def run_layers(
-    mode: str, x: Tensor, states: State, weights: Sequence[dict[str, Tensor]], starts: Tensor | None, sizes: tuple[int, int],
+    mode: str, x: Tensor, states: State, weights: Sequence[Mapping[str, Tensor]], starts: Tensor | None, sizes: tuple[int, int],
     directions: int, dropout: float,
 ) -> tuple[Tensor, State]:  # fmt: skip
     """All layers: x (N, I) -> the last layer's outputs and all last states; no `states` are zeros. `weights`: by layer, then direction."""
