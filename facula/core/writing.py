@@ -154,16 +154,19 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
                 "before performing the operation.",
                 received=f"{title}: an operand that lies {t._address - target._address} bytes from the tensor it overlaps",
             )
-    direct = op.kind == "pointwise" and not recording and not MODE.slow and not any(partly_overlap(target, t) for t in call.tensors[1:])
-    if (direct and target._root is None) or (direct and not MODE.grad):
+    direct = op.kind == "pointwise" and not MODE.slow and not any(partly_overlap(target, t) for t in call.tensors[1:])
+    if direct and (_history_alone(call, target) if recording else target._root is None or not MODE.grad):
         plan = _direct_plan(op, call, target, title)
-        if plan is not None:
+        rule = _direct_rule(call, target) if recording else None
+        if plan is not None and (rule is not None or not recording):
             operands = [*call.tensors, *call.numbers]
             guard = guard_of(call)
             if guard is not None:
                 guard(bound[op.schema.index[op.block.guard[0]]])
             got = plan.run(operands)
-            if row is not None and guard is None:
+            if rule is not None:
+                tape.attach(tape.record(rule, operands, [target]), [target])
+            elif row is not None and guard is None:
                 row(operands, plan)
             return got
     if not recording and not MODE.slow and (write_now := getattr(op.block, "write", None)) is not None:
@@ -226,6 +229,21 @@ def _direct_plan(op: Op, call: Any, target: Any, title: str) -> Any:
             return None
         plan = PLANS[key] = expression.plan(call.layouts, (False,) * len(call.tensors), tuple(shape), into=target._layout)
     return plan
+
+
+def _history_alone(call: Any, target: Any) -> bool:
+    """Whether a recorded write changes nobody's history but the target's, which then only gets a new node."""
+    return MODE.recorder is None and target._root is None and not target._flags & 0xFF and not any(x.batch for x in call.layouts)
+
+
+def _direct_rule(call: Any, target: Any) -> tape.Rule | None:
+    """The derivative of a call whose result overwrites the target; None where it reads what was overwritten."""
+    key = (*key_of(call), "rule in place")
+    rule = PLANS.get(key)
+    if rule is None:
+        rule = PLANS[key] = expression_for(call).rule(call.layouts, [target._layout], call.needs)
+    reads = [] if rule is None else [call.tensors[i] for is_result, i in rule.save if not is_result and i < len(call.tensors)]
+    return None if any(t._block == target._block for t in reads) else rule
 
 
 def assign(target: Any, result: Any, title: str) -> Any:
