@@ -109,6 +109,8 @@ def _labels(targets: Tensor, lengths: Tensor, classes: int) -> Tensor:
     if targets.dtype.is_complex or targets.dtype is d.bool_:
         raise refuse(RuntimeError, "targets must be integers", received=str(targets.dtype))
     labels = targets.detach().to(d.int64).contiguous()
+    if not labels.numel() or (int(labels.min().item()) >= 0 and int(labels.max().item()) < classes):
+        return labels
     wrong = (labels < 0) | (labels >= classes)
     if labels.ndim == 2:
         wrong = wrong & (ops.arange(labels.shape[1]) < lengths.unsqueeze(1))
