@@ -9,12 +9,11 @@ from typing import Any
 import facula.core.objects as objects
 import facula.core.writing as writing
 
-from ..base.errors import fold
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
 from .door import compose, plan_for
-from .misuse import PACKAGE, explained, guarded, stumbled
+from .misuse import PACKAGE, blame, explained, guarded, stumbled
 from .modes import MODE, sync
 from .native import fields as F
 from .overrides import dispatch_override, overridden
@@ -66,7 +65,7 @@ class Function:
         except Unsupported:
             return NotImplemented
         except Exception as error:
-            fold(error)
+            blame(error, self.title, args, kwargs)
             refusal = stumbled(error, self.title, arguments)
             if refusal is None:
                 raise

@@ -62,6 +62,30 @@ def _raised(trace: TracebackType | None) -> bool:
     return trace is not None and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
+def blame(error: Exception, name: str, args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> None:
+    """Note which public function was called and with what, below the sentence; the outermost call is the one that the user wrote."""
+    fold(error)
+    given = [_brief(a) for a in args] + [f"{k}={_brief(v)}" for k, v in (kwargs or {}).items()]
+    line = f"  call:     {name}({', '.join(given)})"
+    notes = getattr(error, "__notes__", None)
+    if notes and notes[-1].startswith("  call:"):
+        notes[-1] = line
+    elif hasattr(error, "add_note"):  # Python 3.11
+        error.add_note(line)
+
+
+def _brief(value: Any) -> str:
+    """Shape and type of a tensor, the text of a short value, else what it is."""
+    if isinstance(value, Tensor):
+        return f"{tuple(value._layout.shape)} {value._layout.dtype.name}"
+    if isinstance(value, (list, tuple)):
+        rest = ["..."] if len(value) > 4 else []
+        return f"[{', '.join([_brief(v) for v in value[:4]] + rest)}]"
+    if value is None or isinstance(value, (bool, int, float, complex, str, DType)):
+        return f"{value!r:.40}"
+    return type(value).__name__
+
+
 def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, Any], name: str, method: bool) -> TypeError | None:
     try:
         BINDER.choose(schemas, args, kwargs, name, method)
@@ -108,7 +132,7 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
                 return writing.delivered(block, _tensors([*args, *kwargs.values()]), lambda: compose(*args, **kwargs), out, name)
             return compose(*args, **kwargs)
         except Exception as error:
-            fold(error)
+            blame(error, name, args, kwargs)
             if not isinstance(error, STUMBLES) or (str(error).startswith(name + "(") and _raised(_last(error))):
                 raise
             refusal = _refusal(op, name, method, args, kwargs) or stumbled(error, name, (*args, *kwargs.values()))
@@ -195,7 +219,7 @@ def guarded(function: FunctionType, name: str, method: bool) -> Any:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            fold(error)
+            blame(error, name, args, kwargs)
             if not isinstance(error, STUMBLES):
                 raise
             refusal = _by_annotation(function, name, args, kwargs, method) or stumbled(error, name, (*args, *kwargs.values()))
