@@ -162,7 +162,7 @@ def _kinds(op: Op, compose: Callable[..., Any]) -> dict[str, set[type] | None]:
             return {}
         p = named.get(key)
         several = p is not None and p.default is REQUIRED and parameter.default is not parameter.empty  # `compose` tells overloads apart
-        if p is None or several or p.is_list or p.type not in TYPES:
+        if p is None or several or key in OPTIONS or p.is_list or p.type not in TYPES:
             kinds[key] = None
             continue
         none = p.optional or p.default is None or parameter.default is None
@@ -187,6 +187,8 @@ def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs:
     """What factory functions ask of requires_grad=, of dtype= beside out=, and of other kinds of memory."""
     ordinary_memory(name, kwargs.get("layout"), kwargs.get("pin_memory"))
     flag, out, kind = kwargs.get("requires_grad"), kwargs.get("out"), kwargs.get("dtype")
+    if flag is None:  # PyTorch takes it for the default
+        kwargs.pop("requires_grad", None)
     if flag is not None and not isinstance(flag, bool) and type(flag).__name__ != "bool":  # NumPy's is called so too
         if op.block.overloaded:
             raise BINDER.no_fit([op.schema], args, kwargs, name, method)

@@ -170,12 +170,12 @@ def _search(edges: Tensor, input: Any, narrow: bool, right: bool, side: str | No
             else "torch.searchsorted(): boundaries tensor should have positive dimension, but got 0 dimension",
         )
     if x.dtype is not edges.dtype:
-        if isinstance(input, Tensor):
-            raise refuse(
-                RuntimeError,
-                f"torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {scalar_type_name(edges.dtype)} and input value tensor dtype {scalar_type_name(x.dtype)}",
-            )
-        edges = edges.to(x.dtype)
+        kind = result_type([edges.dtype, x.dtype])
+        edges, x = edges.to(kind), x.to(kind)
+    if x.dtype.is_complex:
+        raise refuse(
+            NotImplementedError, f"\"searchsorted_out_cpu\" not implemented for '{scalar_type_name(x.dtype)}'", expected="real dtypes"
+        )
     if edges.ndim > 1 and (edges.ndim != x.ndim or tuple(edges.shape[:-1]) != tuple(x.shape[:-1])):
         raise refuse(
             RuntimeError,
@@ -226,11 +226,6 @@ class Bucketize(Composite):
     def compose(input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
         if boundaries.ndim != 1:
             raise refuse(RuntimeError, f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
-        if isinstance(input, Tensor) and input.dtype is not boundaries.dtype:
-            raise refuse(
-                RuntimeError,
-                f"torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary tensor dtype {scalar_type_name(boundaries.dtype)} and input value tensor dtype {scalar_type_name(input.dtype)}",
-            )
         return _search(boundaries, input, out_int32, right, None, None)
 
     samples = [sample(values([0.5, 2.0, 9.0]), values([1.0, 2.0, 3.0]))]

@@ -114,7 +114,7 @@ class UnravelIndex(Composite):
         sizes = (shape.__index__(),) if hasattr(shape, "__index__") else tuple(n.__index__() for n in shape)  # type: ignore[union-attr]
         if any(n < 0 for n in sizes):
             raise refuse(ValueError, f"'shape' cannot have negative values, but got {tuple(sizes)}")
-        out, rest = [], indices
+        out, rest = [], indices.to(d.int64)
         for n in reversed(sizes):
             out.append(rest % n)
             rest = ops.div(rest, n, rounding_mode="floor")

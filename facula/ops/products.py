@@ -181,7 +181,7 @@ class Addbmm(Composite):
                 RuntimeError,
                 f"self and mat2 must have the same dtype, but got {scalar_type_name(input.dtype)} and {scalar_type_name(batch2.dtype)}",
             )
-        return scaled(wide, ops.bmm(batch1, batch2).sum(0), *factors(input, beta, alpha))
+        return scaled(wide, ops.bmm(batch1, batch2).sum(0, dtype=input.dtype), *factors(input, beta, alpha))
 
     samples = [sample(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5))]
 

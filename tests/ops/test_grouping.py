@@ -83,3 +83,10 @@ def test_counts() -> None:
     hist, edges = ops.histogram(ops.tensor([0.0, 0.5, 1.0]), 2)
     assert hist.tolist() == [1.0, 2.0] and edges.tolist() == [0.0, 0.5, 1.0]
     assert ops.isin(ops.tensor([1, 2, 3]), ops.tensor([3, 4])).tolist() == [False, False, True]
+
+
+def test_boundaries_and_values_of_different_types() -> None:
+    assert facula.bucketize(facula.tensor([0.5, 1.5]), facula.arange(3)).tolist() == [1, 2]
+    assert facula.searchsorted(facula.tensor([1, 2, 3]), facula.tensor([2.5]).double()).tolist() == [2]
+    with pytest.raises(NotImplementedError, match="\"searchsorted_out_cpu\" not implemented for 'ComplexFloat'"):
+        facula.searchsorted(facula.ones(3), facula.ones(2, dtype=facula.complex64))

@@ -13,3 +13,7 @@ def test_places() -> None:
     assert x.nonzero().tolist() == [[0, 1], [1, 0]] and [t.tolist() for t in x.nonzero(as_tuple=True)] == [[0, 1], [1, 0]]
     assert facula.nonzero_static(x, size=3).tolist() == [[0, 1], [1, 0], [-1, -1]]
     assert [t.item() for t in facula.unravel_index(facula.tensor(5), (2, 3))] == [1, 2]
+
+
+def test_unravelled_places_are_int64() -> None:
+    assert facula.unravel_index(facula.tensor([3], dtype=facula.uint8), (2, 3))[0].dtype is facula.int64
