@@ -17,8 +17,13 @@ from ..runtime import native
 NANOSECONDS_LONG = 20_000  # from here on a launch lets other Python threads run
 
 
+def cost(launch: Launch) -> float:
+    """Nanoseconds that it takes at most, roughly."""
+    return launch.bytes / 10 + launch.flops / 8
+
+
 def is_long(launch: Launch) -> int:
-    return int(launch.bytes / 10 + launch.flops / 8 > NANOSECONDS_LONG)
+    return int(cost(launch) > NANOSECONDS_LONG)
 
 
 def filled(launch: Launch, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any], work: int) -> ctypes.Array[ctypes.c_int64]:

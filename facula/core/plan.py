@@ -16,7 +16,7 @@ from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
 from ..kernel.launch import In, Number, Out, Schedule, Work
 from ..runtime import allocator
-from .launching import code, is_long, start
+from .launching import code, cost, is_long, start
 from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
@@ -78,6 +78,7 @@ class KernelPlan(Plan):
         soon = counted and (not tensors or sum(nbytes for _, nbytes, *_ in outs) <= FEW_BYTES)
         self.how = F.AT_ONCE if hidden or getattr(getattr(op, "block", None), "at_once", False) else F.SOON if soon else 0
         self.how |= F.WRITES if writes or (hidden and self.mutates) else 0
+        self.how |= F.FUSES if hasattr(op, "body") and not self.mutates else 0
         self.launches = [(code(launch), launch) for launch in schedule.launches if launch.total > 0]
 
     def run(self, operands: Sequence[Any]) -> Any:
@@ -202,6 +203,7 @@ class KernelPlan(Plan):
             "outs": array(outs) if kind == F.KIND_KERNEL else outs[0], "rule": id(rule) if rule else 0, "saved_n": len(saved), "saved": array(saved),
             "edges_n": len(edges), "edges": array(edges), "wrap": id(self.wrap) if self.wrap else 0, "source": source, "delta": delta,
             "owner": id(self), "reads_n": self.tensors, "reads": array([places[i] for i in range(self.tensors)]), "how": self.how,
+            "cost": sum(int(cost(launch)) for _, launch in self.launches),
         }  # fmt: skip
         return array([fields[name] for name in F.PLAN])
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..base.settings import SETTINGS
 from ..core import objects
 from ..core.expression import Expression
-from ..core.launching import code, is_long
+from ..core.launching import code, cost, is_long
 from ..core.layout import Layout
 from ..core.native import fields as F
 from ..core.plan import KernelPlan
@@ -158,7 +158,7 @@ class Program:
     @property
     def work(self) -> float:
         """Roughly how long it runs, in nanoseconds."""
-        return sum(x.bytes / 10 + x.flops / 8 + LAUNCH for step in self.steps for x in step.launches)
+        return sum(cost(x) + LAUNCH for step in self.steps for x in step.launches)
 
     @property
     def saved(self) -> float:

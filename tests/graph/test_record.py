@@ -220,3 +220,17 @@ def test_explain_shows_every_program() -> None:
     compiled = t.compile(step)
     text = t.explain(compiled, t.randint(0, 20, (6,)), t.tensor([0, 1, 2, 3, 0, 1]))
     assert "compiled program 1 of 1" in text and "index_outside" in text and "cross_entropy_rows" in text and "adam" in text
+
+
+@native
+def test_long_work_does_not_wait_for_the_end() -> None:
+    """So that an interrupt finds little to run."""
+
+    def f(x: Any) -> Any:
+        for _ in range(16):
+            x = (x @ x) * 1e-2
+        return x
+
+    c, x = t.compile(f), t.randn(700, 700)
+    c(x)
+    assert len(programs_of(c, x)) == 2 and c(x).equal(f(x))

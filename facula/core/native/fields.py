@@ -95,14 +95,12 @@ PLAN = {
             "reads_n",
             "reads",
             "how",
+            "cost",
         )
     )
 }
-AT_ONCE, WRITES, SOON = (
-    1,
-    2,
-    4,
-)  # how a plan is recorded: not at all, it runs; it may write all of its operands; it runs if nothing it reads waits
+# how a plan is recorded: not at all, it runs; it may write all of its operands; it runs if nothing it reads waits; it may fuse with a neighbour
+AT_ONCE, WRITES, SOON, FUSES = 1, 2, 4, 8
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
 KIND_KERNEL, KIND_VIEW = 0, 1
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
@@ -119,6 +117,7 @@ QUEUE = {
             "signature_n",
             "words_n",
             "bytes",
+            "cost",
             "work",
             "work_bytes",
             "entries",
@@ -130,6 +129,9 @@ QUEUE = {
 }
 ENTRIES_MAX, BLOCKS_MAX, QUEUE_WORDS_MAX = 1 << 13, 1 << 14, 1 << 17
 QUEUE_BYTES_MAX = 1 << 30  # of results that are kept until the end, held or not
+QUEUE_COST_MAX = (
+    1 << 30
+)  # estimated nanoseconds, on the long side: from here on what waits is run, so that an interrupt is not kept waiting
 BLOCK_ROW = 4  # block, address at which it was first seen, bit 0 written and bit 1 made here, bit 0 alive at the end
 WRITTEN, MADE = 1, 2
 PROGRAM = {

@@ -67,6 +67,7 @@ class Recording:
             full = full | (self.get(f, queue, Q["blocks_n"]) + reads + 16 > F.BLOCKS_MAX)
             full = full | (self.get(f, queue, Q["entries_n"]) + 1 > F.ENTRIES_MAX)
             full = full | (self.get(f, queue, Q["bytes"]) > F.QUEUE_BYTES_MAX)
+            full = full | ((self.get(f, queue, Q["cost"]) > F.QUEUE_COST_MAX) & (how & F.FUSES).eq(0))
             full = full | (self.get(f, plan, P["workspace"]) > self.get(f, queue, Q["work_bytes"]))
             f.ret(f.select(full, f.i64(0), f.i64(1)))
 
@@ -125,6 +126,7 @@ class Recording:
             words = f.at(self.get(f, queue, Q["words"], "ptr"), words_n, "i64")
             f.call("void", "facula_fill", plan, args, outs, self.get(f, queue, Q["work"], "ptr"), words)
             self.set(f, queue, Q["words_n"], words_n + self.get(f, plan, P["words_n"]))
+            self.set(f, queue, Q["cost"], self.get(f, queue, Q["cost"]) + self.get(f, plan, P["cost"]))
             count = self.get(f, queue, Q["entries_n"])
             owner = self.get(f, plan, P["owner"], "ptr")
             self.core.incref(f, owner)
@@ -177,7 +179,7 @@ class Recording:
             stamps = self.core.state(f, "stamps", "i64")
             f.store(stamps + F.BLOCKS_MAX, self.core.state_at(f, "stamps"))
             self.set(f, queue, Q["base"], stamps)
-            for name in ("entries_n", "blocks_n", "signature_n", "words_n", "bytes"):
+            for name in ("entries_n", "blocks_n", "signature_n", "words_n", "bytes", "cost"):
                 self.set(f, queue, Q[name], 0)
             with f.range(0, blocks) as i:
                 self.core.release(f, f.load("ptr", self.row(f, queue, i)))
