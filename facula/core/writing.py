@@ -15,7 +15,7 @@ from ..base.errors import refuse
 from ..base.narrow import is_sequence
 from ..spec.promotion import cpp_name, scalar_type_name
 from ..spec.registry import Op, ops
-from .door import call, plan_for
+from .door import LIMIT, call, plan_for
 from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE, no_grad
@@ -236,12 +236,17 @@ def _history_alone(call: Any, target: Any) -> bool:
     return MODE.recorder is None and target._root is None and not target._flags & 0xFF and not any(x.batch for x in call.layouts)
 
 
+RULES: dict[tuple[Any, ...], tape.Rule | None] = {}  # of recorded writes
+
+
 def _direct_rule(call: Any, target: Any) -> tape.Rule | None:
     """The derivative of a call whose result overwrites the target; None where it reads what was overwritten."""
-    key = (*key_of(call), "rule in place")
-    rule = PLANS.get(key)
+    key = key_of(call)
+    rule = RULES.get(key)
     if rule is None:
-        rule = PLANS[key] = expression_for(call).rule(call.layouts, [target._layout], call.needs)
+        if len(RULES) > LIMIT:
+            RULES.clear()
+        rule = RULES[key] = expression_for(call).rule(call.layouts, [target._layout], call.needs)
     reads = [] if rule is None else [call.tensors[i] for is_result, i in rule.save if not is_result and i < len(call.tensors)]
     return None if any(t._block == target._block for t in reads) else rule
 
