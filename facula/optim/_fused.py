@@ -10,7 +10,6 @@ import ctypes
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from .. import ops
 from ..core import Tensor, objects
@@ -29,7 +28,7 @@ from .sgd import SGD
 KEPT = 64  # tables that are kept between steps, the latest used
 
 _tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()
-_plans: WeakKeyDictionary[Table, KernelPlan] = WeakKeyDictionary()
+_plans: dict[Table, KernelPlan] = {}  # of tables that are kept; a plan holds its table
 
 
 def _table(rule: Rule, params: list[Tensor], flags: frozenset[str]) -> Table:
@@ -39,7 +38,7 @@ def _table(rule: Rule, params: list[Tensor], flags: frozenset[str]) -> Table:
     if table is None:
         table = _tables[key] = Table(rule, params[0].dtype, key[3:], flags)
         if len(_tables) > KEPT:
-            _tables.popitem(last=False)
+            _plans.pop(_tables.popitem(last=False)[1], None)
     else:
         _tables.move_to_end(key)
     if MODE.recorder is not None:
