@@ -21,7 +21,7 @@ from ..kernel.launch import Array, In, Out, Schedule, Word, Work, rebased, shift
 from ..kernel.recurrent import Carried, Fixed, Now, Sequences, Stage, Start, State, Weight, recurrence
 from ..kernel.scalar import Scalar, input, relu, tanh, where
 from ..kernel.scalar import exp as scalar_exp
-from ..spec.block import Fused
+from ..spec.block import Fused, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 
@@ -73,6 +73,42 @@ def expect(shape: tuple[int, ...], *given: Layout) -> None:
 
 def sigmoid(x: Scalar) -> Scalar:
     return 1.0 / (1.0 + scalar_exp(-x))
+
+
+def lstm_cell(i: Scalar, f: Scalar, g: Scalar, o: Scalar, c: Scalar) -> tuple[Scalar, ...]:
+    """(hidden state, cell, activated gates i f g o). Hochreiter & Schmidhuber 1997."""
+    i, f, g, o = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)
+    new = f * c + i * g
+    return o * tanh(new), new, i, f, g, o
+
+
+def gru_cell(xr: Scalar, xu: Scalar, xn: Scalar, zr: Scalar, zu: Scalar, zn: Scalar, old: Scalar) -> tuple[Scalar, ...]:
+    """(hidden state, r, u, n) from the shares of input and state. Cho et al. 2014, arXiv 1406.1078, the reset gate behind the product."""
+    r, u = sigmoid(xr + zr), sigmoid(xu + zu)
+    n = tanh(xn + r * zn)
+    return n + u * (old - n), r, u, n
+
+
+class LstmGates(Pointwise):
+    """(hidden state, cell) of one step from the gates before their activations."""
+
+    schema = "lstm_gates(Tensor i, Tensor f, Tensor g, Tensor o, Tensor c) -> (Tensor, Tensor)"
+    paths = ""
+
+    @staticmethod
+    def scalar(i: Scalar, f: Scalar, g: Scalar, o: Scalar, c: Scalar) -> tuple[Scalar, ...]:
+        return lstm_cell(i, f, g, o, c)[:2]
+
+
+class GruGates(Pointwise):
+    """The hidden state of one step from the input's and the state's shares of the gates."""
+
+    schema = "gru_gates(Tensor xr, Tensor xu, Tensor xn, Tensor zr, Tensor zu, Tensor zn, Tensor state) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def scalar(xr: Scalar, xu: Scalar, xn: Scalar, zr: Scalar, zu: Scalar, zn: Scalar, state: Scalar) -> Scalar:
+        return gru_cell(xr, xu, xn, zr, zu, zn, state)[0]
 
 
 def places(*given: Layout | None) -> list[Word]:
@@ -150,7 +186,7 @@ def product_gradients(
 # -- LSTM
 class LstmLayer(Fused):
     """(hidden states, the last ones, last cells; for backward: gates i f g o, cells before, states before, states unprojected).
-    Hochreiter & Schmidhuber 1997; projection: Sak et al. 2014, arXiv 1402.1128."""
+    The projection: Sak et al. 2014, arXiv 1402.1128."""
 
     schema = (
         "lstm_layer(Tensor input, Tensor? h0, Tensor? c0, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, "
@@ -173,13 +209,12 @@ class LstmLayer(Fused):
         room = 0 if train else n * (4 + (w_hr is not None)) * h * size
         gates = rows_of_time(acts, 4, h, 4 * h, size)
         i, f, g, o = (input(k, kind) + input(4 + k, kind) + input(8 + k, kind) for k in range(4))
-        i, f, g, o, c = sigmoid(i), sigmoid(f), tanh(g), sigmoid(o), input(12, kind)
-        new = f * c + i * g
-        state = o * tanh(new)
+        c = input(12, kind)
+        state, new, *activated = lstm_cell(i, f, g, o, c)
         body, outs = [new], [Carried(Out(2))]
         body, outs = (body + [state], [*outs, Now(full, h)]) if w_hr else (body + [state] * 2, [*outs, Now(Out(0), h), Carried(Out(1))])
         if train:
-            body, outs = [*body, i, f, g, o, c], [*outs, *gates, Now(Out(4), h)]
+            body, outs = [*body, *activated, c], [*outs, *gates, Now(Out(4), h)]
         before = State(Now(Out(0), p), p, True, given[1], Out(5) if train else 0)
         ins = [*gates, *(Fixed(w) for w in columns(given[6], 4, h, size)), Carried(Out(2), given[2])]
         stages = [Stage(before, Weight(given[4], p, 1), 4, h, body, ins, outs)]
@@ -291,8 +326,7 @@ class LstmLayerBackward(Fused):
 
 # -- GRU
 class GruLayer(Fused):
-    """(hidden states, the last ones; for backward: r, u, n and the hidden share of n, states before).
-    Cho et al. 2014, arXiv 1406.1078, the reset gate behind the product."""
+    """(hidden states, the last ones; for backward: r, u, n and the hidden share of n, states before)."""
 
     schema = (
         "gru_layer(Tensor input, Tensor? h0, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? starts, "
@@ -314,9 +348,7 @@ class GruLayer(Fused):
         gates = rows_of_time(kept, 4, h, pitch, size)
         xr, xu, xn, br, bu, bn, old = (input(3 + k, kind) for k in range(7))
         zn = input(2, kind) + bn
-        r, u = sigmoid(xr + input(0, kind) + br), sigmoid(xu + input(1, kind) + bu)
-        new = tanh(xn + r * zn)
-        state = new + u * (old - new)
+        state, r, u, new = gru_cell(xr, xu, xn, input(0, kind) + br, input(1, kind) + bu, zn, old)
         body, outs = [state, state], [Now(Out(0), h), Carried(Out(1))]
         if train:
             body, outs = [*body, r, u, new, zn], [*outs, *gates]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import facula.nn.init as init
@@ -20,38 +20,6 @@ from .module import Module
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 State = tuple[Tensor, ...]  # (h,) or (h, c)
-
-
-# ---------------------------------------------------------------- one step
-def lstm_step(x: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None) -> State:
-    """(h, c) after one step; x (B, 4H) is the input's share of the gates. Hochreiter & Schmidhuber 1997."""
-    h, c = state
-    i, f, g, o = (x + ops.linear(h, w_hh, b_hh)).chunk(4, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
-    return (h if w_hr is None else ops.linear(h, w_hr)), c
-
-
-def gru_step(x: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None) -> State:
-    """(h,) after one step; x (B, 3H). Cho et al. 2014, arXiv 1406.1078, with the reset gate behind the product."""
-    (h,) = state
-    xr, xz, xn = x.chunk(3, -1)
-    hr, hz, hn = ops.linear(h, w_hh, b_hh).chunk(3, -1)
-    n = (xn + (xr + hr).sigmoid() * hn).tanh()
-    return (n + (xz + hz).sigmoid() * (h - n),)
-
-
-def tanh_step(x: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None) -> State:
-    """(h,) after one step of Elman's network; x (B, H)."""
-    return ((x + ops.linear(state[0], w_hh, b_hh)).tanh(),)
-
-
-def relu_step(x: Tensor, state: State, w_hh: Tensor, b_hh: Tensor | None, w_hr: Tensor | None) -> State:
-    """(h,) after one step with relu; x (B, H)."""
-    return ((x + ops.linear(state[0], w_hh, b_hh)).relu(),)
-
-
-STEPS: dict[str, Callable[..., State]] = {"LSTM": lstm_step, "GRU": gru_step, "RNN_TANH": tanh_step, "RNN_RELU": relu_step}
 
 
 # ---------------------------------------------------------------- one layer in one direction
@@ -215,7 +183,8 @@ class RNNBase(Module):
     # ------------------------------------------------------------ forward
     def _run(self, x: Tensor, states: State, starts: Tensor | None, steps: int, batch: int) -> tuple[Tensor, State]:
         named = [
-            {n.split("_l")[0]: w for n, w in zip(names, weights)} for names, weights in zip(self._all_weights, self.all_weights, strict=True)
+            {n.split("_l")[0]: w for n, w in zip(names, weights)}
+            for names, weights in zip(self._all_weights, self.all_weights, strict=True)
         ]
         dropout = self.dropout if self.training else 0.0
         return run_layers(self.mode, x, states, named, starts, (steps, batch), 2 if self.bidirectional else 1, dropout)
@@ -394,7 +363,13 @@ def run_cell(
             raise refuse(RuntimeError, f"Input batch size {x.size(0)} doesn't match hidden{place} batch size {state.size(0)}")
         if state.size(1) != hidden:
             raise refuse(RuntimeError, f"hidden{place} has inconsistent hidden_size: got {state.size(1)}, expected {hidden}")
-    return STEPS[mode](ops.linear(x, w_ih, b_ih), states, w_hh, b_hh, None)
+    by_x, by_state = ops.linear(x, w_ih, b_ih), ops.linear(states[0], w_hh, b_hh)
+    if mode == "LSTM":
+        return ops.lstm_gates(*(by_x + by_state).chunk(4, -1), states[1])
+    if mode == "GRU":
+        return (ops.gru_gates(*by_x.chunk(3, -1), *by_state.chunk(3, -1), states[0]),)
+    total = by_x + by_state
+    return (total.relu() if mode == "RNN_RELU" else total.tanh(),)
 
 
 class RNNCellBase(Module):
