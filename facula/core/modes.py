@@ -33,7 +33,11 @@ class Mode(threading.local):
     @property
     def slow(self) -> bool:
         """Whether every call has to pass Python."""
-        return bool(self.saved_hooks or self.functions or self.anomaly or self.watched or self.device)
+        return _slow(self.__dict__)
+
+
+def _slow(mine: dict[str, Any]) -> bool:
+    return bool(mine["saved_hooks"] or mine["functions"] or mine["anomaly"] or mine["watched"] or mine["device"])
 
 
 MODE = Mode()
@@ -42,8 +46,9 @@ NATIVE: list[Callable[[int, int], None]] = []  # told the mode word and the reco
 
 def sync() -> None:
     """Tell emitted code the modes of this thread."""
-    word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_SLOW if MODE.slow else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
-    recorder = MODE.recorder
+    mine = MODE.__dict__  # each look at a thread's own attribute takes longer than this
+    word = (F.MODE_GRAD if mine["grad"] else 0) | (F.MODE_SLOW if _slow(mine) else 0) | (F.MODE_INFERENCE if mine["inference"] else 0)
+    recorder = mine["recorder"]
     for tell in NATIVE:
         tell(word, 0 if recorder is None else recorder.queue)
 
