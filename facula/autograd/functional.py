@@ -196,7 +196,10 @@ def hessian(
     vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """Second derivatives of a function with one number as its value: (*input.shape, *input.shape) for each pair of inputs."""
+    """Second derivatives of a function with one number as its value: (*input.shape, *input.shape) for each pair of inputs.
+    `vectorize` makes one backward pass for all elements; `outer_jacobian_strategy` is the order of PyTorch's work and changes nothing here."""
+    if outer_jacobian_strategy not in ("forward-mode", "reverse-mode"):
+        raise AssertionError('Expected strategy to be either "forward-mode" or "reverse-mode".')
     single = _scalar(func, "hessian")
     several, _ = _tuple(inputs, "inputs", "hessian")
 

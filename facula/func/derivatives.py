@@ -175,7 +175,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 def jvp(
     func: Callable[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...], *, strict: bool = False, has_aux: bool = False
 ) -> Any:
-    """(output, its derivative along `tangents`), by differentiating the gradient, which is linear in the cotangent."""
+    """(output, its derivative along `tangents`), by differentiating the gradient, which is linear in the cotangent. `strict` refuses an output
+    that does not depend on the primals, whose derivative would be zeros."""
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
         raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to be tuples")
     given, _ = flatten(list(tangents))
@@ -188,6 +189,10 @@ def jvp(
         if has_aux:
             out, aux = out
         outs, build = flatten(out)
+        if strict and not all(isinstance(o, Tensor) and o.requires_grad for o in outs):
+            raise RuntimeError(
+                "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed with strict=True."
+            )
         seeds = [ops.zeros_like(o).requires_grad_() for o in outs]
         inputs.own |= {id(s) for s in seeds}
         grads = _gradients(outs, inputs.fresh, seeds)
@@ -254,7 +259,12 @@ def jacfwd(
     chunk_size: int | None = None,
     randomness: str = "error",
 ) -> Callable[..., Any]:
-    """The Jacobian function, by one derivative along all elements of the input (`chunk_size` at a time): shapes output + input."""
+    """The Jacobian function, by one derivative along all elements of the input (`chunk_size` at a time): shapes output + input.
+
+    `func` runs once, outside any `vmap`, so `randomness` has nothing to decide: all elements see the same draws.
+    """
+    if randomness not in ("error", "different", "same"):
+        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
 
     @functools.wraps(func)
     def run(*args: Any) -> Any:

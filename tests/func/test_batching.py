@@ -6,7 +6,7 @@ import pytest
 
 import facula as torch
 import facula.nn.functional as F
-from facula.func import functional_call, grad, hessian, jacfwd, jacrev, stack_module_state, vmap
+from facula.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vmap
 
 close = torch.testing.assert_close
 
@@ -224,3 +224,13 @@ def test_a_tensor_inside_shows_all_examples():
     seen = []
     vmap(lambda a: (seen.append(repr(a)), a)[1])(torch.ones(2, 1))
     assert seen[0].startswith("BatchedTensor(lvl=") and "tensor([[1.],\n            [1.]])" in seen[0]
+
+
+def test_options_of_derivatives():
+    x = torch.ones(2)
+    with pytest.raises(RuntimeError, match="independent of the inputs"):
+        jvp(lambda x: torch.ones(3), (x,), (x,), strict=True)
+    with pytest.raises(RuntimeError, match="Only allowed values for randomness"):
+        jacfwd(torch.sin, randomness="often")
+    with pytest.raises(AssertionError, match="forward-mode"):
+        torch.autograd.functional.hessian(torch.sum, x, outer_jacobian_strategy="sideways")
