@@ -60,13 +60,12 @@ def expanded(source: Layout, shape: tuple[int, ...]) -> Array:
 
 def result_strides(shape: tuple[int, ...], layouts: Sequence[Layout]) -> tuple[int, ...] | None:
     """Strides of a fresh pointwise result: the order of dims of the operands (PyTorch's rule); None means contiguous."""
-    full = [x for x in layouts if x.shape == shape]
-    if not full or all(x.contiguous for x in full):
+    whole = all(x.shape == shape for x in layouts)
+    if whole and all(x.contiguous for x in layouts):
         return None
-    first = full[0]
-    if first.dense and all(x.strides == first.strides for x in full):
-        return first.strides
-    return dense_like(shape, first.strides)
+    if whole and layouts[0].dense and all(x.strides == layouts[0].strides for x in layouts):
+        return layouts[0].strides
+    return dense_like(shape, *(expanded(x, shape).strides for x in layouts))
 
 
 class Expression:

@@ -160,11 +160,33 @@ def is_channels_last(shape: Sequence[int], strides: Sequence[int], ndim: int = 4
     return True
 
 
-def dense_like(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
-    """Gap-free strides in the same order of dims as `strides`: what PyTorch gives the result of a pointwise operator."""
-    order = sorted(range(len(shape)), key=lambda d: (strides[d], -d))
+def dense_like(shape: Sequence[int], *operands: Sequence[int]) -> tuple[int, ...]:
+    """Gap-free strides in the order of dims of the operands, given by their strides: what PyTorch gives the result of a pointwise operator.
+
+    The first operand that tells two dims apart decides; one that repeats its elements along either of them does not tell.
+    """
+
+    def order(first: int, second: int) -> int:
+        for strides in operands:
+            if strides[first] and strides[second]:
+                if strides[first] != strides[second]:
+                    return strides[first] - strides[second]
+                if shape[first] > shape[second]:
+                    return 1
+        return 0
+
+    dims = list(range(len(shape) - 1, -1, -1))  # the one with the smallest stride first
+    for i in range(1, len(dims)):  # by insertion, as an undecided pair leaves the rest open
+        at = i
+        for k in range(i - 1, -1, -1):
+            found = order(dims[k], dims[at])
+            if found < 0:
+                break
+            if found > 0:
+                dims[k], dims[at] = dims[at], dims[k]
+                at = k
     out, n = [0] * len(shape), 1
-    for d in order:
+    for d in dims:
         out[d] = n
         n *= max(shape[d], 1)
     return tuple(out)
