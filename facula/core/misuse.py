@@ -90,7 +90,7 @@ def refused_by(schemas: Sequence[Any], args: Sequence[Any], kwargs: dict[str, An
     try:
         BINDER.choose(schemas, args, kwargs, name, method)
     except TypeError as error:
-        return error
+        return error.with_traceback(None)
     return None
 
 

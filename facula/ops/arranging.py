@@ -322,20 +322,16 @@ def constant(schedule: Any, value: Any) -> Any:
     return replace(schedule, launches=tuple(replace(x, words=tuple(fixed(w) for w in x.words)) for x in schedule.launches))
 
 
-def _places(n: int, before: int, after: int, mode: str) -> list[int]:
+def _places(n: int, before: int, after: int, mode: str) -> Tensor:
     """Which index each place of a padded dim shows."""
-    out = []
     if mode == "circular":  # what is cut off does not come back on the other side
         first, kept = max(-before, 0), n + min(before, 0) + min(after, 0)
-        return [first + i % kept for i in range(-max(before, 0), kept + max(after, 0))]
-    for i in range(-before, n + after):
-        if mode == "replicate":
-            i = min(max(i, 0), n - 1)
-        else:
-            while not 0 <= i < n:
-                i = -i if i < 0 else 2 * (n - 1) - i
-        out.append(i)
-    return out
+        return first + ops.remainder(ops.arange(-max(before, 0), kept + max(after, 0)), kept)
+    shown = ops.arange(-before, n + after)
+    if mode == "replicate":
+        return shown.clamp(0, n - 1)
+    turns = ops.remainder(shown, max(2 * (n - 1), 1))
+    return ops.minimum(turns, 2 * (n - 1) - turns)
 
 
 class Pad(Composite):
@@ -400,7 +396,7 @@ def _border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> 
     if not before and not after:
         return x
     places = _places(n, before, after, mode)
-    return ops.bordered(x, ops.tensor(places, dtype=d.int64), dim)
+    return ops.bordered(x, places, dim)
 
 
 class Bordered(Procedure):

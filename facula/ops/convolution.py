@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,15 @@ def check(
                 RuntimeError,
                 f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
             )
+
+
+PHASES = 1 << 14
+
+
+def _phases(stride: Sequence[int]) -> None:
+    """The transpose of a convolution has a part for each of the stride's phases."""
+    if math.prod(stride) > PHASES:
+        raise refuse(RuntimeError, "stride is too large", received=f"stride={tuple(stride)}", expected=f"a product of at most {PHASES:,}")
 
 
 def _check_geometry(x: Layout, w: Layout, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int) -> None:
@@ -201,6 +211,8 @@ class Convolution(Fused):
         if x.dtype.is_complex or not x.dtype.is_floating_point:
             raise refuse(NotImplementedError, f"\"slow_conv2d_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
         out = layout(result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups), x.dtype)
+        if transposed:
+            _phases(stride)
         run = kernels.backward_input if transposed else kernels.forward
         return Result((out,), run(out, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias is not None))
 
@@ -262,6 +274,8 @@ class ConvolutionInput(Fused):
         g: Layout, w: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
     ) -> Result:
         out = layout(size, g.dtype)
+        if not transposed:
+            _phases(stride)
         run = kernels.forward if transposed else kernels.backward_input
         return Result((out,), run(out, g, w, stride=stride, padding=padding, dilation=dilation, groups=groups))
 

@@ -25,3 +25,9 @@ def test_repeated_elements_have_memory_of_their_own(repeated) -> None:
     y = repeated(x)
     y.reshape(-1)[0] = 5.0  # refused if the elements shared memory
     assert y.sum().item() == 4.0 + y.numel() and x.item() == 1.0
+
+
+def test_borders_beyond_memory_are_refused_at_once() -> None:
+    for mode in ("replicate", "constant"):
+        with pytest.raises(RuntimeError):
+            facula.nn.functional.pad(facula.ones(1, 1, 4), (2**60, 0), mode=mode)

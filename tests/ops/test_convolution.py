@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import facula
 from facula.testing import derived
 
@@ -23,3 +25,12 @@ def test_complex_parts_combine() -> None:
     x, w = facula.randn(1, 2, 5, dtype=facula.complex64), facula.randn(3, 2, 3, dtype=facula.complex64)
     want = F.conv1d(x.real, w.real) - F.conv1d(x.imag, w.imag)
     assert facula.allclose(F.conv1d(x, w).real, want, atol=1e-5)
+
+
+def test_absurd_strides_are_refused_at_once() -> None:
+    x, w = facula.ones(1, 4), facula.ones(1, 2, 3)
+    with pytest.raises(RuntimeError, match="stride is too large"):
+        facula.nn.functional.conv_transpose1d(x, w, stride=2**40)
+    x = facula.ones(1, 1, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="stride is too large"):
+        facula.nn.functional.conv1d(x, facula.ones(1, 1, 3), stride=2**40).sum().backward()
