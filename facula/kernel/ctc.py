@@ -22,6 +22,7 @@ from .launch import In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from .rows import sweep as rows
 
 EDGE = 16  # doubles on each side of a row of places, so that whole vectors may run over its ends
+LONG = 5_000_000  # places and classes that one item goes through (about 50 ms), so that Ctrl-C is seen in time
 ROWS = 5  # of places: two steps, emissions, skips, shares
 INF = float("inf")
 
@@ -104,13 +105,15 @@ class Sequence:
 
 
 def emit_forward(m: Module, name: str, d: dtype) -> None:
+    """Times p0 .. p1 - 1; the loss is that of the times so far."""
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         loss, alphas, *tensors = f.words(words, *["ptr"] * 8)
-        sizes = f.words(words, *["i64"] * 5, start=8)
+        *sizes, p0, p1 = f.words(words, *["i64"] * 7, start=8)
         with f.range(lo, hi) as item:
             q = Sequence(f, d, item, tensors, sizes)
-            q.prepare(q.rows[0], f.i64(-1))
-            with f.range(0, q.times) as t:
+            with f.when(p0.eq(0)):
+                q.prepare(q.rows[0], f.i64(-1))
+            with f.range(p0, f.smin(q.times, p1)) as t:
                 odd = (t & 1).ne(0)
                 old, new = f.select(odd, q.rows[1], q.rows[0]), f.select(odd, q.rows[0], q.rows[1])
                 q.emit_step(t)
@@ -133,18 +136,19 @@ def emit_forward(m: Module, name: str, d: dtype) -> None:
 
 
 def emit_backward(m: Module, name: str, d: dtype) -> None:
-    """The gradient by the inputs of a log_softmax, which is that of PyTorch: exp(x) minus each class's share of the paths, times g."""
+    """The gradient by the inputs of a log_softmax, which is that of PyTorch: exp(x) minus each class's share of the paths, times g.
+    The last p0 .. p1 - 1 of the times."""
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         gx, gs, losses, alphas, *tensors = f.words(words, *["ptr"] * 10)
-        sizes = f.words(words, *["i64"] * 5, start=10)
-        zero_infinity = f.load("i64", f.at(words, 15, "i64"))
+        *sizes, p0, p1, zero_infinity = f.words(words, *["i64"] * 8, start=10)
         wide = lanes.width(f, d)
         with f.range(lo, hi) as item:
             q = Sequence(f, d, item, tensors, sizes)
             loss, g = lanes.load_one(f, d, losses, item), lanes.load_one(f, d, gs, item)
-            q.prepare(q.rows[0], q.places)
-            with f.range(0, q.classes) as c:
-                f.store(f.const("double", 0.0), q.sums, c)
+            with f.when(p0.eq(0)):
+                q.prepare(q.rows[0], q.places)
+                with f.range(0, q.classes) as c:
+                    f.store(f.const("double", 0.0), q.sums, c)
             impossible = f.cast("zext", loss.eq(INF), "i8")
             live = f.select((impossible & f.cast("zext", zero_infinity.ne(0), "i8")).ne(0), 0, q.times)
             undefined = f.select(impossible.ne(0), f.const(d.llvm, float("nan")), 0.0)
@@ -153,7 +157,7 @@ def emit_backward(m: Module, name: str, d: dtype) -> None:
             def out(t: Value, q: Sequence = q) -> Value:
                 return f.at(gx, (t * q.batch + q.item) * q.classes, d.llvm)
 
-            with f.range(0, live) as back:
+            with f.range(p0, f.smin(live, p1)) as back:
                 t = live - 1 - back
                 odd = (back & 1).ne(0)
                 old, new = f.select(odd, q.rows[1], q.rows[0]), f.select(odd, q.rows[0], q.rows[1])
@@ -178,7 +182,7 @@ def emit_backward(m: Module, name: str, d: dtype) -> None:
                 f.store(f.const("double", 0.0), q.sums, q.blank)
                 with f.range(1, q.places, 2) as s:
                     f.store(f.const("double", 0.0), q.sums, q.label(s))
-            with f.range(live, q.steps) as t:
+            with f.range(f.smax(live, p0), f.smin(q.steps, p1)) as t:
                 to = out(t)
                 rows.sweep(
                     f, q.classes, wide, lambda i, _, left, to=to: lanes.store(f, d, f.const(vector(wide, d.llvm), 0.0), to, i, left), 1
@@ -204,17 +208,23 @@ def _sizes(x: Operand, most: int, blank: int) -> tuple[tuple[Word, ...], int]:
     return (T, N, C, blank, row(most)), N * (pitch * ROWS + C + EDGE) * DTYPES["float64"].itemsize + 128
 
 
-def ctc(x: Operand, most: int, blank: int) -> Schedule:
+def _launches(kernel: Kernel, words: tuple[Word, ...], after: tuple[Word, ...], x: Operand, each: int) -> tuple[Launch, ...]:
+    """Runs of times, of `each` places and classes."""
     T, N, _ = x.shape
+    most, found = max(1, LONG // each), []
+    for p in range(0, T, most):
+        work = N * min(most, T - p) * each
+        found.append(Launch(kernel, (*words, p, min(T, p + most), *after), N, 1, 2 * work * x.dtype.itemsize, work * 60))
+    return tuple(found)
+
+
+def ctc(x: Operand, most: int, blank: int) -> Schedule:
     sizes, room = _sizes(x, most, blank)
     words = (Out(0), Out(1), *(In(k) for k in range(5)), Work(0), *sizes)
-    work = N * T * row(most)
-    return Schedule((Launch(Kernel(emit_forward, (x.dtype,)), words, N, 1, work * x.dtype.itemsize, work * 60),), room)
+    return Schedule(_launches(Kernel(emit_forward, (x.dtype,)), words, (), x, row(most)), room)
 
 
 def ctc_backward(x: Operand, most: int, blank: int, zero_infinity: bool) -> Schedule:
-    T, N, C = x.shape
     sizes, room = _sizes(x, most, blank)
-    words = (Out(0), In(0), In(6), In(7), *(In(k) for k in range(1, 6)), Work(0), *sizes, int(zero_infinity))
-    work = N * T * (row(most) + C)
-    return Schedule((Launch(Kernel(emit_backward, (x.dtype,)), words, N, 1, 2 * work * x.dtype.itemsize, work * 60),), room)
+    words = (Out(0), In(0), In(6), In(7), *(In(k) for k in range(1, 6)), Work(0), *sizes)
+    return Schedule(_launches(Kernel(emit_backward, (x.dtype,)), words, (int(zero_infinity),), x, row(most) + x.shape[2]), room)
