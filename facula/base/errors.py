@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any, TypeVar
 
 from .settings import SETTINGS
@@ -46,7 +47,7 @@ def fold(error: BaseException) -> None:
     head = error.__traceback__
     if head is None or SETTINGS.full_traceback:
         return
-    chain = []
+    chain: list[TracebackType] = []
     below = head.tb_next
     while below is not None:
         chain.append(below)

@@ -78,7 +78,7 @@ def _brief(value: Any) -> str:
     """Shape and type of a tensor, the text of a short value, else what it is."""
     if isinstance(value, Tensor):
         return f"{tuple(value._layout.shape)} {value._layout.dtype.name}"
-    if isinstance(value, (list, tuple)):
+    if is_sequence(value):
         rest = ["..."] if len(value) > 4 else []
         return f"[{', '.join([_brief(v) for v in value[:4]] + rest)}]"
     if value is None or isinstance(value, (bool, int, float, complex, str, DType)):

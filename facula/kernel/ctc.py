@@ -211,7 +211,8 @@ def _sizes(x: Operand, most: int, blank: int) -> tuple[tuple[Word, ...], int]:
 def _launches(kernel: Kernel, words: tuple[Word, ...], after: tuple[Word, ...], x: Operand, each: int) -> tuple[Launch, ...]:
     """Runs of times, of `each` places and classes."""
     T, N, _ = x.shape
-    most, found = max(1, LONG // each), []
+    most = max(1, LONG // each)
+    found: list[Launch] = []
     for p in range(0, T, most):
         work = N * min(most, T - p) * each
         found.append(Launch(kernel, (*words, p, min(T, p + most), *after), N, 1, 2 * work * x.dtype.itemsize, work * 60))

@@ -198,7 +198,7 @@ def _schedule(rule: str, x: Operand) -> Schedule:
     if not n:
         return Schedule(())
     kernel, size = Kernel(emit_rejection, (rule, x.dtype)), x.dtype.itemsize
-    launches = []
+    launches: list[Launch] = []
     for start in range(0, n, PIECE):  # signals are looked at between launches
         count = min(PIECE, n - start)
         ins = [In(i, start * size) for i in range(RULES[rule][0])]
