@@ -23,6 +23,7 @@ from .emit import TYPED, Emitter
 from .files import FileSource, MapSource, bytes_at, replacing, require_seekable
 from .interpret import Interpreter, Maker, malformed
 from .rebuild import KEYS, Storage, dtype_of, finder
+from .sequential import is_sequential, load_sequential
 
 DTYPE_OF_CLASS = {kind: name for name, kind in TYPED.items()}
 LARGEST_PICKLE = 1 << 31  # bytes of structure, without tensors
@@ -167,6 +168,8 @@ def get_unsafe_globals_in_checkpoint(f: str | os.PathLike[str] | Any) -> list[st
 def _load(source: Any, where: Callable[[str], str], find: Callable[[str, str], Any]) -> Any:
     if source.size == 0:
         raise refuse(EOFError, "Ran out of input", received=f"{source.name}: an empty file", expected="a checkpoint")
+    if is_sequential(source.read(0, min(32, source.size))):
+        return load_sequential(source, LARGEST_PICKLE, where, find)
     _require_zip(source)
     entries = read_directory(source)
     root = _root_of(source, entries)
@@ -203,8 +206,8 @@ def _require_zip(source: Source) -> None:
         LoadError,
         "PytorchStreamReader failed reading zip archive: failed finding central directory",
         received=f"{source.name}: {kind} ({source.size} bytes that begin with {head!r})",
-        expected="a checkpoint in the zip format, as save() and torch.save (1.6 and later) write it",
-        hint="facula.io.safetensors.load_file reads safetensors; older files: torch.save(torch.load(path), path) with PyTorch",
+        expected="a checkpoint as save() and torch.save write it",
+        hint="facula.io.safetensors.load_file reads safetensors",
     )
 
 

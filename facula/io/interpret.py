@@ -77,9 +77,10 @@ class Interpreter:
         find: Callable[[str, str], Maker | Constant],
         persistent: Callable[[Any], Any],
         keys: tuple[type, ...] = (),
+        start: int = 0,
     ) -> None:
         self.data, self.find, self.persistent, self.keys = data, find, persistent, keys
-        self.position = 0
+        self.position = start
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.makers: dict[int, Maker] = {}
@@ -93,8 +94,9 @@ class Interpreter:
             raise malformed("it ends early or its stack runs empty", f"{type(error).__name__} at byte {self.position}") from None
 
     def _run(self) -> Any:
-        if self.data[:1] != b"\x80" or not 2 <= self.data[1] <= 5:
-            raise malformed("unknown protocol", repr(self.data[:2]))
+        head = self.data[self.position : self.position + 2]
+        if head[:1] != b"\x80" or not 2 <= head[1] <= 5:
+            raise malformed("unknown protocol", repr(head))
         while True:
             code = self.data[self.position]
             self.position += 1

@@ -1,4 +1,4 @@
-"""Writes recorded/pytorch.pt, a checkpoint by PyTorch. Run once, with torch installed: `python tests/io/record.py`."""
+"""Writes recorded/pytorch.pt and recorded/sequential.pt, checkpoints by PyTorch. Run once, with torch installed: `python tests/io/record.py`."""
 
 from __future__ import annotations
 
@@ -30,5 +30,13 @@ def contents() -> dict:
     }
 
 
+def older_contents() -> dict:
+    x = torch.arange(6.0).reshape(2, 3)
+    halves = torch.tensor([1.5, -2.0], dtype=torch.bfloat16)
+    return {"x": x, "t": x.t(), "b": torch.tensor([True, False]), "h": halves, "n": [1, (2.5, "s")]}
+
+
 if __name__ == "__main__":
-    torch.save(contents(), Path(__file__).parent / "recorded" / "pytorch.pt")
+    folder = Path(__file__).parent / "recorded"
+    torch.save(contents(), folder / "pytorch.pt")
+    torch.save(older_contents(), folder / "sequential.pt", _use_new_zipfile_serialization=False)
