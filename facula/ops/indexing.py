@@ -41,7 +41,11 @@ def basic(x: Tensor, items: tuple[Any, ...]) -> tuple[Tensor, list[tuple[int, An
             x = _slice(x, dim, item)
             dim += 1
         elif isinstance(item, Tensor):
-            if not item.ndim and item.dtype.is_integral:
+            if not item.ndim and _mask(item):  # like True or False: a new dim that is kept or emptied
+                x = x.unsqueeze(dim)
+                left.append((dim, item.reshape(1)))
+                dim += 1
+            elif not item.ndim and item.dtype.is_integral:
                 x = _select(x, dim, int(item))
             else:
                 left.append((dim, item))
