@@ -47,7 +47,7 @@ class Recorder:
     def call(self, plan: KernelPlan, operands: Sequence[Any]) -> Any:
         """Everything but the launch; a call that emitted code cannot note is run, after those that wait."""
         address = plan.noted(tuple(range(len(operands))))
-        if address and self.queue and not (SETTINGS.check_bounds and plan.how & F.AT_ONCE):
+        if address and self.queue and not (SETTINGS.check_bounds and plan.how & (F.AT_ONCE | F.SOON)):
             self.make_room(plan.schedule.workspace if plan.schedule else 0)
             for _ in range(2):
                 got = objects.run(address, self.queue, *operands)
