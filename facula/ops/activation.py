@@ -172,6 +172,7 @@ class Gelu(Pointwise):
     """input * P(X <= input) for X ~ N(0, 1); "tanh" is the approximation. Hendrycks, Gimpel 2016, arXiv 1606.08415."""
 
     schema = 'gelu(Tensor input, *, str approximate="none") -> Tensor'
+    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "nn.functional"
     promotion = FLOATING + "GeluKernelImpl"
@@ -192,7 +193,6 @@ class Silu(Pointwise):
     """input * sigmoid(input). Elfwing et al. 2017, arXiv 1702.03118."""
 
     schema = "silu(Tensor input) -> Tensor"
-    out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "nn.functional"
     promotion = "promote no_bool no_integral kernel=silu_cpu"

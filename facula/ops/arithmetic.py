@@ -350,6 +350,7 @@ class FloatPower(Composite):
 
     overloaded = True
     schema = "float_power(Tensor|Scalar input, Tensor|Scalar exponent) -> Tensor"
+    out_dtype = "the output given to float_power has dtype {Got} but the operation's result requires dtype {Want}"
     through_binder = True
     in_place = True
 
@@ -367,7 +368,6 @@ class Square(Pointwise):
     """input * input."""
 
     schema = "square(Tensor input) -> Tensor"
-    out_dtype = "the output given to float_power has dtype {Got} but the operation's result requires dtype {Want}"
     dims = "*s -> *s"
 
     @staticmethod

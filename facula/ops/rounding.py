@@ -120,7 +120,6 @@ class Abs(Pointwise):
     """|input|; real for complex input."""
 
     schema = "abs(Tensor input) -> Tensor"
-    out_dtype = FOUND_TYPE
     aliases = "absolute"
     dims = "*s -> *s"
     promotion = "promote real no_bool kernel=abs_cpu"

@@ -90,7 +90,7 @@ def zeros(dtype: object, *shape: int) -> object:
             torch.complex64,
             "Expected out tensor to have dtype float, but got c10::complex<float> instead",
         ),
-        (lambda out: torch.abs(X, out=out), torch.float64, "Found dtype Double but expected Float"),
+        (lambda out: torch.neg(X, out=out), torch.float64, "Found dtype Double but expected Float"),
         (lambda out: torch.logcumsumexp(X, 0, out=out), torch.int64, "expected scalar_type Float but found Long"),
         (
             lambda out: torch.amax(X, 0, out=out),
@@ -112,13 +112,15 @@ def test_out_of_another_type(call: object, out: object, sentence: str) -> None:
     assert target.shape == ()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["var", "outer", "cat", "logsumexp", "special.zeta"])
+@pytest.mark.parametrize("name", ["var", "outer", "cat", "logsumexp", "special.zeta", "square", "silu"])
 def test_out_of_a_wider_type(name: str) -> None:
     calls = {
         "var": lambda out: torch.var(X, out=out),
         "outer": lambda out: torch.outer(X[0], X[0], out=out),
         "cat": lambda out: torch.cat([X], out=out),
         "logsumexp": lambda out: torch.logsumexp(X, 0, out=out),
+        "square": lambda out: torch.square(X, out=out),
+        "silu": lambda out: ops.silu(X, out=out),
         "special.zeta": lambda out: torch.special.zeta(X + 1, X, out=out),
     }
     out = zeros(torch.float64, 0)
