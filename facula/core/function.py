@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
+import facula.core.chains as chains
 import facula.core.objects as objects
 import facula.core.writing as writing
 
@@ -33,7 +34,13 @@ class Function:
         self.values = any(
             getattr(op.block, "static", ()) or any(map(callable, getattr(op.block, "special", {}).values())) for op in self.ops
         )
-        self.entry = objects.Entry(self.handle, self._mask() | self.values << F.MASK_FLOATS, self)
+        mask = self._mask()
+        python = objects.NATIVE and any(op.kind in ("procedure", "composite", "movement") for op in self.ops)
+        if python and not any(op.kind == "pointwise" for op in self.ops):  # numbers are part of the key
+            mask, self.values = 0, True
+        self.entry = objects.Entry(self.handle, mask | self.values << F.MASK_FLOATS, self)
+        if python and not mask:
+            self.entry.tracer = chains.tracer(lambda: self.entry, self.handle)
 
     def _mask(self) -> int:
         """Places where an int is an operand in every overload that has a place there."""
@@ -104,8 +111,9 @@ class Function:
     def _row(self, arguments: tuple[Any, ...], names: Any, operands: Sequence[Any], plan: Plan) -> None:
         """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came."""
         places: list[int] = []
+        listed = chains.flattened(arguments)
         for operand in operands:  # the same object may be given twice: positional arguments come in the order of operands
-            found = next((i for i, a in enumerate(arguments) if a is operand and i not in places), None)
+            found = next((i for i, a in enumerate(listed) if a is operand and i not in places), None)
             if found is None or (names and any(operand is o for o in operands[: len(places)])):
                 return
             places.append(found)
@@ -168,13 +176,13 @@ def _guard() -> None:
     methods: Mapping[str, Any] = objects.Tensor.__dict__
     for name, function in list(made.items()):
         if plain(function):
-            setattr(ops, name, guarded(function, name, False))
+            setattr(ops, name, chains.public(guarded(function, name, False), name, False))
     for (place, name), function in list(PUBLIC.items()):
         if plain(function):
-            PUBLIC[(place, name)] = made.get(name) or guarded(function, name, False)
+            PUBLIC[(place, name)] = made.get(name) or chains.public(guarded(function, name, False), name, False)
     for name, function in list(methods.items()):
         if plain(function) and not name.startswith("__"):
-            setattr(objects.Tensor, name, guarded(function, name, True))
+            setattr(objects.Tensor, name, chains.public(guarded(function, name, True), name, True))
 
 
 def _publish(shown: str, family: list[Op]) -> None:
@@ -196,7 +204,7 @@ def _function(name: str, family: list[Op]) -> Any:
         compose = family[0].block.compose
         compose.__name__ = compose.__qualname__ = name
         compose.__doc__ = compose.__doc__ or family[0].block.__doc__
-        return explained(compose, family[0], name, False)
+        return chains.public(explained(compose, family[0], name, False), name, False)
     made = Function(name, family, "function")
     made.public = objects.public(made.entry, name, made.doc)
     return made.public
@@ -211,7 +219,7 @@ def _method(name: str, family: list[Op]) -> None:
     if hasattr(objects.Tensor, name) and name in vars(objects.Tensor):
         return
     if _direct(family):
-        setattr(objects.Tensor, name, explained(family[0].block.compose, family[0], name, True))
+        setattr(objects.Tensor, name, chains.public(explained(family[0].block.compose, family[0], name, True), name, True))
         return
     made = Function(name, family, "method")
     made.public = objects.method(made.entry, name, made.doc)

@@ -113,7 +113,7 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
         if (kwargs or MODE.functions or not SIMPLE.issuperset(map(type, args))) and not MODE.overrides_off:
             found = overridden([*args, *kwargs.values()], MODE.functions)
             if found is not None:
-                return dispatch_override(found, function, args, kwargs)
+                return dispatch_override(found, getattr(function, "public", function), args, kwargs)
         if (PLACES.several or "device" in kwargs) and (inside := frame(op, (*args, *kwargs.values()), kwargs.get("device"))) is not None:
             with inside:
                 return function(*args, **kwargs)

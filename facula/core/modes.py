@@ -22,11 +22,13 @@ class Mode(threading.local):
         self.grad = True
         self.inference = False
         self.recorder: Any = None  # set while a step is recorded
+        self.trace: Any = None  # set while a call is traced (core/chains.py)
         self.saved_hooks: list[tuple[Callable[[Any], Any], Callable[[Any], Any]]] = []
         self.functions: list[Any] = []  # active function modes, innermost last
         self.overrides_off = 0
         self.anomaly = False
         self.watched = False  # somebody asks what runs (explain)
+        self.vmap = False  # inside a `vmap`: random draws differ
         self.device: Any = None  # where tensors are made when nobody says; None is the CPU
         self.outside: list[Any] = []  # defaults that `with device:` blocks go back to
 
@@ -37,7 +39,7 @@ class Mode(threading.local):
 
 
 def _slow(mine: dict[str, Any]) -> bool:
-    return bool(mine["saved_hooks"] or mine["functions"] or mine["anomaly"] or mine["watched"] or mine["device"])
+    return bool(mine["saved_hooks"] or mine["functions"] or mine["anomaly"] or mine["watched"] or mine["device"] or mine["trace"])
 
 
 MODE = Mode()
@@ -48,6 +50,7 @@ def sync() -> None:
     """Tell emitted code the modes of this thread."""
     mine = MODE.__dict__  # each look at a thread's own attribute takes longer than this
     word = (F.MODE_GRAD if mine["grad"] else 0) | (F.MODE_SLOW if _slow(mine) else 0) | (F.MODE_INFERENCE if mine["inference"] else 0)
+    word |= F.MODE_VMAP if mine["vmap"] else 0
     recorder = mine["recorder"]
     for tell in NATIVE:
         tell(word, 0 if recorder is None else recorder.queue)

@@ -20,12 +20,13 @@ NATIVE = os.environ.get("FACULA_NATIVE", "1") != "0"
 
 
 class Entry:
-    """What the plan table is keyed on. `handler(arguments, keyword names or None)` serves a miss; bit i of `mask`: argument i, if an int, is an operand."""
+    """What the plan table is keyed on. `handler(arguments, keyword names or None)` serves a miss, or, where there is one, `plain`, called as the
+    user called; `tracer`, like `handler`, the second miss of a key. Bit i of `mask`: argument i, if an int, is an operand."""
 
-    __slots__ = ("__weakref__", "handler", "mask", "owner")
+    __slots__ = ("__weakref__", "handler", "mask", "owner", "plain", "tracer")
 
-    def __init__(self, handler: Any, mask: int, owner: Any) -> None:
-        self.handler, self.mask, self.owner = handler, mask, owner
+    def __init__(self, handler: Any, mask: int, owner: Any, plain: Any = None, tracer: Any = None) -> None:
+        self.handler, self.mask, self.owner, self.plain, self.tracer = handler, mask, owner, plain, tracer
 
 
 def install(node: type, numbers: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import facula.core.objects as objects
@@ -54,7 +55,7 @@ class Plan:
 class KernelPlan(Plan):
     """Allocate, launch, record. `outs`: (layout, bytes, how, operand) per result. On the meta device results have no memory and nothing is launched."""
 
-    __slots__ = ("how", "launches", "outs", "shapes_only", "tensors")
+    __slots__ = ("how", "launches", "outs", "shapes_only", "tensors", "writes")
 
     def __init__(
         self,
@@ -70,8 +71,8 @@ class KernelPlan(Plan):
         super().__init__(op, rule, schedule, wrap)
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
-        self.mutates = any(how == F.OUT_ARGUMENT for _, _, how, _ in outs)
-        writes = any(isinstance(w, In) and w.written for launch in schedule.launches for w in launch.words)
+        self.mutates = any(how in (F.OUT_ARGUMENT, F.OUT_APART) for _, _, how, _ in outs)
+        self.writes = writes = any(isinstance(w, In) and w.written for launch in schedule.launches for w in launch.words)
         hidden = any(lay.batch for lay, *_ in outs)
         # integers of few bytes mostly become indices and masks, whose values are looked at
         counted = not self.mutates and not writes and all(not lay.dtype.is_floating_point and not lay.dtype.is_complex for lay, *_ in outs)
@@ -106,12 +107,13 @@ class KernelPlan(Plan):
         """The Python twin of the emitted run."""
         outs: list[Any] = []
         for layout, nbytes, how, operand in self.outs:  # noqa: F402
-            if how == F.OUT_ARGUMENT:
-                outs.append(operands[operand])
+            if how == F.OUT_NEW:
+                outs.append(memory_for(layout, nbytes))
+                continue
+            outs.append(operands[operand])
+            if how != F.OUT_QUIET:
                 objects.bump(operands[operand])
                 operands[operand]._viewed = objects.version(operands[operand])
-            else:
-                outs.append(allocate(layout, nbytes))
         assert self.schedule is not None
         work = allocate_bytes(self.schedule.workspace) if self.schedule.workspace else None
         tensors, numbers = operands[: self.tensors], operands[self.tensors :]
@@ -205,7 +207,7 @@ class KernelPlan(Plan):
             "owner": id(self), "reads_n": self.tensors, "reads": array([places[i] for i in range(self.tensors)]), "how": self.how,
             "cost": sum(int(cost(launch)) for _, launch in self.launches),
         }  # fmt: skip
-        return array([fields[name] for name in F.PLAN])
+        return array([fields.get(name, 0) for name in F.PLAN])
 
 
 class ViewPlan(Plan):
@@ -223,29 +225,47 @@ class ViewPlan(Plan):
     def native(self, places: tuple[int, ...]) -> int:
         found = self.addresses.get(places)
         if found is None:
-            found = self.addresses[places] = self._view(places)
+            found = self.addresses[places] = native_views(self, [(self.layout, self.delta)], 0, places)
         return found
 
-    def _view(self, places: tuple[int, ...]) -> int:
-        rule = self.rule
-        edges = [places[i] for i in rule.edges] if rule else []
-        saved = [(places[i] << 1) if not is_result else (i << 1 | 1) for is_result, i in rule.save] if rule else []
-        spec = (ctypes.c_int64 * 4)(id(self.layout), 0, 0, 1)
-        lists = [(ctypes.c_int64 * max(1, len(x)))(*x) for x in (saved, edges)]
-        self.keep += [spec, *lists]
-        values = dict.fromkeys(F.PLAN, 0)
-        values |= {
-            "kind": F.KIND_VIEW,
-            "outs_n": 1,
-            "outs": ctypes.addressof(spec),
-            "rule": id(rule) if rule else 0,
-            "source": places[0],
-            "delta": self.delta,
-        }
-        values |= {"saved_n": len(saved), "saved": ctypes.addressof(lists[0]), "edges_n": len(edges), "edges": ctypes.addressof(lists[1])}
-        block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
-        self.keep.append(block)
-        return ctypes.addressof(block)
+
+class ViewsPlan(Plan):
+    """A tuple of views of operand 0, under one node. `views`: layout and bytes from its first element, of each."""
+
+    __slots__ = ("views",)
+
+    def __init__(self, op: Any, views: Sequence[tuple[Layout, int]], rule: Rule | None = None) -> None:
+        super().__init__(op, rule, None)
+        self.views = views
+
+    def run(self, operands: Sequence[Any]) -> Any:
+        outs = [view_of(operands[0], layout, delta, None, operands) for layout, delta in self.views]
+        if self.rule is not None:
+            tape.attach(tape.record(self.rule, operands, outs), outs)
+        return tuple(outs)
+
+    def native(self, places: tuple[int, ...]) -> int:
+        if len(self.views) > 15:
+            return 0
+        found = self.addresses.get(places)
+        if found is None:
+            found = self.addresses[places] = native_views(self, self.views, id(None), places)
+        return found
+
+
+def native_views(plan: Plan, views: Sequence[tuple[Layout, int]], wrap: int, places: tuple[int, ...]) -> int:
+    """Address of the native form of views of operand 0; `wrap` is 0 for one that is the result itself, None's address for a tuple."""
+    rule = plan.rule
+    edges = [places[i] for i in rule.edges] if rule else []
+    saved = [(places[i] << 1) if not is_result else (i << 1 | 1) for is_result, i in rule.save] if rule else []
+    lists = {"outs": [word for layout, delta in views for word in (id(layout), delta, 0, 1)], "saved": saved, "edges": edges}
+    arrays = {name: (ctypes.c_int64 * max(1, len(words)))(*words) for name, words in lists.items()}
+    values = dict.fromkeys(F.PLAN, 0) | {name: ctypes.addressof(words) for name, words in arrays.items()}
+    values |= {"kind": F.KIND_VIEW, "outs_n": len(views), "saved_n": len(saved), "edges_n": len(edges)}
+    values |= {"rule": id(rule) if rule else 0, "source": places[0], "wrap": wrap}
+    block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
+    plan.keep += [*arrays.values(), block]
+    return ctypes.addressof(block)
 
 
 class PythonPlan(Plan):
@@ -269,6 +289,8 @@ class PythonPlan(Plan):
             if rule is not None:
                 outs = [fresh(o, operands) for o in outs]
                 tape.attach(tape.record(rule, operands, outs), outs)
+                if MODE.trace is not None:
+                    MODE.trace.recorded(rule, operands, outs)
                 got = type(got)(outs) if is_sequence(got) else outs[0]
         return self.wrap(*got) if self.wrap and is_tuple(got) and not hasattr(got, "_fields") else got
 
@@ -285,6 +307,11 @@ def around(plan: Plan, operands: Sequence[Any]) -> Any:
     return got
 
 
+def run(plan: Plan, operands: Sequence[Any]) -> Any:
+    """A run, with what hangs on the road when anything does."""
+    return around(plan, operands) if MODE.slow else plan.run(operands)
+
+
 AROUND: list[Callable[[Plan, Sequence[Any], Any], Any]] = []
 
 
@@ -293,6 +320,12 @@ def settle(reads: Sequence[Any] | None = None, writes: Sequence[Any] = ()) -> No
     recorder = MODE.recorder
     if recorder is not None and (reads is None or recorder.knows(reads, writes)):
         recorder.flush()
+
+
+def located() -> None:
+    """Where a tensor lies in its storage, or how large that is, decides what a call does: layouts alone do not."""
+    if MODE.trace is not None:
+        MODE.trace.flush()
 
 
 def exposed() -> None:
@@ -324,6 +357,14 @@ def view_of(source: Any, layout: Layout, delta: int, rule: Rule | None, operands
 
 def allocate(layout: Layout, nbytes: int | None = None) -> Any:
     """An uninitialised tensor."""
+    out = memory_for(layout, nbytes)
+    if MODE.trace is not None:
+        MODE.trace.note(KernelPlan(None, [(layout, layout.nbytes if nbytes is None else nbytes, F.OUT_NEW, 0)], Schedule(()), 0), (), out)
+    return out
+
+
+def memory_for(layout: Layout, nbytes: int | None = None) -> Any:
+    """`allocate`, of which no trace hears."""
     size = layout.nbytes if nbytes is None else nbytes
     out = objects.make(layout, size) if layout.device is not META else shape_only(layout, size)
     if out is None:
@@ -342,18 +383,35 @@ def shape_only(layout: Layout, nbytes: int) -> Any:
 
 
 def allocate_bytes(n: int) -> Any:
-    return allocate(layout((n,), uint8))
+    return memory_for(layout((n,), uint8))
 
 
-def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = ()) -> None:
-    """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on. Nothing runs on the meta device."""
-    if PLACES.several and common_device([t._layout for t in (*outs, *tensors)]) is META:
-        return
-    if any(t._layout.batch for t in (*outs, *tensors)):
-        raise NotImplementedError("vmap: this operation looks at its whole input at once and has no batching rule")
-    settle(tensors, outs)
-    work = allocate_bytes(schedule.workspace) if schedule.workspace else None
-    base = work._address if work is not None else 0
-    for launch in schedule.launches:
-        if launch.total > 0:
-            start(launch, schedule, code(launch), outs, tensors, numbers, base)
+def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], numbers: Sequence[Any] = (), counted: bool = False) -> None:
+    """Runs a schedule on tensors, outside any plan: for procedures that need a kernel's answer before they go on. Nothing runs on the meta device.
+    `counted`: what is written has been somebody's tensor before, so its version moves; no other operand shares its memory."""
+    if not (PLACES.several and common_device([t._layout for t in (*outs, *tensors)]) is META):
+        if any(t._layout.batch for t in (*outs, *tensors)):
+            raise NotImplementedError("vmap: this operation looks at its whole input at once and has no batching rule")
+        if MODE.trace is not None:
+            return MODE.trace.execute(_as_plan(schedule, outs, tensors, counted), [*outs, *tensors, *numbers])
+        settle(tensors, outs)
+        work = allocate_bytes(schedule.workspace) if schedule.workspace else None
+        base = work._address if work is not None else 0
+        for launch in schedule.launches:
+            if launch.total > 0:
+                start(launch, schedule, code(launch), outs, tensors, numbers, base)
+    for out in outs if counted else ():
+        objects.bump(out)
+        out._viewed = objects.version(out)
+
+
+def _as_plan(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], counted: bool) -> KernelPlan:
+    """The plan that does what `execute` is asked to; results come first among its operands."""
+    n = len(outs)
+    launches = tuple(
+        replace(x, words=tuple(replace(w, index=w.index + n) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches
+    )
+    specs = [(o._layout, 0, F.OUT_APART if counted else F.OUT_QUIET, i) for i, o in enumerate(outs)]
+    plan = KernelPlan(None, specs, replace(schedule, launches=launches), n + len(tensors))
+    plan.how |= F.AT_ONCE | F.WRITES
+    return plan

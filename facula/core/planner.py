@@ -26,7 +26,7 @@ from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
 from .placing import common_device, placed, without_values
-from .plan import KernelPlan, Plan, PythonPlan, ViewPlan, allocate
+from .plan import KernelPlan, Plan, PythonPlan, ViewPlan, ViewsPlan, allocate
 from .result import Result, View
 from .tape import Rule
 from .views import refresh
@@ -452,32 +452,7 @@ def plan_movement(call: Call) -> Plan:
         out = got.layout(source)
         return ViewPlan(call.op, out, got.delta(source), rule_for(call, [out]))
     views = [(v.layout(source), v.delta(source)) for v in got]
-    rule = rule_for(call, [v for v, _ in views])
-
-    def run(operands: Sequence[Any]) -> Any:
-        from .plan import view_of
-
-        return [view_of(operands[0], out, delta, None, operands) for out, delta in views]
-
-    return _Several(call.op, run, rule)
-
-
-class _Several(PythonPlan):
-    """Several views of one tensor under one node."""
-
-    __slots__ = ("several",)
-
-    def __init__(self, op: Op, body: Callable[..., Any], rule: Rule | None) -> None:
-        super().__init__(op, body, None)
-        self.several = rule
-
-    def run(self, operands: Sequence[Any]) -> Any:
-        import facula.core.tape as tape
-
-        outs = self.body(operands)
-        if self.several is not None:
-            tape.attach(tape.record(self.several, operands, outs), outs)
-        return tuple(outs)
+    return ViewsPlan(call.op, views, rule_for(call, [v for v, _ in views]))
 
 
 # -- fused

@@ -25,7 +25,7 @@ from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
 from .placing import no_values
-from .plan import exposed, settle
+from .plan import exposed, located, settle
 from .tape import Handle, Node
 from .views import refresh
 
@@ -33,7 +33,7 @@ NUMBERS = (
     "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "power", "matrix_multiply", "and", "or", "xor", "lshift", "rshift",
     "unary_negative", "unary_invert", "unary_absolute", "inplace_add", "inplace_subtract", "inplace_multiply", "inplace_true_divide",
     "inplace_floor_divide", "inplace_remainder", "inplace_power", "inplace_and", "inplace_or", "inplace_xor", "inplace_lshift", "inplace_rshift",
-    "subscript", "compare_lt", "compare_le", "compare_eq", "compare_ne", "compare_gt", "compare_ge",
+    "subscript", "set_item", "compare_lt", "compare_le", "compare_eq", "compare_ne", "compare_gt", "compare_ge",
 )  # fmt: skip
 objects.install(Node, NUMBERS)
 if TYPE_CHECKING:
@@ -213,6 +213,7 @@ class Methods:
 
     def storage_offset(self) -> int:
         """Elements before the first one."""
+        located()
         return (self._address - objects.memory(self)[1]) // self._layout.dtype.itemsize
 
     def is_set_to(self, other: Any) -> bool:

@@ -132,6 +132,11 @@ def operators(cls: Any, entries: dict[str, Any]) -> None:
         unary(name, slot)
     define("__getitem__", "subscript")
 
+    def set_item(a: Any, index: Any, value: Any) -> None:
+        entries["set_item"].handler((a, index, value), None)
+
+    setattr(cls, "__setitem__", set_item)
+
 
 def _always(answer: Any) -> Callable[..., Any]:
     """What the native side is asked or told and the twin has nothing to do for."""

@@ -10,9 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.batching import ACTIVE, Level, held
+from ..core.modes import MODE, sync
 from ..core.tensor import Tensor
 from ..spec.registry import ops
 from .tree import flatten, spread
+
+
+def _inside() -> None:
+    MODE.vmap = bool(ACTIVE.levels)
+    sync()
 
 
 def vmap(
@@ -40,6 +46,7 @@ def vmap(
 
             level = Level(n, randomness)
             ACTIVE.levels.append(level)
+            _inside()
             try:
                 given = [x if d is None else _entered(part(x, d % x.dim()), d % x.dim(), level) for x, d in zip(leaves, dims)]
                 # tensors given by keyword are batched along dim 0
@@ -47,6 +54,7 @@ def vmap(
                 got = func(*build(given), **build_kwargs(named))
             finally:
                 ACTIVE.levels.pop()
+                _inside()
             parts.append(_shown(got, out_dims, func, level))
         return parts[0][1](parts[0][0]) if len(parts) == 1 else _joined(parts)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +12,13 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import objects, writing
-from ..core.batching import extents, roomy
-from ..core.layout import TRIM, Layout, channels_last_strides, dense_like, layout
+from ..core.batching import bare, extents, roomy
+from ..core.expression import PLANS
+from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
+from ..core.native import fields as F
 from ..core.placing import here, placed
-from ..core.plan import allocate, execute, settle
+from ..core.plan import KernelPlan, allocate, execute, run
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
@@ -41,9 +42,16 @@ def new(
     like: Layout | None = None,
 ) -> Tensor:
     """Memory for a shape; the default floating type when none is named. A place for every example that `like` has."""
-    batch = roomy(size, extents([like])) if like is not None and like.batch else ()
-    out = allocate(layout(tuple(size), dtype or SETTINGS.default_dtype, strides, placed(where), batch))
+    out = allocate(layout_of(size, dtype, where, strides, like))
     return out.requires_grad_(True) if requires_grad else out
+
+
+def layout_of(
+    size: Sequence[int], dtype: DType | None, where: Any, strides: tuple[int, ...] | None = None, like: Layout | None = None
+) -> Layout:
+    """The layout of such a new tensor."""
+    batch = roomy(size, extents([like])) if like is not None and like.batch else ()
+    return layout(tuple(size), dtype or SETTINGS.default_dtype, strides, placed(where), batch)
 
 
 def strides_like(x: Layout, fmt: Any) -> tuple[int, ...] | None:
@@ -93,16 +101,52 @@ def fitting(value: Any, kind: DType) -> Any:
     return value
 
 
+def constant(lay: Layout, value: Any) -> Tensor:
+    """A new tensor of one value."""
+    if lay.device is META or not lay.numel or lay.batch:
+        out = allocate(lay)
+        if lay.batch and lay.numel:
+            room = bare(out)
+            execute(fill_schedule(room._layout, value), [room], [], _numbers(value, lay.dtype))
+        return out
+    key = constant, lay, _kind(value, lay.dtype), not value
+    plan = PLANS.get(key)
+    if plan is None:
+        plan = PLANS[key] = KernelPlan("fill", [(lay, lay.nbytes, F.OUT_NEW, 0)], fill_schedule(lay, value), 0)
+        plan.how |= 0 if value else F.AT_ONCE  # zeros are mostly what will be added to, step after step
+    return run(plan, _numbers(value, lay.dtype))
+
+
 def fill(t: Tensor, value: Any) -> Tensor:
-    """Every element becomes `value`."""
+    """Every element becomes `value`; the version moves."""
     lay = t._layout
     if lay.device is META or not lay.numel:
-        return t
-    if not value and not (isinstance(value, float) and math.copysign(1, value) < 0) and lay.dense and not lay.batch:
-        settle((), (t,))
-        ctypes.memset(t._address, 0, lay.nbytes)
-        return t
-    return ops.fill_values(t, value)
+        objects.bump(t)
+    elif lay.batch:
+        fill(bare(t), value)
+    else:
+        key = fill, lay, _kind(value, lay.dtype)
+        plan = PLANS.get(key)
+        if plan is None:
+            plan = PLANS[key] = KernelPlan("fill", [(lay, 0, F.OUT_ARGUMENT, 0)], fill_schedule(lay, value), 1)
+            plan.how |= F.AT_ONCE | F.WRITES
+        run(plan, [t, *_numbers(value, lay.dtype)])
+    t._viewed = objects.version(t)
+    return t
+
+
+def _kind(value: Any, dtype: DType) -> Any:
+    """What of a value its kernel depends on: complex ones are part of the body."""
+    return complex(value) if dtype.is_complex or isinstance(value, complex) else isinstance(value, int)
+
+
+def _numbers(value: Any, dtype: DType) -> list[Any]:
+    """The operand of `fill_schedule`, as its word is typed."""
+    if dtype.is_complex or isinstance(value, complex):
+        return []
+    if not isinstance(value, int) or dtype.is_floating_point:
+        return [float(value)]
+    return [value if value < 1 << 63 else value - (1 << 64)]
 
 
 class Filled(Fused):
@@ -124,34 +168,6 @@ def fill_schedule(out: Layout, value: Any) -> Any:
         return pointwise([out], [], (cast(const(complex(value), d.complex128), kind),))
     leaf = d.int64 if isinstance(value, int) and not kind.is_floating_point else d.float64
     return pointwise([out], [], (cast(number(0, leaf), kind),), ["i64" if leaf is d.int64 else "double"])
-
-
-FILLS: dict[tuple[Any, ...], Any] = {}  # schedules by layout and type of number
-TRIM.append(FILLS.clear)
-
-
-def kept_fill(out: Layout, value: Any) -> Any:
-    """`fill_schedule`, made once."""
-    key = out, value if out.dtype.is_complex or isinstance(value, complex) else isinstance(value, int)
-    found = FILLS.get(key)
-    if found is None:
-        if len(FILLS) > 1 << 12:
-            FILLS.clear()
-        found = FILLS[key] = fill_schedule(out, value)
-    return found
-
-
-class FillValues(Procedure):
-    """Every element of `target` becomes `value`."""
-
-    schema = "fill_values(Tensor target, Scalar value) -> Tensor"
-    batching = "front"
-    paths = ""
-
-    @staticmethod
-    def run(target: Tensor, value: Any) -> Tensor:
-        execute(kept_fill(target._layout, value), [target], [], [value])
-        return target
 
 
 class Empty(Composite):
@@ -218,7 +234,8 @@ def _constant(name: str, value: Any) -> None:
                 if name == "zeros"
                 else f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}",
             )
-        return fill(new(shape, dtype, device, False), value).requires_grad_(requires_grad)
+        made = constant(layout_of(shape, dtype, device), value)
+        return made.requires_grad_(True) if requires_grad else made
 
     body = {
         "__doc__": f"A tensor of {name}.",
@@ -257,8 +274,9 @@ class Full(Composite):
         if hasattr(size, "__index__"):
             raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}")
         shape, kind = size_of((size,), "full"), dtype or (of_number(value) if out is None else out.dtype)
-        made = new(shape, kind, device, False) if out is None else ops.resize_(out, shape)
-        return fill(made, fitting(value, kind)).requires_grad_(requires_grad)
+        fitting(value, kind)
+        made = constant(layout_of(shape, kind, device), value) if out is None else fill(ops.resize_(out, shape), value)
+        return made.requires_grad_(requires_grad)
 
     samples = [sample((2, 3), 1.5)]
 
@@ -275,11 +293,8 @@ def _like(name: str, value: Any) -> None:
         memory_format: Any = None,
     ) -> Tensor:
         x = input._layout
-        if value == 1 and (device is None or device is x.device):
-            out = ops.filled(x.shape, 1, dtype or x.dtype, strides_like(x, memory_format))
-        else:
-            out = new(x.shape, dtype or x.dtype, device or x.device, False, strides_like(x, memory_format), x)
-            out = out if value is None else fill(out, value)
+        lay = layout_of(x.shape, dtype or x.dtype, device or x.device, strides_like(x, memory_format), x)
+        out = allocate(lay) if value is None else constant(lay, value)
         return out.requires_grad_(True) if requires_grad else out
 
     body = {"__doc__": f"Like `{name[:-5]}`, with the shape, type and strides of another tensor.", "__module__": __name__, "schema": f"{name}(Tensor input, {LIKE}) -> Tensor",
@@ -311,9 +326,9 @@ class FullLike(Composite):
         memory_format: Any = None,
     ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        return fill(
-            ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format), fitting(value, dtype or input.dtype)
-        ).requires_grad_(requires_grad)
+        x, kind = input._layout, dtype or input.dtype
+        lay = layout_of(x.shape, kind, device or x.device, strides_like(x, memory_format), x)
+        return constant(lay, fitting(value, kind)).requires_grad_(requires_grad)
 
     samples = [sample(normal(2, 3), 2)]
 
@@ -482,7 +497,7 @@ def _ragged(data: Any, dim: int = 0) -> None:
 
 
 def _scalar(value: Any, kind: DType, where: Any) -> Tensor:
-    return fill(new((), kind, where, False), value)
+    return constant(layout_of((), kind, where), value)
 
 
 def home(data: Tensor, where: Any) -> device:
@@ -647,10 +662,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     fitting(value, self.dtype)
     if MODE.grad and self.requires_grad:
         return writing.assign(self, ops.filled_over(self, value), "fill_")
-    fill(self, value)
-    objects.bump(self)
-    self._viewed = objects.version(self)
-    return self
+    return fill(self, value)
 
 
 class FilledOver(Procedure):
@@ -661,7 +673,8 @@ class FilledOver(Procedure):
 
     @staticmethod
     def run(input: Tensor, value: Any) -> Tensor:
-        return fill(new(input.shape, input.dtype, None, False, strides_like(input._layout, None), input._layout), value)
+        x = input._layout
+        return constant(layout_of(x.shape, x.dtype, None, strides_like(x, None), x), value)
 
     @staticmethod
     def gradient(g: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from ..base.device import META
 from ..base.errors import refuse
 from ..core import writing
 from ..core.batching import Examples, bare
+from ..core.chains import nothing_found
 from ..core.copying import converted
 from ..core.expression import broadcast, expanded, wants
 from ..core.layout import TRIM, Layout, layout
@@ -32,8 +33,9 @@ def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type
     if not index._layout.numel or not known(index):
         return
     index = bare(index)
-    at = ops.index_outside(index, size, wrap).item()
-    if at >= 0:
+    outside = ops.index_outside(index, size, wrap)
+    if not nothing_found(outside):
+        at = outside.item()
         value = int(index.reshape(-1)[at].item())
         raise refuse(
             kind, sentence.format(value=value), received=f"index {value} at position {at}", expected=f"{-size if wrap else 0} to {size - 1}"
@@ -45,8 +47,9 @@ def check_classes(target: Tensor, classes: int, ignore_index: int) -> None:
     if not target._layout.numel or not known(target):
         return
     target = bare(target)
-    at = ops.index_outside(target, classes, False, ignore_index).item()
-    if at >= 0:
+    outside = ops.index_outside(target, classes, False, ignore_index)
+    if not nothing_found(outside):
+        at = outside.item()
         value = int(target.reshape(-1)[at].item())
         raise refuse(
             IndexError,
@@ -358,9 +361,8 @@ def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
         scheduled(put_schedule, self._layout, values._layout, layouts, tuple(dims), place, "sum" if accumulate else None),
         [self],
         [values, *used],
+        counted=True,
     )
-    writing.objects.bump(self)
-    self._viewed = writing.objects.version(self)
     return self
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.device import CPU
 from ..base.errors import refuse
-from ..core import objects
-from ..core.modes import MODE, sync
+from ..core import chains, objects
+from ..core.modes import MODE
 from ..core.overrides import dispatch_override, overridden
 from ..core.tensor import Tensor
 from ..spec.registry import ops
@@ -152,25 +152,26 @@ def put(x: Tensor, index: Any, value: Any) -> None:
     view.copy_(value)
 
 
-def _handle_get(arguments: tuple[Any, ...], names: Any) -> Any:
-    sync()
-    x, index = arguments
+def _get(x: Tensor, index: Any) -> Any:
+    """x[index], from Python's operator."""
     if not MODE.overrides_off:
         found = overridden([x, *(index if isinstance(index, tuple) else (index,))], MODE.functions)
         if found is not None:
-            return dispatch_override(found, Tensor.__getitem__, arguments, {})
+            return dispatch_override(found, Tensor.__getitem__, (x, index), {})
     return get(x, index)
 
 
-objects.set_slot("subscript", objects.Entry(_handle_get, 0, None))
-
-
-def __setitem__(self: Tensor, index: Any, value: Any) -> None:
+def _put(x: Tensor, *given: Any) -> None:
+    """x[index] = value, from Python's operator."""
+    if len(given) != 2:
+        raise TypeError("Tensor does not support deleting items")
+    index, value = given
     if not MODE.overrides_off:
-        found = overridden([self, value, *(index if isinstance(index, tuple) else (index,))], MODE.functions)
+        found = overridden([x, value, *(index if isinstance(index, tuple) else (index,))], MODE.functions)
         if found is not None:
-            return dispatch_override(found, Tensor.__setitem__, (self, index, value), {})
-    return put(self, index, value)
+            return dispatch_override(found, Tensor.__setitem__, (x, index, value), {})
+    return put(x, index, value)
 
 
-Tensor.__setitem__ = __setitem__  # pyright: ignore[reportAttributeAccessIssue]
+objects.set_slot("subscript", chains.entry_of(_get))
+objects.set_slot("set_item", chains.entry_of(_put))

@@ -13,6 +13,7 @@ from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core.layout import layout
 from ..core.placing import placed
+from ..core.plan import allocate
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
@@ -21,7 +22,7 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample, values
-from .creation import OPTIONS, fill, fitting, home, new, size_of
+from .creation import OPTIONS, constant, fitting, home, layout_of, new, size_of
 
 
 # -- like another tensor
@@ -37,8 +38,8 @@ def _new(name: str, value: Any) -> None:
         **named: Any,
     ) -> Tensor:
         shape = size_of((named["size"],) if "size" in named else size, name)
-        made = new(shape, dtype or input.dtype, device if device is not None else input.device, False, like=input._layout)
-        return (made if value is None else fill(made, value)).requires_grad_(requires_grad)
+        lay = layout_of(shape, dtype or input.dtype, device if device is not None else input.device, None, input._layout)
+        return (allocate(lay) if value is None else constant(lay, value)).requires_grad_(requires_grad)
 
     body = {"__doc__": f"A tensor of another shape with the type of this one: {name}.", "__module__": __name__, "schema": f"{name}(Tensor input, int[] size, {OPTIONS}) -> Tensor",
             "paths": "Tensor", "compose": staticmethod(compose), "samples": [sample(normal(3), (2, 2))]}  # fmt: skip
@@ -69,10 +70,9 @@ class NewFull(Composite):
         pin_memory: bool = False,
     ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
-        made = new(
-            size_of((size,), "new_full"), dtype or input.dtype, device if device is not None else input.device, False, like=input._layout
-        )
-        return fill(made, fitting(value, made.dtype)).requires_grad_(requires_grad)
+        where, kind = device if device is not None else input.device, dtype or input.dtype
+        lay = layout_of(size_of((size,), "new_full"), kind, where, None, input._layout)
+        return constant(lay, fitting(value, kind)).requires_grad_(requires_grad)
 
     samples = [sample(normal(3), (2, 2), 1.5)]
 

@@ -146,9 +146,9 @@ def state_of(generator: Generator | None) -> int:
     return (generator or default_generator).state.address
 
 
-def draw(target: Tensor, schedule: Any, generator: Generator | None, *numbers: Any) -> Tensor:
+def draw(target: Tensor, schedule: Any, generator: Generator | None, *numbers: Any, counted: bool = False) -> Tensor:
     """Fill a contiguous tensor; another one by way of a contiguous buffer."""
-    execute(schedule, [target], [], [state_of(generator), *numbers])
+    execute(schedule, [target], [], [state_of(generator), *numbers], counted)
     return target
 
 
@@ -168,6 +168,9 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
         return self
     if ACTIVE.levels and (how := randomness()):
         return _drawn_under_vmap(self, how, title, make, generator, *numbers)
+    if lay.contiguous:
+        draw(self, make(lay), generator, *numbers, counted=True)
+        return _without_history(self)
     order, back = memory_order(self)
     flat = layout(tuple(lay.shape[k] for k in order), lay.dtype, None, lay.device)
     if lay.dense:
@@ -177,6 +180,10 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
     else:
         drawn = draw(allocate(flat), make(flat), generator, *numbers)
         writing.write(self, drawn.permute(back))
+    return _without_history(self)
+
+
+def _without_history(self: Tensor) -> Tensor:
     if self._node is not None and self._root is None:
         self._node, self._flags = None, self._flags & 0xFE
     return self

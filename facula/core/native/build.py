@@ -22,13 +22,20 @@ SLOT_IDS = {
     "add": 7, "subtract": 36, "multiply": 29, "true_divide": 37, "floor_divide": 12, "remainder": 34, "power": 33, "matrix_multiply": 75, "and": 8,
     "or": 31, "xor": 38, "lshift": 28, "rshift": 35, "unary_negative": 30, "unary_invert": 27, "unary_absolute": 6, "inplace_add": 14,
     "inplace_subtract": 23, "inplace_multiply": 18, "inplace_true_divide": 24, "inplace_floor_divide": 16, "inplace_remainder": 21, "inplace_power": 20,
-    "inplace_and": 15, "inplace_or": 19, "inplace_xor": 25, "inplace_lshift": 17, "inplace_rshift": 22, "subscript": 5,
+    "inplace_and": 15, "inplace_or": 19, "inplace_xor": 25, "inplace_lshift": 17, "inplace_rshift": 22, "subscript": 5, "set_item": 3,
 }  # fmt: skip
 BUFFER, CLEAR, DEALLOC, HASH, MEMBERS, RICHCOMPARE, TRAVERSE, GETSET = 1, 51, 52, 59, 72, 67, 71, 73
 FASTCALL, FASTCALL_KEYWORDS, ONE = 0x80, 0x82, 0x08
 GC, BASETYPE = 1 << 14, 1 << 10
 OBJECT, LONGLONG, SSIZE = 6, 17, 19
-PYTHON_TYPES = {"PyFloat_Type": float, "PyLong_Type": int, "PyUnicode_Type": str, "PyBool_Type": bool, "PyTuple_Type": tuple}
+PYTHON_TYPES = {
+    "PyFloat_Type": float,
+    "PyLong_Type": int,
+    "PyUnicode_Type": str,
+    "PyBool_Type": bool,
+    "PyTuple_Type": tuple,
+    "PyList_Type": list,
+}
 
 
 class _MethodDef(ctypes.Structure):
@@ -82,6 +89,14 @@ def slot_offsets(cls: type[Any], names: tuple[str, ...]) -> tuple[tuple[str, int
     return tuple(found)
 
 
+def _slice_offsets() -> tuple[int, ...]:
+    """Byte offsets of start, stop and step in a slice, found by looking at one."""
+    bounds = tuple(object() for _ in range(3))
+    probe = slice(*bounds)
+    words = list((ctypes.c_uint64 * ((slice.__basicsize__ - F.HEADER) // 8)).from_address(id(probe) + F.HEADER))
+    return tuple(F.HEADER + 8 * words.index(id(bound)) for bound in bounds)
+
+
 def _builtin(address: int, name: str, flags: int, owner: Any = None, doc: str = "") -> Any:
     create = ctypes.pythonapi.PyCFunction_NewEx
     create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
@@ -118,9 +133,8 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     """The names that `core.objects` documents."""
     state = (ctypes.c_int64 * F.STATE_WORDS)()
     table = (ctypes.c_int64 * (F.ROWS * F.ROW_WORDS))()
-    kernel = Kernel(
-        emit_core, (slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask")), numbers)
-    )
+    slots = slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask", "plain", "tracer"))
+    kernel = Kernel(emit_core, (*slots, _slice_offsets(), numbers))
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
     at = functions(kernel, symbols=symbols, level="full")
     Tensor = _tensor_type(at, numbers)
@@ -153,7 +167,7 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
 def _fill(state: Any, Tensor: type, node: type, table: Any) -> None:
     """The objects that emitted code compares with or makes, by address."""
     objects = {"tensor": Tensor, "parameter": Tensor, "node": node, "none": None, "dtype": dtype, "memory_format": memory_format, "size": Size, "device": device,
-               "not_implemented": NotImplemented}  # fmt: skip
+               "not_implemented": NotImplemented, "slice": slice, "ellipsis": Ellipsis}  # fmt: skip
     words = {name: id(value) for name, value in objects.items()}
     words |= {"table": ctypes.addressof(table), "parallel": native.address("facula_parallel"), "stamps": F.BLOCKS_MAX}
     for name, word in words.items():
@@ -170,11 +184,16 @@ def _follow_modes(tell: Any) -> None:
 def _table_functions(insert_row: Any, table: Any, Tensor: type) -> dict[str, Any]:
     kept: dict[int, Any] = {}  # what the key of a row names by address stays alive as long as the row
 
+    def named(a: Any) -> Any:
+        if isinstance(a, (tuple, list)):
+            items: list[Any] = [*a]
+            return [named(x) for x in items]
+        return a._layout if isinstance(a, Tensor) else a
+
     def insert(entry: Any, names: Any, n: int, arguments: tuple[Any, ...], plan: Any, address: int) -> None:
         row = insert_row(entry, names, n, arguments, address)
         if row >= 0:
-            values = tuple(a._layout if isinstance(a, Tensor) else a for a in arguments)
-            kept[row] = (entry, names, values, plan)
+            kept[row] = (entry, names, [named(a) for a in arguments], plan)
 
     def clear_table() -> None:
         ctypes.memset(ctypes.addressof(table), 0, ctypes.sizeof(table))

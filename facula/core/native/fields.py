@@ -49,17 +49,20 @@ STATE = {
             "size",
             "queue",
             "stamps",
+            "slice",
+            "ellipsis",
         )
     )
 }
 STATE_SLOTS = 32  # entries of the number slots start here
 STATE_WORDS = 128
 MASK_FLOATS = 62  # bit of an entry's mask: floats in places without a bit are part of the key
-MODE_GRAD, MODE_SLOW, MODE_INFERENCE = (
+MODE_GRAD, MODE_SLOW, MODE_INFERENCE, MODE_VMAP = (
     1,
     2,
     INFERENCE,
-)  # mode word: gradient recording on; everything must pass Python; results are inference tensors
+    8,
+)  # mode word: gradient recording on; everything must pass Python; results are inference tensors; inside `vmap`
 
 # plan table
 ROWS = 4096
@@ -67,6 +70,7 @@ ROW_WORDS = 24
 ROW_KEY = 1  # word 0: length of the key, 0 when the row is free
 ROW_KEY_MAX = 20
 ROW_PLAN = 22
+ROW_SEEN, ROW_NEVER = 1, 2  # instead of a plan: a call with this key was seen once; it has to pass Python
 
 # native plan, word numbers
 PLAN = {
@@ -96,15 +100,25 @@ PLAN = {
             "reads",
             "how",
             "cost",
+            "steps_n",
+            "steps",
+            "result",
         )
     )
 }
 # how a plan is recorded: not at all, it runs; it may write all of its operands; it runs if nothing it reads waits; it may fuse with a neighbour
 AT_ONCE, WRITES, SOON, FUSES = 1, 2, 4, 8
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
-KIND_KERNEL, KIND_VIEW = 0, 1
+KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD = range(4)
+STEP_WORDS, STEPS_MAX, STEP_OPERANDS_MAX = (
+    4,
+    24,
+    32,
+)  # of a chain: plan (0: see that the operand is negative), mode word, how many operands, where each is found
+FROM_ARGUMENT, FROM_STEP, FROM_ITEM, FROM_CONSTANT = range(4)  # where: two words, this and an index (or an object's address)
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
-OUT_NEW, OUT_ARGUMENT = 0, 1  # an output is a new tensor, or the argument it overwrites
+# an output is a new tensor, or the argument it overwrites; no operand may share that one's memory; memory made here, whose version stays
+OUT_NEW, OUT_ARGUMENT, OUT_APART, OUT_QUIET = range(4)
 
 # a recording: words of its queue (native/recording.py), of a row of its blocks, and of a program
 QUEUE = {

@@ -12,10 +12,14 @@ import facula.core.native.fields as F
 
 from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
+from .chains import emit_chains
 from .recording import emit_recording
 
 # The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind.
-TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_TUPLE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 6, 7  # after TAG_VALUE come the bits of the float
+TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_SEQUENCE, TAG_SLICE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 5, 6, 7  # after TAG_VALUE: the float's bits
+TAG_SAME = TAG_SLICE  # with a number above: this tensor of the sequences again
+LIST = 8  # bit of a sequence's word; its length stands above
+FLAT = 64  # words for a call's arguments and the tensors in its sequences
 
 
 class Key:
@@ -48,8 +52,10 @@ class Key:
 class Core:
     """Writes the module; small methods so that each piece is readable alone."""
 
-    def __init__(self, module: Module, node_slots: dict[str, int], entry_slots: dict[str, int], numbers: Sequence[str]) -> None:
-        self.m, self.node, self.entry, self.numbers = module, node_slots, entry_slots, numbers
+    def __init__(
+        self, module: Module, node_slots: dict[str, int], entry_slots: dict[str, int], slice_slots: Sequence[int], numbers: Sequence[str]
+    ) -> None:
+        self.m, self.node, self.entry, self.slice, self.numbers = module, node_slots, entry_slots, slice_slots, numbers
 
     # -- small pieces
     def state(self, f: Function, name: str | int, type_: str = "ptr") -> Value:
@@ -160,15 +166,17 @@ class Core:
 
     # -- the key
     def emit_key(self) -> None:
-        """facula_key(entry, args, nargs, kwnames, words) -> length, or -1 when the call cannot be keyed by identities."""
-        params = "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words"
-        with self.m.function("facula_key", params, "i64", internal=True) as (f, entry, args, nargs, kwnames, words):
+        """facula_key(entry, args, nargs, kwnames, words, flat) -> length, or -1 when the call cannot be keyed by identities. Tensors in
+        sequences go to `flat`: their number, room for the arguments, then they."""
+        params = "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words, ptr flat"
+        with self.m.function("facula_key", params, "i64", internal=True) as (f, entry, args, nargs, kwnames, words, flat):
             mode = self.state(f, "mode", "i64")
             with f.when((mode & F.MODE_SLOW).ne(0)):
                 f.ret(-1)
             mask = f.call("i64", "PyLong_AsLongLong", self.get(f, entry, self.entry["mask"]))
             f.store(self.address(f, entry) + mode, words, 0)
             f.store(self.address(f, kwnames) + nargs, words, 1)
+            f.store(f.i64(0), flat)
             total = f.var("i64", nargs)
             with f.when(kwnames.ne(0)):
                 total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
@@ -182,11 +190,11 @@ class Core:
                     self.key_tensor(key, obj, mode)
                     f.leave(after)
                 self.key_number(key, obj, ((mask >> f.smin(i, 63)) & 1).ne(0), ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
-                with f.when(self.is_identity(f, obj)):
-                    key.push(self.address(f, obj))
-                    f.leave(after)
-                with f.when(self.is_a(f, obj, "PyTuple_Type") | self.get(f, obj, F.TYPE).eq(self.state(f, "size"))):
-                    self.key_tuple(key, obj)
+                self.key_constant(key, obj, after)
+                kind = self.get(f, obj, F.TYPE)
+                is_list = self.is_a(f, obj, "PyList_Type")
+                with f.when(self.is_a(f, obj, "PyTuple_Type") | kind.eq(self.state(f, "size")) | is_list):
+                    self.key_sequence(key, obj, mode, f.bytes(flat, (total.v + 1) * 8), flat)
                     f.leave(after)
                 f.ret(-1)
                 f.do(f"br label %{after}")
@@ -201,7 +209,28 @@ class Core:
         same = self.is_a(f, obj, "PyUnicode_Type") | self.is_a(f, obj, "PyBool_Type") | obj.eq(self.state(f, "none"))
         for name in ("dtype", "memory_format", "device"):
             same = same | self.get(f, obj, F.TYPE).eq(self.state(f, name))
-        return same
+        return same | obj.eq(self.state(f, "ellipsis"))
+
+    def key_constant(self, key: Key, obj: Value, after: str) -> None:
+        """What is known by its address, and slices of ints."""
+        f = key.f
+        with f.when(self.is_identity(f, obj)):
+            key.push(self.address(f, obj))
+            f.leave(after)
+        with f.when(self.get(f, obj, F.TYPE).eq(self.state(f, "slice"))):
+            with f.when(key.n.v > F.ROW_KEY_MAX - 6):
+                f.ret(-1)
+            key.push(f.i64(TAG_SLICE))
+            for offset in self.slice:
+                bound = self.get(f, obj, offset)
+                absent = bound.eq(self.state(f, "none"))
+                with f.when(absent):
+                    key.push(self.address(f, bound))
+                with f.when(~absent):
+                    with f.when(~self.is_a(f, bound, "PyLong_Type")):
+                        f.ret(-1)
+                    key.packed(bound, TAG_ITEM)
+            f.leave(after)
 
     def key_tensor(self, key: Key, obj: Value, mode: Value) -> None:
         """Its layout, and whether a gradient is wanted of it; a view whose history is stale is Python's business."""
@@ -211,7 +240,10 @@ class Core:
         with f.when(self.held(f, obj, "base").ne(0)):
             block = self.get(f, obj, F.TENSOR["block"])
             stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
-            with f.when(stale | ((flags & F.VIEWED_WITHOUT_GRAD).ne(0) & (mode & F.MODE_GRAD).ne(0))):
+            late = self.wants(f, self.get(f, obj, F.TENSOR["base"])) & wanted.eq(
+                0
+            )  # the base wants a gradient since after the view was made
+            with f.when(stale | (((flags & F.VIEWED_WITHOUT_GRAD).ne(0) | late) & (mode & F.MODE_GRAD).ne(0))):
                 f.ret(-1)
         with f.when((flags & (F.UNTRACKED | F.INFERENCE) & ~(mode & F.MODE_INFERENCE)).ne(0)):
             f.ret(-1)
@@ -234,18 +266,40 @@ class Core:
             key.packed(obj, TAG_CONSTANT)
             f.leave(after)
 
-    def key_tuple(self, key: Key, obj: Value) -> None:
-        """A tuple of ints; any other is not for the table."""
+    def key_sequence(self, key: Key, obj: Value, mode: Value, found: Value, count: Value) -> None:
+        """A tuple or list of tensors, ints and constants; any other is not for the table."""
         f = key.f
-        size = f.call("i64", "PyTuple_Size", obj)
+        size = f.call("i64", "PySequence_Size", obj)
         with f.when((key.n.v + size) > F.ROW_KEY_MAX - 2):
             f.ret(-1)
-        key.push((size << 3) | TAG_TUPLE)
+        listed = self.is_a(f, obj, "PyList_Type")
+        key.push((size << 4) | f.select(listed, f.i64(LIST), f.i64(0)) | TAG_SEQUENCE)
         with f.range(0, size) as j:
-            item = f.call("ptr", "PyTuple_GetItem", obj, j)
-            with f.when(~self.is_a(f, item, "PyLong_Type")):
+            with f.when(key.n.v > F.ROW_KEY_MAX - 2):
                 f.ret(-1)
-            key.packed(item, TAG_ITEM)
+            item = f.var("ptr", f.const("ptr", 0))
+            with f.when(listed):
+                item.v = f.call("ptr", "PyList_GetItem", obj, j)
+            with f.when(~listed):
+                item.v = f.call("ptr", "PyTuple_GetItem", obj, j)
+            x = item.v
+            after = f"K{f.tick()}"
+            with f.when(self.is_a(f, x, "PyLong_Type")):
+                key.packed(x, TAG_ITEM)
+                f.leave(after)
+            with f.when(self.is_tensor(f, x)):
+                n = f.load("i64", count)
+                f.store(x, f.at(found, n, "ptr"))
+                f.store(n + 1, count)
+                with f.range(0, n) as k, f.when(f.load("ptr", f.at(found, k, "ptr")).eq(x)):
+                    key.push(((k + 1) << 3) | TAG_SAME)
+                    f.leave(after)
+                self.key_tensor(key, x, mode)
+                f.leave(after)
+            self.key_constant(key, x, after)
+            f.ret(-1)
+            f.do(f"br label %{after}")
+            f.label(after)
 
     def emit_find(self) -> None:
         """facula_row(words, n, place) -> row: the row that holds this key, else null; `place` != 0 gives the row to overwrite."""
@@ -407,7 +461,11 @@ class Core:
                     made = self.new_tensor(f, layout, self.get(f, block, F.BLOCK_DATA), block)
                     self.set(f, made, T["flags"], mode & F.MODE_INFERENCE)
                     f.store(made, slot)
-                with f.when(how.eq(F.OUT_ARGUMENT)):
+                with f.when(how.eq(F.OUT_QUIET)):
+                    quiet = f.load("ptr", f.at(args, extra, "ptr"))
+                    self.incref(f, quiet)
+                    f.store(quiet, slot)
+                with f.when(how.eq(F.OUT_ARGUMENT) | how.eq(F.OUT_APART)):
                     out = f.load("ptr", f.at(args, extra, "ptr"))
                     block = self.get(f, out, T["block"])
                     # an operand that shows the written memory in another way is Python's business
@@ -415,7 +473,9 @@ class Core:
                         other = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["edges"]), k), "ptr"))
                         shared = self.get(f, other, T["block"]).eq(block)
                         moved = self.get(f, other, T["data"]).ne(self.get(f, out, T["data"]))
-                        with f.when(shared & moved):
+                        turned = self.get(f, other, T["layout"]).ne(self.get(f, out, T["layout"]))
+                        apart = how.eq(F.OUT_APART) & other.ne(out)
+                        with f.when(shared & (moved | turned | apart)):
                             f.ret(-1)
                     self.incref(f, out)
                     tracked = (self.get(f, out, T["flags"], "i64") & F.UNTRACKED).eq(0)
@@ -443,31 +503,20 @@ class Core:
 
     def emit_run(self) -> None:
         """facula_run(plan, args, mode, queue) -> the result; null with no exception set means: let Python do it. With a queue the launch waits."""
-        m, T = self.m, F.TENSOR
+        m = self.m
         with m.function("facula_run", "ptr plan, ptr args, i64 mode, ptr queue", "ptr", internal=True) as (f, plan, args, mode, queue):
             P = {k: 8 * v for k, v in F.PLAN.items()}
             outs = f.array("ptr", 16)
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_CHAIN)):
+                f.ret(f.call("ptr", "facula_chain", plan, args, queue))
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_RECORD)):  # results follow the operands
+                f.call("void", "facula_record", plan, args, f.at(args, self.get(f, plan, P["reads_n"], "i64"), "ptr"))
+                self.incref(f, self.state(f, "none"))
+                f.ret(self.state(f, "none"))
+            n = self.get(f, plan, P["outs_n"], "i64")
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VIEW)):
-                source = f.load("ptr", f.at(args, self.get(f, plan, P["source"], "i64"), "ptr"))
-                block = self.get(f, source, T["block"])
-                self.retain(f, block)
-                data = f.bytes(self.get(f, source, T["data"]), self.get(f, plan, P["delta"], "i64"))
-                out = self.new_tensor(f, f.load("ptr", self.get(f, plan, P["outs"])), data, block)
-                f.store(out, outs)
-                self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.INFERENCE)
-                root = self.held(f, source, "base")
-                base = f.select(root.ne(0), root, source)
-                unseen = (mode & F.MODE_GRAD).eq(0) & self.wants(f, base)
-                with f.when(unseen):
-                    inference = f.select((mode & F.MODE_INFERENCE).ne(0), f.i64(F.VIEWED_IN_INFERENCE), f.i64(0))
-                    self.set(f, out, T["flags"], self.get(f, out, T["flags"], "i64") | inference | F.VIEWED_WITHOUT_GRAD)
-                with f.when((mode & F.MODE_GRAD).ne(0) | unseen):
-                    self.incref(f, base)
-                    self.set(f, out, T["base"], base)
-                    self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
-                with f.when(self.get(f, plan, P["rule"]).ne(0)):
-                    f.call("void", "facula_record", plan, args, outs)
-                f.ret(out)
+                self.views(f, plan, args, mode, outs)
+                f.ret(f.call("ptr", "facula_results", plan, outs))
             how = f.var("i64", 2)  # facula_room's answers: 1 the launch waits, 2 it is done now
             with f.when(queue.ne(0)):
                 how.v = f.call("i64", "facula_room", plan, args, queue)
@@ -475,7 +524,6 @@ class Core:
                     f.ret(0)
             with f.when(f.call("i32", "facula_outputs", plan, args, outs, mode).ne(0)):
                 f.ret(0)
-            n = self.get(f, plan, P["outs_n"], "i64")
             with f.when(how.v.eq(1)):
                 f.call("void", "facula_note", plan, args, outs, queue)
             with f.when(how.v.eq(2)), f.when(f.call("i32", "facula_now", plan, args, outs).ne(0)):
@@ -484,13 +532,45 @@ class Core:
                 f.ret(0)
             with f.when(self.get(f, plan, P["rule"]).ne(0)):
                 f.call("void", "facula_record", plan, args, outs)
-            with f.when(n.eq(1)):
+            f.ret(f.call("ptr", "facula_results", plan, outs))
+
+    def views(self, f: Function, plan: Value, args: Value, mode: Value, outs: Value) -> None:
+        """Each result is another view of one argument's storage."""
+        P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
+        source = f.load("ptr", f.at(args, self.get(f, plan, P["source"], "i64"), "ptr"))
+        block = self.get(f, source, T["block"])
+        root = self.held(f, source, "base")
+        base = f.select(root.ne(0), root, source)
+        unseen = (mode & F.MODE_GRAD).eq(0) & self.wants(f, base)
+        with f.range(0, self.get(f, plan, P["outs_n"], "i64")) as i:
+            spec = f.at(self.get(f, plan, P["outs"]), i * 4, "i64")
+            self.retain(f, block)
+            data = f.bytes(self.get(f, source, T["data"]), f.load("i64", spec, 1))
+            out = self.new_tensor(f, f.load("ptr", spec), data, block)
+            f.store(out, f.at(outs, i, "ptr"))
+            self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.INFERENCE)
+            with f.when(unseen):
+                inference = f.select((mode & F.MODE_INFERENCE).ne(0), f.i64(F.VIEWED_IN_INFERENCE), f.i64(0))
+                self.set(f, out, T["flags"], self.get(f, out, T["flags"], "i64") | inference | F.VIEWED_WITHOUT_GRAD)
+            with f.when((mode & F.MODE_GRAD).ne(0) | unseen):
+                self.incref(f, base)
+                self.set(f, out, T["base"], base)
+                self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
+        with f.when(self.get(f, plan, P["rule"]).ne(0)):
+            f.call("void", "facula_record", plan, args, outs)
+
+    def emit_results(self) -> None:
+        """facula_results(plan, outs) -> the one result, or a tuple of them, named where the operator names them."""
+        with self.m.function("facula_results", "ptr plan, ptr outs", "ptr", internal=True) as (f, plan, outs):
+            P = {k: 8 * v for k, v in F.PLAN.items()}
+            n = self.get(f, plan, P["outs_n"], "i64")
+            with f.when(n.eq(1) & self.get(f, plan, P["wrap"]).ne(self.state(f, "none"))):
                 f.ret(f.load("ptr", outs))
             result = f.call("ptr", "PyTuple_New", n)
             with f.range(0, n) as i:
                 f.call("i32", "PyTuple_SetItem", result, i, f.load("ptr", f.at(outs, i, "ptr")))
             wrap = self.get(f, plan, P["wrap"])
-            with f.when(wrap.eq(0)):
+            with f.when(wrap.eq(0) | wrap.eq(self.state(f, "none"))):
                 f.ret(result)
             named = f.call("ptr", "PyObject_CallObject", wrap, result)
             self.decref(f, result)
@@ -502,17 +582,33 @@ class Core:
         m.declared["PyObject_CallFunctionObjArgs"] = "declare ptr @PyObject_CallFunctionObjArgs(ptr, ...)"
         with m.function("facula_dispatch", "ptr entry, ptr args, i64 nargs, ptr kwnames", "ptr") as (f, entry, args, nargs, kwnames):
             words = f.array("i64", F.ROW_KEY_MAX + 4)
+            flat = f.array("i64", FLAT)
+            again = f.var("i1", f.const("i1", 0))
             with f.when(self.own_thread(f)):
-                n = f.call("i64", "facula_key", entry, args, nargs, kwnames, words)
+                n = f.call("i64", "facula_key", entry, args, nargs, kwnames, words, flat)
                 with f.when(n > 0):
                     row = f.call("ptr", "facula_row", words, n, f.i64(0))
                     with f.when(row.ne(0)):
                         plan = f.load("ptr", f.bytes(row, 8 * F.ROW_PLAN))
-                        result = f.call("ptr", "facula_run", plan, args, self.state(f, "mode", "i64"), self.state(f, "queue"))
-                        with f.when(result.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
-                            f.ret(result)
+                        real = self.address(f, plan).ugt(F.ROW_NEVER)
+                        with f.when(real):
+                            mode, queue = self.state(f, "mode", "i64"), self.state(f, "queue")
+                            result = f.var("ptr", f.const("ptr", 0))
+                            spread = f.load("i64", flat).ne(0)
+                            with f.when(~spread):
+                                result.v = f.call("ptr", "facula_run", plan, args, mode, queue)
+                            with f.when(spread):
+                                result.v = f.call("ptr", "facula_spread", plan, args, nargs, kwnames, flat, mode, queue)
+                            with f.when(result.v.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
+                                f.ret(result.v)
+                        again.v = self.address(f, plan).eq(F.ROW_SEEN)
+                    with f.when(row.eq(0) & self.get(f, entry, self.entry["tracer"]).ne(self.state(f, "none"))):
+                        f.call("void", "facula_mark", words, n)
             misses = self.state(f, "misses", "i64")
             f.store(misses + 1, self.state_at(f, "misses"))
+            plain = self.get(f, entry, self.entry["plain"])
+            with f.when(plain.ne(self.state(f, "none")) & ~again.v):
+                f.ret(f.call("ptr", "PyObject_Vectorcall", plain, args, nargs, kwnames))
             total = f.var("i64", nargs)
             with f.when(kwnames.ne(0)):
                 total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
@@ -522,7 +618,7 @@ class Core:
                 self.incref(f, obj)
                 f.call("i32", "PyTuple_SetItem", packed, i, obj)
             names = f.select(kwnames.ne(0), kwnames, self.state(f, "none"))
-            handler = self.get(f, entry, self.entry["handler"])
+            handler = f.select(again.v, self.get(f, entry, self.entry["tracer"]), self.get(f, entry, self.entry["handler"]))
             text = f"call ptr (ptr, ...) @PyObject_CallFunctionObjArgs({handler}, {packed}, {names}, ptr null)"
             result = f.op("ptr", text)
             self.decref(f, packed)
@@ -551,7 +647,7 @@ class Core:
                 f.ret(f.call("ptr", "PyLong_FromLongLong", f.i64(-1)))
             with f.range(0, size) as i:
                 f.store(f.call("ptr", "PyTuple_GetItem", values, i), f.at(items, i, "ptr"))
-            n = f.call("i64", "facula_key", entry, items, nargs_, kwnames, words)
+            n = f.call("i64", "facula_key", entry, items, nargs_, kwnames, words, f.array("i64", FLAT))
             with f.when(n <= 0):
                 f.ret(f.call("ptr", "PyLong_FromLongLong", f.i64(-1)))
             row = f.call("ptr", "facula_row", words, n, f.i64(1))
@@ -565,6 +661,8 @@ class Core:
     def emit_slots(self) -> None:
         """One function per operator of Python; each hands its operands and its entry to dispatch."""
         for i, name in enumerate(self.numbers):
+            if name == "set_item":
+                continue
             unary = name.split("_")[0] == "unary"
             ternary = name in ("power", "inplace_power")
             params = "ptr a" if unary else "ptr a, ptr b, ptr c" if ternary else "ptr a, ptr b"
@@ -576,6 +674,16 @@ class Core:
                 f.ret(
                     f.call("ptr", "facula_dispatch", self.state(f, F.STATE_SLOTS + i), values, f.i64(1 if unary else 2), f.const("ptr", 0))
                 )
+        with self.m.function("slot_set_item", "ptr a, ptr b, ptr c", "i32") as (f, a, b, c):
+            values = f.array("ptr", 3)
+            for i, value in enumerate((a, b, c)):
+                f.store(value, f.at(values, i, "ptr"))
+            slot = self.state(f, F.STATE_SLOTS + self.numbers.index("set_item"))
+            got = f.call("ptr", "facula_dispatch", slot, values, f.select(c.eq(0), f.i64(2), f.i64(3)), f.const("ptr", 0))
+            with f.when(got.eq(0)):
+                f.ret(-1)
+            self.decref(f, got)
+            f.ret(0)
         first = F.STATE_SLOTS + self.numbers.index("compare_lt")
         with self.m.function("slot_richcompare", "ptr a, ptr b, i32 op", "ptr") as (f, a, b, op):
             values = f.array("ptr", 2)
@@ -649,10 +757,15 @@ class Core:
 
 
 def emit_core(
-    module: Module, name: str, node_slots: tuple[tuple[str, int], ...], entry_slots: tuple[tuple[str, int], ...], numbers: tuple[str, ...]
+    module: Module,
+    name: str,
+    node_slots: tuple[tuple[str, int], ...],
+    entry_slots: tuple[tuple[str, int], ...],
+    slice_slots: tuple[int, ...],
+    numbers: tuple[str, ...],
 ) -> None:
     """The whole native core as one module."""
-    core = Core(module, dict(node_slots), dict(entry_slots), numbers)
+    core = Core(module, dict(node_slots), dict(entry_slots), slice_slots, numbers)
     emit_memory(module)
     core.emit_object()
     core.emit_buffer()
@@ -664,6 +777,8 @@ def emit_core(
     core.emit_outputs()
     emit_recording(core)
     core.emit_now()
+    core.emit_results()
+    emit_chains(core)
     core.emit_run()
     core.emit_dispatch()
     core.emit_slots()

@@ -1,0 +1,302 @@
+"""Chains: a call of a function in plain Python that came down to plans, as a row of the plan table.
+
+The second call with one key is traced: it runs as always, every plan that it runs is noted with where its operands came from, and if these
+plans are all that happened, a chain of them serves the key from then on. What a key holds (layouts, numbers, names, modes) decides which
+plans run, unless the function looks at memory or keeps something of its own: a trace stands where a recording does, so it is told of every
+look, and it compares the arguments before and after. Such a key gets a row that says so, and its calls pass Python as before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import facula.core.objects as objects
+
+from ..base.narrow import is_sequence, is_tuple
+from ..base.settings import SETTINGS
+from .expression import wants
+from .modes import MODE, sync
+from .native import fields as F
+from .plan import AROUND, KernelPlan, Plan, ViewPlan, ViewsPlan, settle
+from .tape import Rule
+
+Place = tuple[int, int]  # where a chain finds an object (fields.FROM_...)
+Step = tuple[Any, int, int, list[Place]]  # a plan, its native form, the mode word, where its operands are; None, 0: they must be negative
+
+
+def flattened(arguments: Sequence[Any]) -> list[Any]:
+    """A call's arguments, and behind them the tensors in sequences: what the operands of a row are counted in."""
+    inside = [x for a in arguments if is_sequence(a) for x in a if isinstance(x, objects.Tensor)]
+    return [*arguments, *inside]
+
+
+class Chain(Plan):
+    """The plans that serve a call, one after another."""
+
+    __slots__ = ("result", "steps")
+
+    def __init__(self, steps: Sequence[Step], result: Place) -> None:
+        super().__init__(None, None, None)
+        self.steps, self.result = steps, result
+
+    def native(self, places: tuple[int, ...]) -> int:
+        def array(words: Sequence[int]) -> int:
+            block = (ctypes.c_int64 * max(1, len(words)))(*words)
+            self.keep.append(block)
+            return ctypes.addressof(block)
+
+        rows = [(address, mode, len(found), array([w for place in found for w in place])) for _, address, mode, found in self.steps]
+        fields = {
+            "kind": F.KIND_CHAIN, "steps_n": len(rows), "steps": array([w for row in rows for w in row]), "result": array(self.result),
+        }  # fmt: skip
+        return array([fields.get(name, 0) for name in F.PLAN])
+
+
+class Trace:
+    """Notes what one call does, in the recorder's place."""
+
+    queue = 0
+
+    def __init__(self, arguments: Sequence[Any]) -> None:
+        self.pure, self.closed = True, False
+        self.steps: list[Step] = []
+        self.known: dict[int, Place] = {}
+        self.state: dict[int, tuple[Any, ...]] = {}  # of tensors, as they were when they were made
+        self.keep: list[Any] = []  # so that identities stay theirs
+        self.tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
+        for i, x in enumerate(flattened(arguments)):
+            if isinstance(x, objects.Tensor):
+                self._know(x, (F.FROM_ARGUMENT, i))
+        self.versions = [objects.version(t) for t in self.tensors]
+
+    def _know(self, t: Any, place: Place) -> None:
+        self.known.setdefault(id(t), place)
+        self.state[id(t)] = _state(t)
+        self.keep.append(t)
+
+    # -- what a recorder is asked
+    def knows(self, reads: Any, writes: Any) -> bool:
+        return True
+
+    def flush(self) -> None:
+        """Memory is looked at or written."""
+        self.pure = False
+
+    stop = flush
+
+    def hold(self, thing: Any) -> None:
+        self.pure = False
+
+    def call(self, plan: Plan, operands: Sequence[Any]) -> Any:
+        assert isinstance(plan, KernelPlan)
+        got = plan.now(operands)
+        self.note(plan, operands, got)
+        return got
+
+    # -- notes
+    def note(self, plan: Plan, operands: Sequence[Any], got: Any) -> None:
+        """One plan more."""
+        address = plan.native(tuple(range(len(operands))))
+        if not address or (isinstance(plan, KernelPlan) and not self._may_write(plan, operands)):
+            self.pure = False
+        self._step(plan, address, operands, got)
+
+    def _step(self, plan: Plan | None, address: int, operands: Sequence[Any], got: Any) -> None:
+        places = [self._place(o) for o in operands]
+        found = [p for p in places if p is not None]
+        if len(self.steps) == F.STEPS_MAX or len(places) > F.STEP_OPERANDS_MAX or len(found) < len(places):
+            self.pure = False
+        if not self.pure:
+            return
+        step = len(self.steps)
+        mode = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
+        self.steps.append((plan, address, mode, found))
+        if not is_tuple(got):
+            self._know(got, (F.FROM_STEP, step))
+            return
+        self.known[id(got)] = F.FROM_STEP, step
+        self.keep.append(got)
+        for i, t in enumerate(got):
+            self._know(t, (F.FROM_ITEM, step << 8 | i))
+
+    def execute(self, plan: KernelPlan, operands: Sequence[Any]) -> None:
+        """A procedure's kernel."""
+        self.note(plan, operands, plan.now(operands))
+
+    def recorded(self, rule: Rule, operands: Sequence[Any], outs: Sequence[Any]) -> None:
+        """A node that Python made."""
+        if not all(isinstance(o, objects.Tensor) for o in outs) or len(outs) > 15:
+            self.pure = False
+            return
+        for o in outs:  # it had none before
+            if id(o) in self.state:
+                self.state[id(o)] = _state(o)
+        plan = Plan(None, rule, None)
+        self._step(plan, _record_form(plan, rule, len(operands), outs), [*operands, *outs], ())
+
+    def nothing_found(self, position: Any) -> None:
+        """The call goes on because this is negative."""
+        self._step(None, 0, [position], ())
+
+    def _place(self, operand: Any) -> Place | None:
+        """Where an operand comes from; None: from elsewhere, or it was changed on the way."""
+        if not isinstance(operand, objects.Tensor):
+            self.keep.append(operand)
+            return F.FROM_CONSTANT, id(operand)
+        place = self.known.get(id(operand))
+        return place if place is not None and self._as_made(operand) else None
+
+    def _as_made(self, t: Any) -> bool:
+        was, now = self.state[id(t)], _state(t)
+        return len(was) == len(now) and all(a is b or (type(a) is int and a == b) for a, b in zip(was, now))
+
+    def _may_write(self, plan: KernelPlan, operands: Sequence[Any]) -> bool:
+        """A write to memory of the arguments comes last, as it must not happen twice, and changes no history."""
+        targets = operands[: plan.tensors] if plan.writes else [operands[i] for _, _, how, i in plan.outs if how != F.OUT_NEW]
+        blocks = {t._block for t in self.tensors}
+        if self.closed:
+            return False
+        if any(t._block in blocks for t in targets):
+            self.closed = True
+            if plan.writes or not plan.mutates:  # emitted code compares the memory of operands that are named as results
+                return False
+            return not MODE.grad or not any(wants(t) or (t._root is not None and wants(t._root)) for t in self.tensors)
+        return True
+
+    # -- the end
+    def chain(self, got: Any) -> Plan | None:
+        """What serves such calls from now on; None: Python."""
+        place: Place | None = self.known.get(id(got))
+        if got is None and self.steps:
+            place = F.FROM_CONSTANT, id(None)
+        untouched = self.closed or all(objects.version(t) == v for t, v in zip(self.tensors, self.versions))
+        if not self.pure or place is None or not untouched or not all(self._as_made(t) for t in self.keep if id(t) in self.state):
+            return None
+        made = Chain(self.steps, place)
+        made.keep += [x for x in self.keep if not isinstance(x, objects.Tensor) and not is_tuple(x)]
+        return made
+
+
+def _record_form(plan: Plan, rule: Rule, operands: int, outs: Sequence[Any]) -> int:
+    """Address of the native form of a node for results that lie behind `operands` operands."""
+    lists = {
+        "outs": [w for o in outs for w in (0, 0, 0, int(o.dtype.is_floating_point or o.dtype.is_complex))],
+        "saved": [i << 1 | is_result for is_result, i in rule.save],
+        "edges": list(rule.edges),
+    }
+    arrays = {name: (ctypes.c_int64 * max(1, len(words)))(*words) for name, words in lists.items()}
+    values = dict.fromkeys(F.PLAN, 0) | {name: ctypes.addressof(words) for name, words in arrays.items()}
+    values |= {"kind": F.KIND_RECORD, "rule": id(rule), "reads_n": operands, "outs_n": len(outs)}
+    values |= {"saved_n": len(rule.save), "edges_n": len(rule.edges)}
+    block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
+    plan.keep += [*arrays.values(), block]
+    return ctypes.addressof(block)
+
+
+def nothing_found(position: Any) -> bool:
+    """Whether the answer of a search, the int64 position of what it looked for, is none: negative."""
+    trace = MODE.trace
+    if trace is None:
+        settle((position,))
+    none = ctypes.c_int64.from_address(position._address).value < 0
+    if none and trace is not None:
+        trace.nothing_found(position)
+    return none
+
+
+def _state(t: Any) -> tuple[Any, ...]:
+    return t._layout, t._address, t._block, t._node, t._flags, t._grad, t._root
+
+
+def _note(plan: Plan, operands: Sequence[Any], got: Any) -> Any:
+    """Hangs on the road (core/plan.py, around): plans that a recorder is not asked about."""
+    trace = MODE.trace
+    if trace is None:
+        return got
+    if isinstance(plan, (ViewPlan, ViewsPlan)):
+        trace.note(plan, operands, got)
+    elif isinstance(plan, KernelPlan) and plan.shapes_only:
+        trace.pure = False
+    return got
+
+
+AROUND.append(_note)
+
+
+def traceable(arguments: Sequence[Any]) -> bool:
+    """Whether this thread does nothing else that a trace would see."""
+    if MODE.recorder is not None or MODE.slow or MODE.vmap or SETTINGS.check_bounds:
+        return False
+    tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
+    given = [id(x) for x in arguments if isinstance(x, objects.Tensor)]
+    apart = len({*given}) == len(given) and not any(
+        id(t) in given for t in tensors[len(given) :]
+    )  # a key says what is the same in sequences
+    return apart and not any(t._layout.batch for t in tensors)
+
+
+def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any]) -> Callable[[tuple[Any, ...], Any], Any]:
+    """The side of `entry()` that serves the second call with a key: `run(arguments, names)`, traced."""
+
+    def traced(arguments: tuple[Any, ...], names: Any) -> Any:
+        if not traceable(arguments):
+            return run(arguments, names)
+        trace = Trace(arguments)
+        MODE.recorder = MODE.trace = trace
+        sync()
+        try:
+            with warnings.catch_warnings(record=True) as warned:
+                warnings.simplefilter("always")
+                got = run(arguments, names)
+        finally:
+            MODE.recorder = MODE.trace = None
+            sync()
+        for w in warned:
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+        plan = None if warned else trace.chain(got)
+        address = F.ROW_NEVER if plan is None else plan.native(())
+        objects.insert(entry(), names, len(arguments) - len(names or ()), arguments, plan, address)
+        return got
+
+    return traced
+
+
+def by_name(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], Any], Any]:
+    """A Python function as a handler: arguments, the last of which have these names."""
+
+    @functools.wraps(function)
+    def handler(arguments: tuple[Any, ...], names: Any) -> Any:
+        n = len(arguments) - len(names or ())
+        return function(*arguments[:n], **dict(zip(names or (), arguments[n:])))
+
+    return handler
+
+
+def public(function: Callable[..., Any], name: str, method: bool) -> Any:
+    """The public object of a function in plain Python: calls with a row do not reach it."""
+    if not objects.NATIVE:
+        return function
+    given = inspect.signature(function)
+    plain = given.replace(parameters=[_shown(p) for p in given.parameters.values()], return_annotation=given.empty)
+    made = (objects.method if method else objects.public)(entry_of(function), name, f"{name}{plain}\n--\n\n{function.__doc__ or ''}")
+    setattr(function, "public", made)  # what `__torch_function__` is told was called
+    return made
+
+
+def _shown(p: inspect.Parameter) -> inspect.Parameter:
+    """A parameter as a builtin's docstring can spell it."""
+    simple = p.default is p.empty or p.default is None or type(p.default) in (bool, int, float, str)
+    return p.replace(annotation=p.empty, default=p.default if simple else ...)
+
+
+def entry_of(function: Callable[..., Any]) -> Any:
+    """What the plan table is keyed on for a function in plain Python: numbers are part of the key."""
+    handler = by_name(function)
+    made = objects.Entry(handler, 1 << F.MASK_FLOATS, function, function)
+    made.tracer = tracer(lambda: made, handler) if objects.NATIVE else None
+    return made

@@ -1,0 +1,91 @@
+"""Chains: calls that come down to several plans, and the marks of calls that may become one (see core/chains.py)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import facula.core.native.fields as F
+
+from ...runtime.ir import Function, Value
+
+
+def emit_chains(core: Any) -> None:
+    """All of it; facula_row is there, facula_run comes after."""
+    _seen(core)
+    _chain(core)
+    _spread(core)
+
+
+def _seen(core: Any) -> None:
+    """facula_mark(words, n): mark the key of a call that passed Python once, where this costs no other row."""
+    with core.m.function("facula_mark", "ptr words, i64 n", internal=True) as (f, words, n):
+        row = f.call("ptr", "facula_row", words, n, f.i64(1))
+        free = f.load("i64", row).eq(0) | f.load("i64", f.bytes(row, 8 * F.ROW_PLAN)).eq(F.ROW_SEEN)
+        with f.when(free):
+            f.store(n, row)
+            with f.range(0, n) as i:
+                f.store(f.load("i64", words, i), row, i + F.ROW_KEY)
+            f.store(f.i64(F.ROW_SEEN), f.bytes(row, 8 * F.ROW_PLAN))
+
+
+def _pick(f: Function, code: Value, args: Value, results: Value) -> Value:
+    """The object that two words of a chain name; borrowed."""
+    how, index = f.load("i64", code), f.load("i64", code, 1)
+    found = f.var("ptr", f.cast("inttoptr", index, "ptr"))
+    with f.when(how.eq(F.FROM_ARGUMENT)):
+        found.v = f.load("ptr", f.at(args, index, "ptr"))
+    with f.when(how.eq(F.FROM_STEP)):
+        found.v = f.load("ptr", f.at(results, index, "ptr"))
+    with f.when(how.eq(F.FROM_ITEM)):
+        found.v = f.call("ptr", "PyTuple_GetItem", f.load("ptr", f.at(results, index >> 8, "ptr")), index & 255)
+    return found.v
+
+
+def _chain(core: Any) -> None:
+    """facula_chain(plan, args, queue) -> the result; null when a step failed: with no exception set, let Python do it all again."""
+    with core.m.function("facula_chain", "ptr plan, ptr args, ptr queue", "ptr", internal=True) as (f, plan, args, queue):
+        P = {k: 8 * v for k, v in F.PLAN.items()}
+        results, operands = f.array("ptr", F.STEPS_MAX), f.array("ptr", F.STEP_OPERANDS_MAX)
+        steps, n = core.get(f, plan, P["steps"]), core.get(f, plan, P["steps_n"], "i64")
+        with f.range(0, n) as i:
+            step = f.at(steps, i * F.STEP_WORDS, "i64")
+            codes = f.load("ptr", f.bytes(step, 24))
+            with f.range(0, f.load("i64", step, 2)) as j:
+                f.store(_pick(f, f.at(codes, j * 2, "i64"), args, results), f.at(operands, j, "ptr"))
+            got = f.var("ptr", f.const("ptr", 0))
+            with f.when(f.load("ptr", step).ne(0)):
+                got.v = f.call("ptr", "facula_run", f.load("ptr", step), operands, f.load("i64", step, 1), queue)
+            with f.when(f.load("ptr", step).eq(0)):
+                position = f.load("ptr", operands)
+                with f.when(f.load("i64", core.get(f, position, F.TENSOR["data"])) < 0):
+                    core.incref(f, position)
+                    got.v = position
+            with f.when(got.v.eq(0)):
+                with f.range(0, i) as k:
+                    core.decref(f, f.load("ptr", f.at(results, k, "ptr")))
+                f.ret(0)
+            f.store(got.v, f.at(results, i, "ptr"))
+        result = _pick(f, core.get(f, plan, P["result"]), args, results)
+        core.incref(f, result)
+        with f.range(0, n) as i:
+            core.decref(f, f.load("ptr", f.at(results, i, "ptr")))
+        f.ret(result)
+
+
+def _spread(core: Any) -> None:
+    """facula_spread(plan, args, nargs, kwnames, flat, mode, queue): run with the tensors in sequences behind the arguments."""
+    params = "ptr plan, ptr args, i64 nargs, ptr kwnames, ptr flat, i64 mode, ptr queue"
+    with core.m.function("facula_spread", params, "ptr", internal=True) as (f, plan, args, nargs, kwnames, flat, mode, queue):
+        total = f.var("i64", nargs)
+        with f.when(kwnames.ne(0)):
+            total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
+        everything = f.bytes(flat, 8)
+        with f.range(0, total.v) as i:
+            f.store(f.load("ptr", f.at(args, i, "ptr")), f.at(everything, i, "ptr"))
+        end = total.v + f.load("i64", flat)
+        with f.range(total.v, end) as i:  # another thread may change a list meanwhile
+            core.incref(f, f.load("ptr", f.at(everything, i, "ptr")))
+        result = f.call("ptr", "facula_run", plan, everything, mode, queue)
+        with f.range(total.v, end) as i:
+            core.decref(f, f.load("ptr", f.at(everything, i, "ptr")))
+        f.ret(result)
