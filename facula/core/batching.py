@@ -160,18 +160,19 @@ def _entry(x: Layout, number: int) -> tuple[int, int, Batch]:
 
 
 LOOKED = (
-    "vmap: It looks like you're either (1) calling .item() on a Tensor or (2) attempting to use a Tensor in some data-dependent control flow or (3) "
-    "encountering this error in PyTorch internals. For (1): we don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
-    "with other operations. For (2): If you're doing some control flow instead, we don't support vmap over data-dependent control flow."
+    "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
+    "with other operations."
 )
+CHOSEN = "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet"
+DYNAMIC = "vmap: We do not support batching operators that can output dynamic shape."
 
 
-def refuse_look(t: Any, what: str) -> None:
+def refuse_look(t: Any, what: str, sentence: str = LOOKED) -> None:
     """RuntimeError when `t` stands for many examples, whose values Python cannot be told as one."""
     if any(stride for _, _, stride in t._layout.batch):
         raise refuse(
             RuntimeError,
-            LOOKED,
+            sentence,
             received=f"{what} of a tensor that stands for {[n for _, n, _ in t._layout.batch]} examples",
             hint="torch.where chooses per example",
         )
@@ -356,7 +357,7 @@ def _rows(op: Any, run: Callable[[int], Any], n: int) -> Any:
     from ..spec.registry import ops
 
     if not n:
-        raise NotImplementedError(f"vmap: {op.name} runs once per example and there is none, so the result's shape is not known")
+        raise RuntimeError(f"vmap: {op.name} runs once per example and there is none, so the result's shape is not known")
     same = bool(ACTIVE.levels) and ACTIVE.levels[-1].randomness == "same"
     state = STREAM[0]() if same else None
     before = [level.randomness for level in ACTIVE.levels]
@@ -378,7 +379,7 @@ def _rows(op: Any, run: Callable[[int], Any], n: int) -> Any:
     except RuntimeError:
         raise refuse(
             RuntimeError,
-            f"vmap: It looks like you're attempting to use {op.block.public or op.name}, whose result's shape depends on the values, under vmap: examples differ",
+            f"{DYNAMIC} Attempted to vmap over aten::{op.block.public or op.name}.",
             received=f"shapes {sorted({tuple(r.shape) for r in rows if isinstance(r, objects.Tensor)})}",
         ) from None
 

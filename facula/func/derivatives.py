@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd.gradients import grad as tape_grad
+from ..base.errors import refuse
 from ..core.batching import ACTIVE, held, numbers
 from ..core.modes import enable_grad, is_grad_enabled
 from ..core.tape import Node
@@ -70,7 +71,7 @@ def per_example(x: Any) -> Any:
 def _own(leaves: Sequence[Any]) -> Sequence[Any]:
     for x in leaves:
         if not (x.dtype.is_floating_point or x.dtype.is_complex):
-            raise RuntimeError(f"expected floating point or complex tensors to differentiate, got {x.dtype}")
+            raise refuse(RuntimeError, "only Tensors of floating point dtype can require gradients", received=str(x.dtype))
     return leaves
 
 
@@ -106,10 +107,11 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
                     raise RuntimeError("grad_and_value(f)(*args): output of function f should be a tuple: (output, aux) if has_aux is True")
                 value, aux = value
             if not isinstance(value, Tensor):
-                raise RuntimeError(f"Expected f(*args) to return a Tensor, got {type(value)} instead")
+                raise RuntimeError(f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(value)}")
             if value.dim():
                 raise RuntimeError(
-                    f"Expected f(*args) to return a scalar tensor, got tensor with {value.dim()} dims. Did you forget to call .backward(gradient=) or reduce?"
+                    f"grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with {value.dim()} dims. Maybe you wanted to use the vjp "
+                    "or jacrev APIs instead?"
                 )
             grads = _gradients([value], inputs.fresh, None)
         got = inputs.build(list(inputs.out(grads)))
@@ -128,6 +130,15 @@ def _gradients(outs: Sequence[Any], inputs: Sequence[Any], cotangents: Sequence[
     seeds = None if cotangents is None else [cotangents[k] for k in live]
     found = tape_grad([outs[k] for k in live], inputs, seeds, retain_graph=True, create_graph=True, allow_unused=True)
     return [ops.zeros_like(x) if g is None else g for x, g in zip(inputs, found)]
+
+
+def _tensors(out: Any, name: str) -> Any:
+    """Leaves of what a function gave and what makes the tree again; RuntimeError unless they are tensors."""
+    outs, build = flatten(out)
+    for o in outs:
+        if not isinstance(o, Tensor):
+            raise RuntimeError(f"{name}(f)(*args): expected f(*args) to return only tensors, got unsupported type {type(o)}")
+    return outs, build
 
 
 def grad(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -178,7 +189,7 @@ def jvp(
     """(output, its derivative along `tangents`), by differentiating the gradient, which is linear in the cotangent. `strict` refuses an output
     that does not depend on the primals, whose derivative would be zeros."""
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
-        raise RuntimeError("jvp(f, primals, tangents): Expected primals and tangents to be tuples")
+        raise RuntimeError("jvp(f, primals, tangents): Expected primals to be a tuple. E.g. it should be valid to call f(*primals).")
     given, _ = flatten(list(tangents))
     inputs = Inputs(primals)
     if len(given) != len(inputs.leaves):
@@ -225,7 +236,7 @@ def jacrev(
             aux = None
             if has_aux:
                 out, aux = out
-            outs, build = flatten(out)
+            outs, build = _tensors(out, "jacrev")
             per_out = [inputs.build(_rows(o, inputs, chunk_size)) for o in outs]
         if not isinstance(argnums, tuple):
             per_out = [p[0] for p in per_out]
@@ -275,7 +286,7 @@ def jacfwd(
             aux = None
             if has_aux:
                 out, aux = out
-            outs, build = flatten(out)
+            outs, build = _tensors(out, "jacfwd")
             seeds = [ops.zeros_like(o).requires_grad_() for o in outs]
             inputs.own |= {id(s) for s in seeds}
             grads = _gradients(outs, inputs.fresh, seeds)
