@@ -19,7 +19,7 @@ from ..base.size import Size
 from ..spec.binder import BINDER
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
-from .batching import refuse_look
+from .batching import CHOSEN, refuse_look
 from .layout import wrap_dim
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
@@ -385,6 +385,8 @@ class Methods:
                 if not self._layout.numel
                 else "Boolean value of Tensor with more than one value is ambiguous"
             )
+        if self._layout.batch:
+            refuse_look(self, "the truth", CHOSEN)
         return bool(value_of(self))
 
     def __float__(self) -> float:
