@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.kernel.compare import Case, aligned, main, operand
+from benchmarks.kernel.compare import Case, aligned, main
 from facula.kernel import sorting
+from facula.testing.operands import operand
 
-SORTS = ((1, 1_000_000, "float32"), (1, 1_000_000, "int64"), (1, 1_000_000, "float64"), (4096, 256, "float32"), (65536, 16, "float32"))
-TOPS = ((256, 50_000, 50), (1024, 1000, 5), (64, 32000, 1))
+SORTS = (
+    (1, 1_000_000, "float32"),
+    (1, 1_000_000, "int64"),
+    (1, 1_000_000, "float64"),
+    (1, 10_000_000, "float32"),
+    (4096, 256, "float32"),
+    (65536, 16, "float32"),
+)
+TOPS = ((256, 50_000, 50), (1024, 1000, 5), (64, 32000, 1), (1, 10_000_000, 50), (1, 10_000_000, 100_000))
 
 
 def cases() -> list[Case]:

@@ -11,18 +11,27 @@ from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Work
 from .uniform import STATE
 
 WIDE_FROM = (1 << 32) // 20  # from here on PyTorch draws 64 bits a step, so that the remainder is not skewed
+STEPS = 1 << 20  # steps of a launch that draws: up to 0.2 s where each reads far apart; signals are looked at between launches
+ADDED = 1 << 22  # weights of a row that a launch adds up
+KERNEL = "ptr words, i64 lo, i64 hi, i64 worker"
+
+
+def emit_count(m: Module, name: str) -> None:
+    """Work items are elements: 0, 1, ..."""
+    with m.function(name, KERNEL) as (f, words, lo, hi, _worker):
+        (out,) = f.words(words, "ptr")
+        with f.range(lo, hi) as i:
+            f.store(i, out, i)
 
 
 def emit_permutation(m: Module, name: str, wide: bool) -> None:
-    """Fisher-Yates from the front: element i changes places with i + draw % (n - i)."""
+    """Steps first .. last - 1 of Fisher-Yates from the front: element i changes places with i + draw % (n - i)."""
     each = 2 if wide else 1
-    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, _lo, _hi, _worker):
-        state, out, n = f.words(words, "ptr", "ptr", "i64")
+    with m.function(name, KERNEL) as (f, words, _lo, _hi, _worker):
+        state, out, n, first, last = f.words(words, "ptr", "ptr", "i64", "i64", "i64")
         buffer, chunk = stream.buffer_of(f), stream.CHUNK // each
-        with f.range(0, n) as i:
-            f.store(i, out, i)
-        with f.range(0, n - 1, chunk) as base:
-            take = f.smin(n - 1 - base, chunk)
+        with f.range(first, last, chunk) as base:
+            take = f.smin(last - base, chunk)
             stream.draw(f, state, buffer, take * each)
             with f.range(0, take) as k:
                 i = base + k
@@ -42,42 +51,77 @@ def permutation(out: Operand) -> Schedule:
     n = out.shape[0]
     if not n:
         return Schedule(())
-    return Schedule((Launch(Kernel(emit_permutation, (n >= WIDE_FROM,)), (STATE, Out(0), n), 1, 1, 8 * n, 10 * n),))
+    launches = [Launch(Kernel(emit_count), (Out(0),), n, 1 << 16, 8 * n, n)]
+    kernel = Kernel(emit_permutation, (n >= WIDE_FROM,))
+    for first in range(0, n - 1, STEPS):
+        last = min(first + STEPS, n - 1)
+        launches.append(Launch(kernel, (STATE, Out(0), n, first, last), 1, 1, 16 * (last - first), 10 * (last - first)))
+    return Schedule(tuple(launches))
 
 
-def emit_weighted(m: Module, name: str, d: dtype) -> None:
-    kind = lanes.compute(d)
-    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, _lo, _hi, _worker):
-        state, out, weights, sums, rows, n, samples = f.words(words, "ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64")
+# -- draws from given weights
+def emit_units(m: Module, name: str) -> None:
+    """`count` doubles in [0, 1), one thread."""
+    with m.function(name, KERNEL) as (f, words, _lo, _hi, _worker):
+        state, out, count = f.words(words, "ptr", "ptr", "i64")
         buffer, chunk = stream.buffer_of(f), stream.CHUNK // 2
-        with f.range(0, rows) as row:
+        with f.range(0, count, chunk) as base:
+            take = f.smin(count - base, chunk)
+            stream.draw(f, state, buffer, take * 2)
+            with f.range(0, take) as k:
+                f.store(f.extract(stream.unit_double(f, f.at(buffer, k * 2, "i32"), 2), 0), out, base + k)
+
+
+def emit_sums(m: Module, name: str, d: dtype) -> None:
+    """Work items are rows: the running sums of `count` weights from the column `first` on, and the total so far."""
+    kind = lanes.compute(d)
+    with m.function(name, KERNEL) as (f, words, lo, hi, _worker):
+        weights, sums, totals, n, first, count = f.words(words, "ptr", "ptr", "ptr", "i64", "i64", "i64")
+        with f.range(lo, hi) as row:
             total = f.var(kind, 0.0)
-            with f.range(0, n) as j:
-                total.v = total.v + lanes.load_one(f, d, weights, row * n + j)
+            with f.when(first > 0):
+                total.v = f.load(kind, totals, row)
+            with f.range(row * n + first, row * n + first + count) as j:
+                total.v = total.v + lanes.load_one(f, d, weights, j)
                 lanes.store_one(f, d, total.v, sums, j)
-            with f.range(0, n) as j:
-                lanes.store_one(f, d, lanes.load_one(f, d, sums, j) / total.v, sums, j)
-            lanes.store_one(f, d, f.const(kind, 1.0), sums, n - 1)
-            with f.range(0, samples, chunk) as base:
-                take = f.smin(samples - base, chunk)
-                stream.draw(f, state, buffer, take * 2)
-                with f.range(0, take) as k:
-                    u = f.extract(stream.unit_double(f, f.at(buffer, k * 2, "i32"), 2), 0)
-                    low, high = f.var("i64", 0), f.var("i64", n)
-                    with f.loop() as end:
-                        f.leave(end, low.v >= high.v)
-                        middle = low.v + ((high.v - low.v) >> 1)
-                        x = lanes.load_one(f, d, sums, middle)
-                        below = (f.cast("fpext", x, "double") if kind == "float" else x) < u
-                        low.v, high.v = f.select(below, middle + 1, low.v), f.select(below, high.v, middle)
-                    f.store(low.v, out, row * samples + base + k)
+            f.store(total.v, totals, row)
+
+
+def emit_places(m: Module, name: str, d: dtype) -> None:
+    """Work items are samples: doubles in [0, 1) become the places where the running share of the row's weights reaches them."""
+    kind = lanes.compute(d)
+    with m.function(name, KERNEL) as (f, words, lo, hi, _worker):
+        out, sums, totals, n, samples = f.words(words, "ptr", "ptr", "ptr", "i64", "i64")
+        with f.range(lo, hi) as i:
+            row, u = i // samples, f.load("double", out, i)
+            total = f.load(kind, totals, row)
+            low, high = f.var("i64", 0), f.var("i64", n - 1)  # the last share is 1
+            with f.loop() as end:
+                f.leave(end, low.v >= high.v)
+                middle = low.v + ((high.v - low.v) >> 1)
+                x = lanes.load_one(f, d, sums, row * n + middle) / total
+                x = lanes.widen(f, d, lanes.narrow(f, d, x))
+                below = (f.cast("fpext", x, "double") if kind == "float" else x) < u
+                low.v, high.v = f.select(below, middle + 1, low.v), f.select(below, high.v, middle)
+            f.store(low.v, out, i)
 
 
 def weighted(weights: Operand, samples: int) -> Schedule:
     """multinomial(weights, samples, replacement=True). Out(0): int64 (rows, samples). In(0): weights (rows, n), contiguous, each row with
     a positive sum. numbers: state."""
     rows, n = weights.shape
-    if not rows * samples:
+    drawn, d = rows * samples, weights.dtype
+    if not drawn:
         return Schedule(())
-    words = (STATE, Out(0), In(0), Work(0), rows, n, samples)
-    return Schedule((Launch(Kernel(emit_weighted, (weights.dtype,)), words, 1, 1, rows * n * weights.dtype.itemsize, rows * n * 4),), n * 8)
+    launches: list[Launch] = []
+    for first in range(0, drawn, STEPS):
+        count = min(STEPS, drawn - first)
+        launches.append(Launch(Kernel(emit_units), (STATE, Out(0, first * 8), count), 1, 1, count * 8, count * 20))
+    sums, totals = Work(rows * 8), Work(0)
+    for first in range(0, n, ADDED):
+        count = min(ADDED, n - first)
+        words = (In(0), sums, totals, n, first, count)
+        launches.append(Launch(Kernel(emit_sums, (d,)), words, rows, max(1, 4096 // n), rows * count * d.itemsize * 2, rows * count * 4))
+    steps = max(1, n.bit_length())
+    launches.append(Launch(Kernel(emit_places, (d,)), (Out(0), sums, totals, n, samples), drawn, 1024, drawn * 16, drawn * 8 * steps))
+    return Schedule(tuple(launches), rows * (8 + n * d.itemsize))

@@ -14,28 +14,25 @@ import facula.kernel.random.stream as stream
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import lanes
-from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word
+from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, shifted
 
 STATE = Number(0, "i64")
 PIECE = 1 << 24  # elements of a launch: a multiple of the 16 that normal numbers are drawn by, about 0.1 s
 
 
-def one_thread(kernel: Kernel, out: Operand, words: Sequence[Word], extra: Sequence[Word] = ()) -> Schedule:
+def one_thread(kernel: Kernel, out: Operand, words: Sequence[Word], sizes: Sequence[int] = ()) -> Schedule:
     """The words every kernel starts with: state, output, count. One item: the stream has one reader. What takes long is launched piece by piece,
-    for signals are looked at between launches; a kernel that has further addresses takes all at once."""
+    for signals are looked at between launches. `sizes`: bytes an element at the addresses among the words, in order."""
     n = prod(out.shape)
     if not n:
         return Schedule(())
-    further = any(isinstance(w, (In, Out)) for w in (*words, *extra))
-    starts = [0] if further else range(0, max(1, n // PIECE) * PIECE, PIECE)  # the last piece has the rest: no piece is small
-    ends = [*starts[1:], n]
-    size = out.dtype.itemsize
-    return Schedule(
-        tuple(
-            Launch(kernel, (STATE, Out(0, a * size), b - a, *words, *extra), 1, 1, (b - a) * size, 20 * (b - a))
-            for a, b in zip(starts, ends)
-        )
-    )
+    starts = range(0, max(1, n // PIECE) * PIECE, PIECE)  # the last piece has the rest: no piece is small
+    size, launches = out.dtype.itemsize, []
+    for a, b in zip(starts, [*starts[1:], n]):
+        each = iter(sizes)
+        further = [shifted(w, a * next(each)) if isinstance(w, (In, Out)) else w for w in words]
+        launches.append(Launch(kernel, (STATE, Out(0, a * size), b - a, *further), 1, 1, (b - a) * size, 20 * (b - a)))
+    return Schedule(tuple(launches))
 
 
 def emit_uniform(m: Module, name: str, d: dtype) -> None:
@@ -133,7 +130,7 @@ def emit_bernoulli_each(m: Module, name: str, d: dtype, given: dtype) -> None:
 
 def bernoulli_each(out: Operand, p: Operand) -> Schedule:
     """bernoulli(p: Tensor), bernoulli_(p: Tensor): 24 random bits, 53 where p is float64. In(0): p, contiguous. numbers: state."""
-    return one_thread(Kernel(emit_bernoulli_each, (out.dtype, p.dtype)), out, (), (In(0),))
+    return one_thread(Kernel(emit_bernoulli_each, (out.dtype, p.dtype)), out, (In(0),), (p.dtype.itemsize,))
 
 
 def emit_dropout(m: Module, name: str, d: dtype) -> None:
@@ -171,4 +168,4 @@ def dropout(x: Operand) -> Schedule:
     """F.dropout in one pass, with the flips of bernoulli_(1 - p). Out(0): y; Out(1): mask (bool). In(0): x, contiguous.
     numbers: state, 1 - p (double), 1 - p again (double for float64, else float)."""
     kind = lanes.compute(x.dtype)
-    return one_thread(Kernel(emit_dropout, (x.dtype,)), x, (Number(1, "double"), Out(1)), (In(0), Number(2, kind)))
+    return one_thread(Kernel(emit_dropout, (x.dtype,)), x, (Number(1, "double"), Out(1), In(0), Number(2, kind)), (1, x.dtype.itemsize))

@@ -55,6 +55,10 @@ class Items:
         if self.wide:
             self.f.store(item[1], at, 1)
 
+    def moved(self, item: tuple[Value, Value], by: Value) -> tuple[Value, Value]:
+        """The item with a larger index."""
+        return (item[0], item[1] + by) if self.wide else (item[0] + by, item[1] + by)
+
     def digit(self, word: Value, p: int, digits: int) -> Value:
         word = word if self.wide else word >> 32
         return (word >> (digits * p)) & ((1 << digits) - 1)
@@ -70,6 +74,20 @@ class Items:
 
     def index(self, item: tuple[Value, Value]) -> Value:
         return item[1] if self.wide else item[1] & 0xFFFFFFFF
+
+    def middle(self, base: Value, n: Value) -> Value:
+        """Where the lower median of n sorted items is, or the first NaN."""
+        f, at = self.f, self.f.var("i64", (n - 1) >> 1)
+        if self.d.is_floating_point:
+            low, high = f.var("i64", 0), f.var("i64", n)
+            with f.loop() as end:  # where the NaNs begin
+                f.leave(end, low.v >= high.v)
+                middle = (low.v + high.v) >> 1
+                word = self.load(base, middle)[0]
+                key = word if self.wide else f.cast("trunc", word >> 32, "i32")
+                low.v, high.v = f.select(key.eq(-1), low.v, middle + 1), f.select(key.eq(-1), middle, high.v)
+            at.v = f.select(low.v < n, low.v, at.v)
+        return at.v
 
 
 def define_sort(m: Module, d: dtype, descending: bool) -> str:
@@ -173,6 +191,21 @@ def emit_part(m: Module, name: str, d: dtype, descending: bool) -> None:
                 f.store(items.index(item), indices, row * k + i)
 
 
+def emit_median(m: Module, name: str, d: dtype) -> None:
+    """The lower median; in a row with NaNs the first of them."""
+    sort = define_sort(m, d, False)
+    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
+        values, indices, x, space, rows, n, slots = f.words(words, "ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64")
+        items = Items(f, d, False)
+        with f.range(lo, hi) as slot, f.range(slot, f.select(slots.eq(0), slot + 1, rows), f.select(slots.eq(0), 1, slots)) as row:
+            counters, a, b = rows_of(f, worker, slot, slots, space, n, items.bytes)
+            elements = f.at(x, row * n, d.llvm)
+            done = f.call("ptr", sort, elements, n, counters, a, b)
+            item = items.load(done, items.middle(done, n))
+            f.store(items.value(item, elements), values, row)
+            f.store(items.index(item), indices, row)
+
+
 def plan(x: Operand, kernel: Kernel, extra: tuple[Word, ...] = ()) -> Schedule:
     contiguous(x)
     rows, n = x.shape
@@ -194,3 +227,8 @@ def sort(x: Operand, descending: bool = False) -> Schedule:
 def part(x: Operand, first: int, k: int, descending: bool = False) -> Schedule:
     """Elements first .. first + k - 1 of each sorted row. Out(0): values (rows, k), Out(1): int64 indices."""
     return plan(x, Kernel(emit_part, (x.dtype, descending)), (first, k))
+
+
+def median(x: Operand) -> Schedule:
+    """The lower median of each row. Out(0): values (rows,), Out(1): int64 indices. In(0): x (rows, n), contiguous."""
+    return plan(x, Kernel(emit_median, (x.dtype,)))

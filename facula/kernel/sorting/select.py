@@ -1,31 +1,37 @@
 """The k largest or smallest of a row without sorting it: vectors of keys are compared with the k-th best so far, the rare winners inserted.
 
-On n random values about k ln(n / k) are inserted; above MOST the row is sorted instead.
+On n random values about k ln(n / k) are inserted; above MOST the row is sorted instead. Of a long row each block's best are chosen first, then
+the best of those.
 """
 
 from __future__ import annotations
 
 import facula.kernel.sorting.keys as keys
-import facula.kernel.sorting.radix as radix
+import facula.kernel.sorting.merge as merge
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Module, Value, vector
-from ..launch import In, Kernel, Launch, Operand, Out, Schedule
+from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Work
 from ..rows.sweep import contiguous, grain
 
 MOST = 64  # k that is kept by insertion
+BLOCK = 1 << 20  # elements that one work item looks at; the last block of a row has the rest
 
 
-def emit_select(m: Module, name: str, d: dtype, largest: bool) -> None:
-    """Keys are complemented for `largest`, so that the smallest keys win; ties go to the lower index."""
+def emit_select(m: Module, name: str, d: dtype, largest: bool, again: bool = False) -> None:
+    """Work items are blocks, row after row: `size` elements each, the last of a row has the rest. Keys are complemented for `largest`, so that
+    the smallest keys win; ties go to the lower index. `again`: elements were chosen before, the last word has the places they came from."""
     kind = keys.key_type(d)
     width = m.target.lanes * 4 // (8 if kind == "i64" else 4)
     parts = 2
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
-        values, indices, x_all, n, k = f.words(words, "ptr", "ptr", "ptr", "i64", "i64")
+        values, indices, x_all, row_n, k, blocks, size, *before = f.words(words, "ptr", "ptr", "ptr", *["i64"] * 4, *["ptr"] * again)
         best, places = f.array(kind, MOST + 1), f.array("i64", MOST + 1)
-        with f.range(lo, hi) as row:
-            x = f.at(x_all, row * n, d.llvm)
+        with f.range(lo, hi) as item:
+            block = item % blocks
+            first = item // blocks * row_n + block * size
+            n = f.select(block.eq(blocks - 1), row_n - block * size, size)
+            x = f.at(x_all, first, d.llvm)
             held = f.var("i64", 0)
             limit = f.var(kind, -1)  # the k-th key, all ones while there are fewer
 
@@ -51,9 +57,9 @@ def emit_select(m: Module, name: str, d: dtype, largest: bool) -> None:
 
             with f.range(0, k) as i:
                 consider(i)
-            block = width * parts
-            main = k + ((n - k) & -block)
-            with f.range(k, main, block) as i:
+            step = width * parts
+            main = k + ((n - k) & -step)
+            with f.range(k, main, step) as i:
                 bits = f.var("i64", 0)
                 for h in range(parts):
                     key = keys.encode(f, d, f.load(vector(width, d.llvm), x, i + h * width), largest)
@@ -69,8 +75,8 @@ def emit_select(m: Module, name: str, d: dtype, largest: bool) -> None:
                 consider(i)
             with f.range(0, k) as i:
                 at = f.load("i64", places, i)
-                f.store(f.load(d.llvm, x, at), values, row * k + i)
-                f.store(at, indices, row * k + i)
+                f.store(f.load(d.llvm, x, at), values, item * k + i)
+                f.store(f.load("i64", before[0], first + at) if again else block * size + at, indices, item * k + i)
 
 
 def topk(x: Operand, k: int, largest: bool = True) -> Schedule:
@@ -81,42 +87,19 @@ def topk(x: Operand, k: int, largest: bool = True) -> Schedule:
     if not rows * k:
         return Schedule(())
     if k > MOST:
-        return radix.part(x, 0, k, largest)
-    size = n * x.dtype.itemsize
-    kernel = Kernel(emit_select, (x.dtype, largest))
-    return Schedule((Launch(kernel, (Out(0), Out(1), In(0), n, k), rows, grain(size), rows * size, rows * n * 2),))
+        return merge.part(x, 0, k, largest)
+    d, each, blocks = x.dtype, x.dtype.itemsize, max(1, n // BLOCK)
+    kernel, moved, work = Kernel(emit_select, (d, largest)), rows * n * each, rows * n * 2
+    if blocks == 1:
+        return Schedule((Launch(kernel, (Out(0), Out(1), In(0), n, k, 1, n), rows, grain(n * each), moved, work),))
+    chosen = rows * blocks * k
+    places, values = Work(0), Work(chosen * 8)
+    first = Launch(kernel, (values, places, In(0), n, k, blocks, BLOCK), rows * blocks, 1, moved, work)
+    words = (Out(0), Out(1), values, blocks * k, k, 1, blocks * k, places)
+    again = Launch(Kernel(emit_select, (d, largest, True)), words, rows, grain(blocks * k * each), chosen * each, chosen * 2)
+    return Schedule((first, again), chosen * (8 + each))
 
 
 def kthvalue(x: Operand, k: int) -> Schedule:
     """The k-th smallest (from 1) of each row. Out(0): values (rows,), Out(1): int64 indices. In(0): x (rows, n), contiguous."""
-    return radix.part(x, k - 1, 1)
-
-
-def emit_median(m: Module, name: str, d: dtype) -> None:
-    """The lower median; in a row with NaNs the first of them."""
-    sort = radix.define_sort(m, d, False)
-    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
-        values, indices, x, space, rows, n, slots = f.words(words, "ptr", "ptr", "ptr", "ptr", "i64", "i64", "i64")
-        items = radix.Items(f, d, False)
-        with f.range(lo, hi) as slot, f.range(slot, f.select(slots.eq(0), slot + 1, rows), f.select(slots.eq(0), 1, slots)) as row:
-            counters, a, b = radix.rows_of(f, worker, slot, slots, space, n, items.bytes)
-            elements = f.at(x, row * n, d.llvm)
-            done = f.call("ptr", sort, elements, n, counters, a, b)
-            at = f.var("i64", (n - 1) >> 1)
-            if d.is_floating_point:
-                low, high = f.var("i64", 0), f.var("i64", n)
-                with f.loop() as end:  # where the NaNs begin
-                    f.leave(end, low.v >= high.v)
-                    middle = (low.v + high.v) >> 1
-                    word = items.load(done, middle)[0]
-                    key = word if items.wide else f.cast("trunc", word >> 32, "i32")
-                    low.v, high.v = f.select(key.eq(-1), low.v, middle + 1), f.select(key.eq(-1), middle, high.v)
-                at.v = f.select(low.v < n, low.v, at.v)
-            item = items.load(done, at.v)
-            f.store(items.value(item, elements), values, row)
-            f.store(items.index(item), indices, row)
-
-
-def median(x: Operand) -> Schedule:
-    """The lower median of each row. Out(0): values (rows,), Out(1): int64 indices. In(0): x (rows, n), contiguous."""
-    return radix.plan(x, Kernel(emit_median, (x.dtype,)))
+    return merge.part(x, k - 1, 1)

@@ -100,14 +100,20 @@ def test_long_stream() -> None:
 
 
 @pytest.mark.parametrize("n", [16, 63, 64, 127, 128, 200])
-@pytest.mark.parametrize("name", ["normal", "uniform", "log_normal", "exponential", "poisson", "integers"])
+@pytest.mark.parametrize(
+    "name",
+    ["normal", "uniform", "log_normal", "exponential", "poisson", "integers", "bernoulli_each", "dropout", "permutation", "weighted"],
+)
 def test_pieces_are_one_stream(name: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long draws are launched in pieces, between which an interrupt may come."""
-    numbers = {"exponential": (2.0,), "poisson": (), "integers": (1, 9)}.get(name, (0.0, 1.0))
-    step = (name, "float32", n, *numbers)
+    none = dict.fromkeys(("poisson", "bernoulli_each", "permutation"), ())
+    numbers = {"exponential": (2.0,), "integers": (1, 9), "dropout": (0.3,), "weighted": (150, 40), **none}.get(name, (0.0, 1.0))
+    step = (name, "int64" if name == "permutation" else "float32", n, *numbers)
     whole, state = draw(random.State(3), step), random.State(3)
     for module in ("uniform", "rejection"):
         monkeypatch.setattr(sys.modules[f"facula.kernel.random.{module}"], "PIECE", 64)
+    for most in ("STEPS", "ADDED"):
+        monkeypatch.setattr(sys.modules["facula.kernel.random.choice"], most, 64)
     assert (draw(state, step) == whole).all()
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from facula.base import dtypes
 from facula.kernel import compiler, sorting
+from facula.kernel.launch import Array, Schedule
 from facula.testing.operands import operand
 
 ALL = ("bool", "uint8", "int8", "int16", "int32", "int64", "uint64", "float16", "bfloat16", "float32", "float64")
@@ -86,6 +89,58 @@ def test_rows_too_long_for_the_scratch_memory(target: None) -> None:
     values, indices = np.empty_like(x), np.empty(x.shape, np.int64)
     compiler.run(sorting.sort(operand(x)), [values, indices], [x])
     assert (indices == np.argsort(x, axis=1, kind="stable")).all() and (values == np.sort(x, 1)).all()
+
+
+@pytest.mark.parametrize("d", ["int8", "int64", "float32", "float64", "bfloat16"])
+def test_long_rows(target: None, d: str) -> None:
+    """Blocks and merges: runs of equal length, a shorter one, one without a partner; ties and NaNs across blocks."""
+    for count, n in ((1, 262_145), (2, 600_000), (1, 1_048_576)):
+        x = rows(d, count, n)
+        for descending in (False, True):
+            want = order(x, descending)
+            values, indices = np.empty_like(x), np.full(x.shape, -1)
+            compiler.run(sorting.sort(operand(x), descending), [values, indices], [x])
+            assert (indices == want).all() and same(values, np.take_along_axis(x, want, 1))
+            for first, k in ((0, 300), (0, n - 1), (n // 2, 1), (n - 3, 3)):
+                values, indices = np.empty((count, k), x.dtype), np.full((count, k), -1)
+                compiler.run(sorting.part(operand(x), first, k, descending), [values, indices], [x])
+                assert (indices == want[:, first : first + k]).all() and same(values, np.take_along_axis(x, indices, 1))
+        nans, want = x != x, order(x)
+        values, indices = np.empty(count, x.dtype), np.full(count, -1)
+        compiler.run(sorting.median(operand(x)), [values, indices], [x])
+        assert (indices == [np.argmax(nan) if nan.any() else at[(n - 1) // 2] for nan, at in zip(nans, want)]).all()
+
+
+@pytest.mark.parametrize("d", ["int8", "float32", "float64"])
+def test_topk_of_long_rows(target: None, d: str) -> None:
+    for count, n in ((1, 3_145_800), (2, 2_097_152)):
+        x = rows(d, count, n)
+        for largest in (False, True):
+            want = order(x, largest)[:, :64]
+            for k in (1, 64):
+                values, indices = np.empty((count, k), x.dtype), np.full((count, k), -1)
+                compiler.run(sorting.topk(operand(x), k, largest), [values, indices], [x])
+                assert (indices == want[:, :k]).all() and same(values, np.take_along_axis(x, indices, 1))
+
+
+LONG = Array(dtypes.float32, (1, 100_000_000), (100_000_000, 1))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        pytest.param(lambda: sorting.sort(LONG), id="sort"),
+        pytest.param(lambda: sorting.topk(LONG, 5), id="topk of few"),
+        pytest.param(lambda: sorting.topk(LONG, 1_000_000), id="topk of many"),
+        pytest.param(lambda: sorting.kthvalue(LONG, 50_000_000), id="kthvalue"),
+        pytest.param(lambda: sorting.median(LONG), id="median"),
+    ],
+)
+def test_no_run_of_a_long_row_keeps_signals_waiting(schedule: Callable[[], Schedule]) -> None:
+    """Signals are looked at between runs of items, none of which may take 20 ms by estimate."""
+    for launch in schedule().launches:
+        runs = max(1, launch.total // launch.grain)
+        assert (launch.bytes / 10 + launch.flops / 8) / runs < 20e6
 
 
 def test_topk_of_rising_values(target: None) -> None:
