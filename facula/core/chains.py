@@ -19,7 +19,7 @@ import facula.core.objects as objects
 
 from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
-from .expression import wants
+from .expression import PLANS, wants
 from .modes import MODE, sync
 from .native import fields as F
 from .plan import AROUND, KernelPlan, Plan, ViewPlan, ViewsPlan, settle
@@ -259,6 +259,8 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
         for w in warned:
             warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
         plan = None if warned else trace.chain(got)
+        if plan is not None:
+            PLANS[plan] = plan  # which are not dropped while another thread may be inside one
         address = F.ROW_NEVER if plan is None else plan.native(())
         objects.insert(entry(), names, len(arguments) - len(names or ()), arguments, plan, address)
         return got
@@ -284,7 +286,7 @@ def public(function: Callable[..., Any], name: str, method: bool) -> Any:
     given = inspect.signature(function)
     plain = given.replace(parameters=[_shown(p) for p in given.parameters.values()], return_annotation=given.empty)
     made = (objects.method if method else objects.public)(entry_of(function), name, f"{name}{plain}\n--\n\n{function.__doc__ or ''}")
-    setattr(function, "public", made)  # what `__torch_function__` is told was called
+    setattr(function, "public", getattr(made, "__func__", made))  # what `__torch_function__` is told was called
     return made
 
 

@@ -10,6 +10,7 @@ from ..base.errors import refuse
 from ..base.narrow import is_a
 from ..base.settings import SETTINGS
 from ..runtime import pool
+from .door import forget
 from .objects import Tensor
 
 
@@ -28,7 +29,9 @@ def set_default_dtype(d: dtype) -> None:
             f"only floating-point types are supported as the default type (got {d!r})",
             expected="float16, bfloat16, float32 or float64",
         )
-    SETTINGS.default_dtype = d
+    if d is not SETTINGS.default_dtype:
+        SETTINGS.default_dtype = d
+        forget()  # it decided plans that do not name it
 
 
 def get_num_threads() -> int:

@@ -66,7 +66,7 @@ class Function:
         if not MODE.overrides_off:
             found = overridden(arguments, MODE.functions)
             if found is not None:
-                return dispatch_override(found, self.public, args, kwargs)
+                return dispatch_override(found, getattr(self.public, "__func__", self.public), args, kwargs)
         try:
             return self._bound(arguments, names, args, kwargs)
         except Unsupported:
@@ -163,6 +163,11 @@ def publish() -> None:
             if made.get(shown) is None:
                 _publish(shown, family)
     _guard()
+    places = [(place, function) for (place, _), function in PUBLIC.items()]
+    for place, function in [*places, *(("Tensor", getattr(f, "__func__", None)) for f in vars(objects.Tensor).values())]:
+        entry = getattr(function, "__self__", None)
+        if isinstance(entry, objects.Entry):
+            entry.home = place
 
 
 def _guard() -> None:

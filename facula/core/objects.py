@@ -13,6 +13,7 @@ insert(entry, names, n, arguments, plan)  a row of the plan table
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -23,10 +24,21 @@ class Entry:
     """What the plan table is keyed on. `handler(arguments, keyword names or None)` serves a miss, or, where there is one, `plain`, called as the
     user called; `tracer`, like `handler`, the second miss of a key. Bit i of `mask`: argument i, if an int, is an operand."""
 
-    __slots__ = ("__weakref__", "handler", "mask", "owner", "plain", "tracer")
+    __slots__ = ("__weakref__", "handler", "home", "mask", "owner", "plain", "tracer")
 
     def __init__(self, handler: Any, mask: int, owner: Any, plain: Any = None, tracer: Any = None) -> None:
         self.handler, self.mask, self.owner, self.plain, self.tracer = handler, mask, owner, plain, tracer
+        self.home = ""  # the module, or the class, of which the public function is an attribute
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled functions are `getattr(entry, name)`: what has that attribute stands for the entry."""
+        return home, (self.home,)
+
+
+def home(place: str) -> Any:
+    """A module of this package by PyTorch's name, or the class of tensors."""
+    package = __name__.partition(".")[0]
+    return Tensor if place == "Tensor" else importlib.import_module(package if place in ("", "torch") else f"{package}.{place}")
 
 
 def install(node: type, numbers: tuple[str, ...]) -> None:

@@ -307,6 +307,7 @@ class IndexPut(Composite):
     """A copy with `values` put, or added, at the indices."""
 
     schema = "index_put(Tensor input, any indices, Tensor values, bool accumulate=False) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
@@ -354,6 +355,8 @@ def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     _check_values(self, used, dims, place, values)
     if MODE.grad and (wants(values) or wants(self)):
         return writing.assign(self, ops.index_put_copy(self, values, used, dims, place, bool(accumulate)), "index_put_")
+    if any(writing.partly_overlap(self, t) or t is self for t in used):
+        raise refuse(RuntimeError, writing.SHARED, received="an index in the memory that is written", hint="index.clone()")
     if values._block == self._block:
         values = values.clone()
     layouts = tuple(t._layout for t in used)

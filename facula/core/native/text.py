@@ -474,7 +474,7 @@ class Core:
                         shared = self.get(f, other, T["block"]).eq(block)
                         moved = self.get(f, other, T["data"]).ne(self.get(f, out, T["data"]))
                         turned = self.get(f, other, T["layout"]).ne(self.get(f, out, T["layout"]))
-                        apart = how.eq(F.OUT_APART) & other.ne(out)
+                        apart = how.eq(F.OUT_APART) & f.load("i64", self.get(f, plan, P["edges"]), k).ne(extra)
                         with f.when(shared & (moved | turned | apart)):
                             f.ret(-1)
                     self.incref(f, out)
