@@ -124,10 +124,6 @@ class Trace:
         for i, t in enumerate(got):
             self._know(t, (F.FROM_ITEM, step << 8 | i))
 
-    def execute(self, plan: KernelPlan, operands: Sequence[Any]) -> None:
-        """A procedure's kernel."""
-        self.note(plan, operands, plan.now(operands))
-
     def recorded(self, rule: Rule, operands: Sequence[Any], outs: Sequence[Any]) -> None:
         """A node that Python made."""
         if not all(isinstance(o, objects.Tensor) for o in outs) or len(outs) > 15:

@@ -17,6 +17,7 @@ from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
 from ..kernel.launch import In, Number, Out, Schedule, Work
 from ..runtime import allocator
+from .batching import DYNAMIC
 from .launching import code, cost, is_long, start
 from .layout import Layout, layout
 from .modes import MODE
@@ -391,9 +392,10 @@ def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], num
     `counted`: what is written has been somebody's tensor before, so its version moves; no other operand shares its memory."""
     if not (PLACES.several and common_device([t._layout for t in (*outs, *tensors)]) is META):
         if any(t._layout.batch for t in (*outs, *tensors)):
-            raise NotImplementedError("vmap: this operation looks at its whole input at once and has no batching rule")
+            raise RuntimeError(f"{DYNAMIC} Attempted to vmap over an operation that looks at its whole input at once.")
         if MODE.trace is not None:
-            return MODE.trace.execute(_as_plan(schedule, outs, tensors, counted), [*outs, *tensors, *numbers])
+            as_plan(schedule, outs, tensors, counted).run([*outs, *tensors, *numbers])
+            return
         settle(tensors, outs)
         work = allocate_bytes(schedule.workspace) if schedule.workspace else None
         base = work._address if work is not None else 0
@@ -405,7 +407,7 @@ def execute(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], num
         out._viewed = objects.version(out)
 
 
-def _as_plan(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], counted: bool) -> KernelPlan:
+def as_plan(schedule: Schedule, outs: Sequence[Any], tensors: Sequence[Any], counted: bool) -> KernelPlan:
     """The plan that does what `execute` is asked to; results come first among its operands."""
     n = len(outs)
     launches = tuple(

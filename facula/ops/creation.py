@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import array as arrays
+import ctypes
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.device import CPU, META, device, preserve_format
 from ..base.dtypes import dtype as DType
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..base.settings import SETTINGS
 from ..core import objects, writing
 from ..core.batching import bare, extents, roomy
@@ -18,7 +21,7 @@ from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
 from ..core.native import fields as F
 from ..core.placing import here, placed
-from ..core.plan import KernelPlan, allocate, execute, run
+from ..core.plan import KernelPlan, allocate, execute, run, settle
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
@@ -298,7 +301,7 @@ def _like(name: str, value: Any) -> None:
         return out.requires_grad_(True) if requires_grad else out
 
     body = {"__doc__": f"Like `{name[:-5]}`, with the shape, type and strides of another tensor.", "__module__": __name__, "schema": f"{name}(Tensor input, {LIKE}) -> Tensor",
-            "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal(2, 3))]}  # fmt: skip
+            "paths": "torch", "out": False, "compose": staticmethod(compose), "samples": [sample(normal(2, 3))]}  # fmt: skip
     type(name.title().replace("_", ""), (Composite,), body)
 
 
@@ -311,6 +314,7 @@ class FullLike(Composite):
     """A tensor like another, filled with a value."""
 
     schema = f"full_like(Tensor input, Scalar fill_value, {LIKE}) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -516,11 +520,9 @@ class TensorOf(Composite):
         data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
     ) -> Tensor:
         if isinstance(data, Tensor):
-            import warnings
-
-            warnings.warn(
+            warn(
                 "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-                UserWarning, stacklevel=2,
+                UserWarning,
             )  # fmt: skip
             return data.detach().to(home(data, device), dtype or data.dtype, copy=True).requires_grad_(requires_grad)
         if type(data) in (float, int, bool, complex):
@@ -529,9 +531,41 @@ class TensorOf(Composite):
             if dtype is not None and dtype.is_integral and overflows(data, dtype):
                 raise _too_large(dtype)
             return _scalar(data, dtype or of_number(data), placed(device, copying=True)).requires_grad_(requires_grad)
-        return _from_data(data, dtype).to(placed(device, copying=True)).requires_grad_(requires_grad)
+        where = placed(device, copying=True)
+        made = _of_list(data, dtype) if type(data) is list or type(data) is tuple else None
+        made = _from_data(data, dtype) if made is None else made
+        made = made if where is CPU else made.to(where)
+        return made.requires_grad_(True) if requires_grad else made
 
     samples = [sample([[1.0, 2.0], [3.0, 4.0]]), sample(3)]
+
+
+CODES = {"float32": "f", "float64": "d", "int64": "q"}  # in Python's arrays
+
+
+def _of_list(data: Any, dtype: DType | None) -> Tensor | None:
+    """The usual data, a list of floats or of ints, or one of such rows, without NumPy's help; None: it is not such."""
+    shape: tuple[int, ...] = (len(data),)
+    if data and (type(data[0]) is list or type(data[0]) is tuple):
+        shape = (*shape, len(data[0]))
+        if any((type(row) is not list and type(row) is not tuple) or len(row) != shape[1] for row in data):
+            return None
+        data = [*itertools.chain.from_iterable(data)]
+    types = {*map(type, data)}
+    if types != {float} and types != {int}:
+        return None
+    kind = dtype or (d.int64 if types == {int} else SETTINGS.default_dtype)
+    code = CODES.get(kind.name)
+    if code is None or (code == "q" and types != {int}):
+        return None
+    try:
+        values = arrays.array(code, data)
+    except OverflowError:
+        return None
+    out = allocate(layout(shape, kind))
+    settle((), (out,))
+    ctypes.memmove(out._address, values.buffer_info()[0], out._layout.nbytes)
+    return out
 
 
 def _from_data(data: Any, dtype: DType | None) -> Tensor:

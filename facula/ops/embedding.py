@@ -10,7 +10,6 @@ from ..core.batching import Examples, bare
 from ..core.layout import Layout, layout
 from ..core.modes import MODE, no_grad
 from ..core.placing import known
-from ..core.plan import execute
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import indexing as kernels
@@ -18,7 +17,7 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, integer, normal, refused, sample, values
-from .gathering import check, only_dense, put_schedule, scheduled
+from .gathering import check, only_dense, perform, put_schedule
 from .scattering import worst
 
 
@@ -335,7 +334,7 @@ def _maxima(read: Tensor, kept: Tensor, own: Tensor, bags: int, columns: int) ->
 def _combined(rows: Tensor, own: Tensor, bags: int, start: Any, reduce: str) -> Tensor:
     """The rows of each bag combined, from `start` on."""
     out = ops.full((bags, rows.shape[1]), start, dtype=rows.dtype)
-    execute(scheduled(put_schedule, out._layout, rows._layout, (own._layout,), (0,), 0, reduce), [out], [rows, own])
+    perform(put_schedule, (out._layout, rows._layout, (own._layout,), (0,), 0, reduce), [out], [rows, own])
     return out
 
 

@@ -13,11 +13,11 @@ from ..core import writing
 from ..core.batching import Examples, bare
 from ..core.chains import nothing_found
 from ..core.copying import converted
-from ..core.expression import broadcast, expanded, wants
-from ..core.layout import TRIM, Layout, layout
+from ..core.expression import PLANS, broadcast, expanded, wants
+from ..core.layout import Layout, layout
 from ..core.modes import MODE
 from ..core.placing import known
-from ..core.plan import execute
+from ..core.plan import as_plan, execute
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
@@ -26,6 +26,17 @@ from ..kernel.pointwise import pointwise
 from ..spec.block import Composite, Fused
 from ..spec.registry import ops
 from ..spec.samples import integer, normal, sample, values
+
+
+def perform(make: Callable[..., Schedule], key: tuple[Any, ...], outs: list[Tensor], tensors: list[Tensor], counted: bool = False) -> None:
+    """`execute` of `make(*key)`, by a plan that is kept: the key holds the layouts of all operands."""
+    place = perform, make, key, counted
+    plan = PLANS.get(place)
+    if plan is None:
+        if any(t._layout.batch for t in (*outs, *tensors)):
+            return execute(make(*key), outs, tensors)  # which refuses
+        plan = PLANS[place] = as_plan(make(*key), outs, tensors, counted)
+    plan.run([*outs, *tensors])
 
 
 def check(index: Tensor, size: int, sentence: str, wrap: bool = True, kind: type[Exception] = IndexError) -> None:
@@ -71,20 +82,6 @@ class IndexOutside(Fused):
     def kernel(index: Layout, size: int, wrap: bool, ignored: int | None) -> Result:
         out = layout((), d.int64)
         return Result((out,), kernels.check_indices(out, index, size, wrap, ignored))
-
-
-SCHEDULES: dict[tuple[Any, ...], Schedule] = {}  # of procedures, which have no plan to keep theirs
-TRIM.append(SCHEDULES.clear)
-
-
-def scheduled(make: Callable[..., Schedule], *key: Any) -> Schedule:
-    """make(*key), made once."""
-    found = SCHEDULES.get((make, *key))
-    if found is None:
-        if len(SCHEDULES) > 1 << 12:
-            SCHEDULES.clear()
-        found = SCHEDULES[(make, *key)] = make(*key)
-    return found
 
 
 def put_schedule(
@@ -249,6 +246,7 @@ class IndexPutCopy(Fused):
 def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int, ...], int]:
     """(int64 indices, the dims they index, where their shape goes), checked. Masks become the places where they hold."""
     row: list[Any] = []
+    inside: list[int] = []  # places in it that come from a mask
     _count(x, sum(t.ndim if t is not None and t.dtype in (d.bool_, d.uint8) else 1 for t in indices))
     for t in indices:
         if t is None:
@@ -261,7 +259,9 @@ def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int
                     IndexError,
                     f"The shape of the mask {list(t.shape)} at index {bad} does not match the shape of the indexed tensor {list(x.shape)} at index {at + bad}",
                 )
-            row += list(ops.nonzero(t).unbind(1)) if t.ndim else [ops.nonzero(t.reshape(1)).unbind(1)[0]]
+            found = list(ops.nonzero(t).unbind(1)) if t.ndim else [ops.nonzero(t.reshape(1)).unbind(1)[0]]
+            inside += range(len(row), len(row) + len(found))
+            row += found
         elif t.dtype in (d.int64, d.int32):
             row.append(t)
         elif t.dtype.is_integral:
@@ -281,7 +281,8 @@ def prepared(x: Tensor, indices: Sequence[Any]) -> tuple[list[Tensor], tuple[int
             f"shape mismatch: indexing tensors could not be broadcast together with shapes {', '.join(str(list(t.shape)) for t in used)}",
         ) from None
     for k, t in zip(dims, used):
-        check(t, x.shape[k], f"index {{value}} is out of bounds for dimension {k} with size {x.shape[k]}")
+        if k not in inside:
+            check(t, x.shape[k], f"index {{value}} is out of bounds for dimension {k} with size {x.shape[k]}")
     adjacent = all(b - a == 1 for a, b in zip(dims, dims[1:]))
     return used, dims, dims[0] if adjacent else 0
 
@@ -360,12 +361,8 @@ def index_put_(self: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     if values._block == self._block:
         values = values.clone()
     layouts = tuple(t._layout for t in used)
-    execute(
-        scheduled(put_schedule, self._layout, values._layout, layouts, tuple(dims), place, "sum" if accumulate else None),
-        [self],
-        [values, *used],
-        counted=True,
-    )
+    key = self._layout, values._layout, layouts, tuple(dims), place, "sum" if accumulate else None
+    perform(put_schedule, key, [self], [values, *used], counted=True)
     return self
 
 

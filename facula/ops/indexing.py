@@ -8,6 +8,7 @@ from ..base import dtypes as d
 from ..base.device import CPU
 from ..base.errors import refuse
 from ..core import chains, objects
+from ..core.expression import wants
 from ..core.modes import MODE
 from ..core.overrides import dispatch_override, overridden
 from ..core.tensor import Tensor
@@ -145,11 +146,24 @@ def put(x: Tensor, index: Any, value: Any) -> None:
             else ops.scalar_tensor(value, dtype=x.dtype, device=CPU)
         )
     if left:
-        ops.index_put_(view, spread(view.ndim, left), value)
+        where = _one_mask(view, left, value)
+        if where is not None:
+            view.masked_fill_(where, value)
+        else:
+            ops.index_put_(view, spread(view.ndim, left), value)
         return
     while value.ndim > view.ndim and value.shape[0] == 1:  # leading dims of one element drop away
         value = value.squeeze(0)
     view.copy_(value)
+
+
+def _one_mask(x: Tensor, left: list[tuple[int, Any]], value: Tensor) -> Tensor | None:
+    """The mask that is the only index, as it broadcasts to x, when one number goes where it holds and nothing is recorded."""
+    dim, mask = left[0]
+    fits = mask.dtype is d.bool_ and mask.ndim and mask.shape == x.shape[dim : dim + mask.ndim]
+    if len(left) > 1 or value.ndim or value.dtype is not x.dtype or not fits or (MODE.grad and (wants(x) or wants(value))):
+        return None
+    return mask.reshape(tuple(mask.shape) + (1,) * (x.ndim - dim - mask.ndim))
 
 
 def _get(x: Tensor, index: Any) -> Any:

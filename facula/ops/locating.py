@@ -9,13 +9,13 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..core.layout import layout
 from ..core.placing import known
-from ..core.plan import allocate, execute
+from ..core.plan import allocate
 from ..core.tensor import Tensor
 from ..kernel import indexing as kernels
 from ..spec.block import Composite, Procedure
 from ..spec.registry import ops
 from ..spec.samples import normal, sample, values
-from .gathering import scheduled
+from .gathering import perform
 
 UNKNOWN = (
     "The register_meta function for torch.nonzero() raises unimplemented by default, as a correct data-independent implementation does not "
@@ -36,11 +36,11 @@ class NonzeroPlaces(Procedure):
         x = input
         mask = x if x.dtype is d.bool_ else x != 0
         counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
-        execute(scheduled(kernels.count_true, counts._layout, mask._layout), [counts], [mask])
-        total = int(counts.select(0, counts.shape[0] - 1).item())
+        perform(kernels.count_true, (counts._layout, mask._layout), [counts], [mask])
+        total = counts[-1].item()
         out = allocate(layout((total, x.ndim), d.int64))
         if total and x.ndim:
-            execute(scheduled(kernels.nonzero, out._layout, mask._layout), [out], [mask, counts])
+            perform(kernels.nonzero, (out._layout, mask._layout), [out], [mask, counts])
         return out
 
 

@@ -16,14 +16,14 @@ from ..core.copying import copy_into
 from ..core.expression import broadcast
 from ..core.layout import Layout, layout
 from ..core.placing import known
-from ..core.plan import allocate, execute
+from ..core.plan import allocate
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
 from ..spec.block import Composite, Procedure
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import boolean, each, integer, normal, refused, sample, values
-from .gathering import check, put_schedule, scheduled
+from .gathering import check, perform, put_schedule
 
 OUT_OF_BOUNDS = "index {{value}} is out of bounds for dimension {dim} with size {size}"
 
@@ -57,7 +57,7 @@ def worst(kind: d.dtype, reduce: str) -> Any:
 
 def scatter_into(out: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str) -> None:
     """One kernel: the elements of src at their places in out, replacing or combined (sum, prod, amax, amin) with what is there."""
-    execute(scheduled(kernels.scatter, out._layout, src._layout, index._layout, dim, reduce or None), [out], [src, index])
+    perform(kernels.scatter, (out._layout, src._layout, index._layout, dim, reduce or None), [out], [src, index])
 
 
 class Scattered(Procedure):
@@ -386,8 +386,7 @@ def put_slices_now(x: Tensor, k: int, index: Tensor, source: Tensor, accumulate:
     """The same in x's own memory, without history."""
     x, index = x if x.ndim else x.reshape(1), index.reshape(-1)
     source, index = (fresh(t) if t._block == x._block else t for t in (source, index))
-    schedule = scheduled(put_schedule, x._layout, source._layout, (index._layout,), (k,), k, "sum" if accumulate else None)
-    execute(schedule, [x], [source, index])
+    perform(put_schedule, (x._layout, source._layout, (index._layout,), (k,), k, "sum" if accumulate else None), [x], [source, index])
     return True
 
 
@@ -489,6 +488,7 @@ class IndexFill(Composite):
     """One value in every slice that the index names."""
 
     schema = "index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value) -> Tensor"
+    out = False
     through_binder = in_place = True
 
     @staticmethod
@@ -546,6 +546,7 @@ class Put(Composite):
     """source at flat indices, replacing or added."""
 
     schema = "put(Tensor input, Tensor index, Tensor source, bool accumulate=False) -> Tensor"
+    out = False
     through_binder = in_place = True
 
     @staticmethod
@@ -609,7 +610,7 @@ class MaskedScattered(Procedure):
         if not known(mask):
             return input.clone(memory_format=contiguous_format)
         counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
-        execute(kernels.count_true(counts._layout, mask._layout), [counts], [mask])
+        perform(kernels.count_true, (counts._layout, mask._layout), [counts], [mask])
         n = int(counts.select(0, counts.shape[0] - 1).item())
         if source.numel() < n:
             raise refuse(
@@ -618,7 +619,7 @@ class MaskedScattered(Procedure):
         out = input.clone(memory_format=contiguous_format)
         if n:
             given = source.reshape(-1).contiguous()
-            execute(kernels.masked_scatter(out._layout, given._layout, mask._layout), [out], [given, mask, counts])
+            perform(kernels.masked_scatter, (out._layout, given._layout, mask._layout), [out], [given, mask, counts])
         return out
 
     @staticmethod
