@@ -164,9 +164,21 @@ class Trace:
             return not MODE.grad or not any(wants(t) or (t._root is not None and wants(t._root)) for t in self.tensors)
         return True
 
+    def _tuple(self, got: Any) -> None:
+        """Results that Python put together."""
+        plan = Plan(None, None, None)
+        kind = type(got)
+        values = dict.fromkeys(F.PLAN, 0) | {"kind": F.KIND_TUPLE, "outs_n": len(got), "wrap": id(None if kind is tuple else kind)}
+        block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
+        plan.keep += [block, kind]
+        if all(isinstance(t, objects.Tensor) for t in got):
+            self._step(plan, ctypes.addressof(block), got, got)
+
     # -- the end
     def chain(self, got: Any) -> Plan | None:
         """What serves such calls from now on; None: Python."""
+        if is_tuple(got) and id(got) not in self.known and 0 < len(got) <= F.STEP_OPERANDS_MAX and self.steps:
+            self._tuple(got)
         place: Place | None = self.known.get(id(got))
         if got is None and self.steps:
             place = F.FROM_CONSTANT, id(None)
@@ -230,9 +242,7 @@ def traceable(arguments: Sequence[Any]) -> bool:
         return False
     tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
     given = [id(x) for x in arguments if isinstance(x, objects.Tensor)]
-    apart = len({*given}) == len(given) and not any(
-        id(t) in given for t in tensors[len(given) :]
-    )  # a key says what is the same in sequences
+    apart = not any(id(t) in given for t in tensors[len(given) :])  # a key says what is the same in one place, not in both
     return apart and not any(t._layout.batch for t in tensors)
 
 

@@ -454,7 +454,6 @@ class Equal(Composite):
 
     needs_values = True
     schema = "equal(Tensor input, Tensor other) -> bool"
-    through_binder = True
     out = False
 
     @staticmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import CPU
+from ..base.device import CPU, META
 from ..base.errors import refuse
 from ..core import chains, objects
 from ..core.expression import wants
@@ -13,6 +13,7 @@ from ..core.modes import MODE
 from ..core.overrides import dispatch_override, overridden
 from ..core.tensor import Tensor
 from ..spec.registry import ops
+from .locating import places
 
 
 def basic(x: Tensor, items: tuple[Any, ...]) -> tuple[Tensor, list[tuple[int, Any]]]:
@@ -115,6 +116,8 @@ def get(x: Tensor, index: Any) -> Tensor:
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number",
             )
         return _select(x, 0, index)
+    if type(index) is Tensor and index.dtype is d.bool_ and (got := _where(x, index)) is not None:
+        return got
     items = tidy(index)
     if not x.ndim and any(isinstance(i, int) and not isinstance(i, bool) for i in items):
         raise refuse(
@@ -125,6 +128,14 @@ def get(x: Tensor, index: Any) -> Tensor:
     if left:
         return ops.index(view, spread(view.ndim, left))
     return view.view_as(view) if view is x else view
+
+
+def _where(x: Tensor, mask: Tensor) -> Tensor | None:
+    """x[mask] of a mask of the leading dims, the usual case, straight to the kernels; None for others."""
+    lay, held = x._layout, mask._layout
+    if not held.ndim or lay.shape[: held.ndim] != held.shape or lay.batch or held.batch or lay.device is META or held.device is META:
+        return None
+    return ops.index_get(x, places(mask).unbind(1), tuple(range(held.ndim)), 0)
 
 
 def spread(ndim: int, left: list[tuple[int, Any]]) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.device import META
 from ..base.errors import refuse
 from ..core.layout import layout
 from ..core.placing import known
@@ -33,15 +34,21 @@ class NonzeroPlaces(Procedure):
 
     @staticmethod
     def run(input: Tensor) -> Tensor:
-        x = input
-        mask = x if x.dtype is d.bool_ else x != 0
-        counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
-        perform(kernels.count_true, (counts._layout, mask._layout), [counts], [mask])
-        total = counts[-1].item()
-        out = allocate(layout((total, x.ndim), d.int64))
-        if total and x.ndim:
-            perform(kernels.nonzero, (out._layout, mask._layout), [out], [mask, counts])
-        return out
+        return places(_holding(input))
+
+
+def _holding(x: Tensor) -> Tensor:
+    return x if x.dtype is d.bool_ else x != 0
+
+
+def places(mask: Tensor) -> Tensor:
+    """(n, ndim) int64: where a mask holds."""
+    counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
+    perform(kernels.count_true, (counts._layout, mask._layout), [counts], [mask])
+    out = allocate(layout((counts[-1].item(), mask.ndim), d.int64))
+    if out._layout.numel:
+        perform(kernels.nonzero, (out._layout, mask._layout), [out], [mask, counts])
+    return out
 
 
 class Nonzero(Composite):
@@ -55,7 +62,8 @@ class Nonzero(Composite):
     @staticmethod
     def compose(input: Tensor, as_tuple: bool = False) -> Any:
         if not as_tuple:
-            return ops.nonzero_places(input)
+            plain = not input._layout.batch and input._layout.device is not META
+            return places(_holding(input)) if plain else ops.nonzero_places(input)
         return ops.nonzero_places(input if input.ndim else input.reshape(1)).unbind(1)
 
     samples = [sample(normal(3, 4)), sample(values([[0, 1], [2, 0]], "int64"))]

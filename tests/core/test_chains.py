@@ -324,3 +324,22 @@ def test_public_functions_pickle_and_show_their_signature() -> None:
     )
     for function in (t.stack, t.flatten, F.mse_loss, t.add, F.relu):
         assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_an_argument_given_twice_is_part_of_the_key() -> None:
+    a, b = t.arange(4.0), t.ones(4)
+    for _ in range(4):
+        assert t.einsum("i,i->", a, a).item() == 14
+        assert a.type_as(a) is a and F.mse_loss(a, a).item() == 0
+    for _ in range(4):
+        assert t.einsum("i,i->", a, b).item() == 6 and t.einsum("i,i->", b, a).item() == 6
+        assert a.type_as(b) is a and F.mse_loss(a, b).item() == 1.5
+
+
+def test_several_results_keep_their_names() -> None:
+    for k in range(4):
+        x = t.tensor([[3.0, 1.0], [k, 9.0]])
+        values, places = x.sort(1)
+        assert values.tolist() == [sorted(row) for row in x.tolist()] and places[0].tolist() == [1, 0]
+        top = x.topk(1)
+        assert type(top).__name__ == "topk" and top.values.tolist() == [[3], [9]] and top.indices.tolist() == [[0], [1]]

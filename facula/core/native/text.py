@@ -17,7 +17,7 @@ from .recording import emit_recording
 
 # The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind.
 TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_SEQUENCE, TAG_SLICE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 5, 6, 7  # after TAG_VALUE: the float's bits
-TAG_SAME = TAG_SLICE  # with a number above: this tensor of the sequences again
+TAG_SAME = TAG_SLICE  # with a number above: this argument, or this tensor of the sequences, again
 LIST = 8  # bit of a sequence's word; its length stands above
 FLAT = 64  # words for a call's arguments and the tensors in its sequences
 
@@ -181,12 +181,16 @@ class Core:
             with f.when(kwnames.ne(0)):
                 total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
             key = Key(f, words, 2)
+            traced = self.get(f, entry, self.entry["tracer"]).ne(self.state(f, "none"))
             with f.range(0, total.v) as i:
                 with f.when(key.n.v > F.ROW_KEY_MAX - 2):
                     f.ret(-1)
                 obj = f.load("ptr", f.at(args, i, "ptr"))
                 after = f"K{f.tick()}"
                 with f.when(self.is_tensor(f, obj)):
+                    with f.when(traced), f.range(0, i) as j, f.when(f.load("ptr", f.at(args, j, "ptr")).eq(obj)):
+                        key.push(((j + 1) << 3) | TAG_SAME)
+                        f.leave(after)
                     self.key_tensor(key, obj, mode)
                     f.leave(after)
                 self.key_number(key, obj, ((mask >> f.smin(i, 63)) & 1).ne(0), ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
@@ -514,6 +518,10 @@ class Core:
                 self.incref(f, self.state(f, "none"))
                 f.ret(self.state(f, "none"))
             n = self.get(f, plan, P["outs_n"], "i64")
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_TUPLE)):
+                with f.range(0, n) as i:
+                    self.incref(f, f.load("ptr", f.at(args, i, "ptr")))
+                f.ret(f.call("ptr", "facula_results", plan, args))
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VIEW)):
                 self.views(f, plan, args, mode, outs)
                 f.ret(f.call("ptr", "facula_results", plan, outs))
