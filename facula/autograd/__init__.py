@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..core.guards import guard
 from ..core.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..core.tensor import Tensor as Variable
 from . import functional, graph
@@ -33,3 +34,5 @@ __all__ = [
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
+
+guard(globals(), __all__)

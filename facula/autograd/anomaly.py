@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from pathlib import Path
 from typing import Any
 
+from ..base.errors import refuse, warn
 from ..core.modes import MODE, sync
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
@@ -34,7 +34,11 @@ def remember(node: Any) -> None:
 
 def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
     """Anomaly mode on or off; `check_nan=False` leaves NaN gradients alone and only names the lines of errors."""
-    MODE.anomaly, CHECKS.nan = bool(mode), bool(check_nan)
+    for name, value in (("enabled", mode), ("check_nan", check_nan)):
+        if not isinstance(value, bool):
+            raise refuse(TypeError, f"set_anomaly_enabled(): argument '{name}' (position {1 + (name == 'check_nan')}) must be bool, not "
+                         f"{type(value).__name__}", received=f"{value!r:.60}", expected="True or False")  # fmt: skip
+    MODE.anomaly, CHECKS.nan = mode, check_nan
     sync()
 
 
@@ -52,10 +56,9 @@ class detect_anomaly:
     def __init__(self, check_nan: bool = True) -> None:
         self.check_nan = check_nan
         self.before = is_anomaly_enabled(), is_anomaly_check_nan_enabled()
-        warnings.warn(
+        warn(
             "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.",
             UserWarning,
-            stacklevel=2,
         )
 
     def __enter__(self) -> None:

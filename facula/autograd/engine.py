@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.device import CPU
-from ..base.errors import fold, refuse
+from ..base.errors import fold, refuse, warn
 from ..core import objects, tape
 from ..core.batching import held, numbers, reduced
 from ..core.layout import Layout
@@ -304,12 +304,11 @@ def _refuse_nan(node: Any, got: Sequence[Any]) -> None:
 
 def _name_line(node: Any, error: BaseException) -> None:
     """Anomaly mode: the forward call of what failed in backward."""
-    import warnings
 
     trace = node.metadata.get("traceback_")
     if trace:
         text = "".join(trace)
-        warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{text}", stacklevel=2)
+        warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{text}")
         if note := getattr(error, "add_note", None):
             note(f"  forward call: {trace[-1].strip()}")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..core.guards import guard
 from ..core.modes import enable_grad
 from ..core.tensor import Tensor
 from ..spec.registry import ops
@@ -241,3 +242,5 @@ def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
+
+guard(globals(), __all__)

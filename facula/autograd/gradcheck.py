@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..core.modes import enable_grad, no_grad
 from ..core.tensor import Tensor
 from ..spec.registry import ops
@@ -39,11 +38,10 @@ def _checked_inputs(args: Sequence[Any]) -> list[int]:
     checked = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a.requires_grad]
     for i in checked:
         if args[i].dtype.name not in ("float64", "complex128"):
-            warnings.warn(
+            warn(
                 f"Input #{i} requires gradient and is not a double precision floating point or complex. This check will likely fail if all "
                 "the inputs are not of double precision floating point or complex. ",
                 UserWarning,
-                stacklevel=4,
             )
         if any(stride == 0 and size > 1 for stride, size in zip(args[i].stride(), args[i].shape)):
             raise refuse(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import facula.autograd.engine as engine
 
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..core import objects
 from ..core.batching import Level, held
 from ..core.tensor import Tensor
@@ -17,6 +16,9 @@ from ..spec.registry import ops
 
 
 def _root(t: Any) -> tuple[Any, int]:
+    if not isinstance(t, Tensor):
+        sentence = f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
+        raise refuse(RuntimeError, sentence, received=f"inputs: {t!r:.60}", expected="Tensor")
     refresh(t)
     return (t._node, t._output_nr) if t._node is not None else (t, -1)
 
@@ -24,6 +26,9 @@ def _root(t: Any) -> tuple[Any, int]:
 def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> list[tuple[Any, int, Any]]:
     seeds = []
     for i, (t, g) in enumerate(zip(tensors, grads)):
+        if not isinstance(t, Tensor):
+            raise refuse(TypeError, f"expected Tensor as element {i} of the differentiated tensors, but got {type(t).__name__}",
+                         received=f"{t!r:.60}", expected="Tensor")  # fmt: skip
         if not t.requires_grad:
             raise refuse(
                 RuntimeError,
@@ -75,13 +80,16 @@ def backward(
 ) -> None:
     """Adds the gradient of `tensors` (weighted by `grad_tensors`) to `.grad` of the leaves, or of `inputs` only."""
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
         if grad_tensors is not None:
             raise refuse(
                 RuntimeError,
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`.",
             )
         grad_tensors = grad_variables
+    if retain_graph is not None and not hasattr(retain_graph, "__index__"):
+        sentence = f"'{type(retain_graph).__name__}' object cannot be interpreted as an integer"
+        raise refuse(TypeError, sentence, received=f"retain_graph={retain_graph!r:.60}", expected="True or False")
     ts = _list(tensors)
     gs = [None] * len(ts) if grad_tensors is None else _list(grad_tensors)
     if len(gs) != len(ts):
@@ -113,11 +121,10 @@ def grad(
 ) -> tuple[Any, ...]:  # fmt: skip
     """Gradients of `outputs` with respect to `inputs`; `.grad` stays as it is."""
     if not only_inputs:
-        warnings.warn(
+        warn(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other parts of the graph, "
             "please use torch.autograd.backward.",
             FutureWarning,
-            stacklevel=2,
         )
     ts, wanted = _list(outputs), _list(inputs)
     gs = [None] * len(ts) if grad_outputs is None else _list(grad_outputs)
@@ -127,9 +134,12 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     if is_grads_batched:
         return _many(gs, lambda seeds: grad(ts, wanted, seeds, True, create_graph, only_inputs, allow_unused))
+    if not wanted:
+        raise refuse(RuntimeError, "`inputs` argument to `grad()` cannot be empty.", received=f"inputs={inputs!r:.60}")
     for i, t in enumerate(wanted):
         if not isinstance(t, Tensor):
-            raise TypeError(f"inputs argument must be a Tensor or sequence of Tensors, but got {type(t).__name__}")
+            sentence = f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
+            raise refuse(RuntimeError, sentence, received=f"inputs[{i}]={t!r:.60}", expected="Tensor")
         if not t.requires_grad:
             raise refuse(
                 RuntimeError,

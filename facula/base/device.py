@@ -101,6 +101,9 @@ def _spelled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, int | 
         )
     if isinstance(kind, int):
         raise refuse(RuntimeError, "Cannot access accelerator device when none is available.", received=f"device {kind}", hint="'cpu'")
+    if index is not None and (isinstance(index, bool) or not isinstance(index, int)):
+        sentence = f"device(): argument 'index' (position 2) must be int, not {builtins.type(index).__name__}"
+        raise refuse(TypeError, sentence, received=f"index={index!r:.60}", expected="int")
     if index is not None and isinstance(kind, device):
         raise TypeError("device(): argument 'type' (position 1) must be str, not torch.device")
     return kind, index

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -70,3 +72,14 @@ class OutOfMemoryError(RuntimeError):
 
 class LoadError(RuntimeError):
     """A file that is damaged, hostile or of an unknown kind; nothing of it was used."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's program that led here, however many frames of this package and of Python's library lie between."""
+    frame, level = sys._getframe(1), 2  # level 1 is this function
+    while frame.f_back is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if not name.startswith(PACKAGE) and name.partition(".")[0] not in sys.stdlib_module_names:
+            break
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -195,7 +195,13 @@ def dense_like(shape: Sequence[int], *operands: Sequence[int]) -> tuple[int, ...
 def wrap_dim(dim: Any, ndim: int, name: str = "") -> int:
     """A dim counted from the front. IndexError with PyTorch's sentence when out of range."""
     n = max(ndim, 1)
-    if not -n <= dim < n:
+    try:
+        inside = -n <= dim < n
+    except TypeError:
+        kind = type(dim).__name__
+        sentence = f"{name}(): argument 'dim' (position 1) must be int, not {kind}" if name else f"argument 'dim' must be int, not {kind}"
+        raise refuse(TypeError, sentence, received=f"dim={dim!r:.60}", expected="int") from None
+    if not inside:
         raise refuse(
             IndexError,
             f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, TracebackType
 from typing import Any
 
 import facula.core.writing as writing
 
+from ..base.device import device as Device
 from ..base.dtypes import dtype as DType
 from ..base.errors import fold, refuse
 from ..base.narrow import is_sequence
@@ -19,6 +21,7 @@ from ..spec.binder import BINDER, ordinary_memory
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import Op
 from ..spec.schema import REQUIRED
+from .annotations import refused_by_annotation
 from .batching import by_example
 from .modes import MODE
 from .overrides import PLAIN, dispatch_override, overridden
@@ -28,16 +31,15 @@ from .tensor import Tensor
 # what code meets when an argument is of no use to it; ValueError from int("abc")
 STUMBLES = (AttributeError, KeyError, StopIteration, TypeError, UnboundLocalError, ValueError)
 PACKAGE = __name__.partition(".")[0] + "."
-KINDS = ("Tensor", "bool", "float", "int", "str")  # annotations that the binder can check
 SIMPLE: set[type] = {*PLAIN, Tensor, Size}  # types of arguments that never take a call over
 
 
 def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeError | None:
     """The refusal that a user understands, when this package's code stumbled; None for its own refusals and for errors of the user's code."""
     trace = _last(error)
-    if trace is None or not str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE):
+    if trace is None or _through_user(error):
         return None
-    if not isinstance(error, STUMBLES) or (isinstance(error, (TypeError, ValueError)) and _raised(trace)):
+    if not isinstance(error, STUMBLES) or hasattr(error, "received") or (isinstance(error, (TypeError, ValueError)) and _raised(trace)):
         return None
     if isinstance(error, ValueError) and not any(isinstance(a, str) for a in arguments):
         return None
@@ -49,6 +51,16 @@ def stumbled(error: BaseException, name: str, arguments: Sequence[Any]) -> TypeE
     return refusal
 
 
+def _through_user(error: BaseException) -> bool:
+    """Whether code that is neither ours nor Python's own stands between the catching frame and the error."""
+    trace = error.__traceback__
+    while trace is not None and (trace := trace.tb_next) is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        if not name.startswith(PACKAGE) and name.partition(".")[0] not in sys.stdlib_module_names:
+            return True
+    return False
+
+
 def _last(error: BaseException) -> TracebackType | None:
     """Where the error arose."""
     trace = error.__traceback__
@@ -58,13 +70,17 @@ def _last(error: BaseException) -> TracebackType | None:
 
 
 def _raised(trace: TracebackType | None) -> bool:
-    """Whether the error comes from a `raise` statement, not from an expression."""
-    return trace is not None and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+    """Whether the error comes from a `raise` statement of this package, not from an expression or from Python's library."""
+    ours = trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith(PACKAGE)
+    return trace is not None and ours and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 def blame(error: Exception, name: str, args: Sequence[Any], kwargs: dict[str, Any] | None = None) -> None:
-    """Note which public function was called and with what, below the sentence; the outermost call is the one that the user wrote."""
+    """Note which public function was called and with what, below the sentence; the outermost call is the one that the user wrote, unless
+    the error comes from a function of the user's that was handed in."""
     fold(error)
+    if _through_user(error):
+        return
     given = [_brief(a) for a in args] + [f"{k}={_brief(v)}" for k, v in (kwargs or {}).items()]
     line = f"  call:     {name}({', '.join(given)})"
     notes = getattr(error, "__notes__", None)
@@ -74,13 +90,13 @@ def blame(error: Exception, name: str, args: Sequence[Any], kwargs: dict[str, An
         error.add_note(line)
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, depth: int = 3) -> str:
     """Shape and type of a tensor, the text of a short value, else what it is."""
     if isinstance(value, Tensor):
         return f"{tuple(value._layout.shape)} {value._layout.dtype.name}"
-    if is_sequence(value):
+    if is_sequence(value) and depth:
         rest = ["..."] if len(value) > 4 else []
-        return f"[{', '.join([_brief(v) for v in value[:4]] + rest)}]"
+        return f"[{', '.join([_brief(v, depth - 1) for v in value[:4]] + rest)}]"
     if value is None or isinstance(value, (bool, int, float, complex, str, DType)):
         return f"{value!r:.40}"
     return type(value).__name__
@@ -149,7 +165,10 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
 
 
 # types that need no second look; a tensor in the place of an int is looked at by `compose`
-TYPES: dict[str, set[type]] = {"bool": {bool}, "int": {int, Tensor}, "float": {float, int}, "str": {str}, "Tensor": {Tensor}}
+TYPES: dict[str, set[type]] = {
+    "bool": {bool}, "int": {int, Tensor}, "float": {float, int}, "str": {str}, "Tensor": {Tensor}, "ScalarType": {DType},
+    "Device": {str, Device},
+}  # fmt: skip
 
 
 def _kinds(op: Op, compose: Callable[..., Any]) -> dict[str, set[type] | None]:
@@ -184,7 +203,11 @@ def _refusal(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[
 
 
 def _check_options(op: Op, name: str, method: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-    """What factory functions ask of requires_grad=, of dtype= beside out=, and of other kinds of memory."""
+    """Whether there is an out= here; what factory functions ask of requires_grad=, of dtype= beside out=, and of other kinds of memory."""
+    if "out" in kwargs and (method or not (op.block.out or "out" in op.schema.index)):
+        if op.block.overloaded:
+            raise BINDER.no_fit([op.schema], args, kwargs, name, method)
+        raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
     ordinary_memory(name, kwargs.get("layout"), kwargs.get("pin_memory"))
     flag, out, kind = kwargs.get("requires_grad"), kwargs.get("out"), kwargs.get("dtype")
     if flag is None:  # PyTorch takes it for the default
@@ -213,6 +236,14 @@ def _tensors(arguments: Sequence[Any]) -> list[Any]:
     return [t for t in flat if isinstance(t, Tensor)]
 
 
+def _meant(error: Exception, function: FunctionType) -> bool:
+    """Whether the function itself refuses: an operator that it calls speaks of arguments that the user has not written."""
+    last = _last(error)
+    if not isinstance(error, TypeError):
+        return hasattr(error, "received") or (isinstance(error, ValueError) and _raised(last))
+    return last is not None and last.tb_frame.f_globals is function.__globals__ and _raised(last)
+
+
 def guarded(function: FunctionType, name: str, method: bool) -> Any:
     """A public function that has no block: a wrong argument is refused by its name, as the annotations of `function` say."""
 
@@ -222,32 +253,16 @@ def guarded(function: FunctionType, name: str, method: bool) -> Any:
             return function(*args, **kwargs)
         except Exception as error:
             blame(error, name, args, kwargs)
-            if not isinstance(error, STUMBLES):
+            if not isinstance(error, STUMBLES) or _meant(error, function) or _through_user(error):
                 raise
-            refusal = _by_annotation(function, name, args, kwargs, method) or stumbled(error, name, (*args, *kwargs.values()))
-            if refusal is None or (isinstance(error, TypeError) and str(error).startswith(name + "(")):
+            said = isinstance(error, TypeError) and str(error).startswith(name + "(")
+            if said and not str(error).startswith(f"{name}() received an invalid combination") or "expected one of" in str(error):
+                raise
+            refusal = refused_by_annotation(function, name, args, kwargs, method)
+            if refusal is None and not said:
+                refusal = stumbled(error, name, (*args, *kwargs.values()))
+            if refusal is None:
                 raise
         raise refusal
 
     return call
-
-
-def _by_annotation(function: FunctionType, name: str, args: Sequence[Any], kwargs: dict[str, Any], method: bool) -> TypeError | None:
-    """The refusal of the first argument that is not what its annotation says."""
-    for place, (key, p) in enumerate(inspect.signature(function).parameters.items()):
-        value = args[place] if place < len(args) else kwargs.get(key, p.default)
-        if p.kind is p.VAR_POSITIONAL or p.annotation not in KINDS or BINDER.fits(p.annotation, value):
-            continue
-        if value is p.empty:
-            return None  # Python's own sentence tells what is missing
-        kind = type(value).__name__
-        if method and not place:
-            return TypeError(f"descriptor '{name}' for 'Tensor' objects doesn't apply to a '{kind}' object")
-        where = "" if key in kwargs else f" (position {place + 1 - method})"
-        return refuse(
-            TypeError,
-            f"{name}(): argument '{key}'{where} must be {p.annotation}, not {kind}",
-            received=f"{key}={value!r:.60}",
-            expected=p.annotation,
-        )
-    return None

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+from ..base.errors import refuse
 from .native import fields as F
 
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
@@ -157,6 +158,9 @@ class set_grad_enabled(_GradMode):
     """Recording on or off: at once, and until the end of the block when used with `with`."""
 
     def __init__(self, mode: bool) -> None:
+        if type(mode).__name__ not in ("bool", "bool_"):  # NumPy's have these names
+            raise refuse(TypeError, f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}",
+                         received=f"{mode!r:.60}", expected="True or False")  # fmt: skip
         super().__init__()
         self.grad = bool(mode)
         self.before.append((MODE.grad, MODE.inference))

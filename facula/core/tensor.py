@@ -137,11 +137,11 @@ class Methods:
             return self._layout.shape
         if not self._layout.ndim:
             raise refuse(IndexError, f"Dimension specified as {dim} but tensor has no dimensions")
-        return self._layout.shape[wrap_dim(dim, self._layout.ndim)]
+        return self._layout.shape[wrap_dim(dim, self._layout.ndim, "size")]
 
     def stride(self, dim: int | None = None) -> Any:
         """Strides in elements, or one."""
-        return self._layout.strides if dim is None else self._layout.strides[wrap_dim(dim, self._layout.ndim)]
+        return self._layout.strides if dim is None else self._layout.strides[wrap_dim(dim, self._layout.ndim, "stride")]
 
     def dim(self) -> int:
         return self._layout.ndim
@@ -192,6 +192,10 @@ class Methods:
         lay = self._layout
         if memory_format is contiguous_format:
             return lay.contiguous
+        if not isinstance(memory_format, type(contiguous_format)):
+            kind = type(memory_format).__name__
+            sentence = f"is_contiguous(): argument 'memory_format' must be torch.memory_format, not {kind}"
+            raise refuse(TypeError, sentence, received=f"{memory_format!r:.60}")
         ndim = 4 if memory_format is channels_last else 5
         from .layout import channels_last_strides
 
@@ -227,6 +231,8 @@ class Methods:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not is_a(value, bool):
+            raise refuse(RuntimeError, "requires_grad must be a bool", received=f"{value!r:.60}", expected="True or False")
         refresh(self)
         if self._node is not None:
             if value:
@@ -430,6 +436,8 @@ class Methods:
         if len(args) == 1 and isinstance(args[0], Tensor):
             made = args[0].detach()
         elif len(args) == 1 and not isinstance(args[0], (int, Size)):
+            if isinstance(args[0], (float, complex)):
+                raise refuse(TypeError, f"new(): data must be a sequence (got {type(args[0]).__name__})", received=repr(args[0]))
             made = ops.tensor(args[0], dtype=SETTINGS.default_dtype, device=device)
         else:
             made = ops.empty(tuple(args[0]) if args and isinstance(args[0], Size) else args, device=device)

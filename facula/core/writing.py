@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import facula.core.objects as objects
 import facula.core.tape as tape
 
 from ..base.dtypes import dtype as DType
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..base.narrow import is_sequence
 from ..spec.promotion import cpp_name, scalar_type_name
 from ..spec.registry import Op, ops
@@ -388,10 +387,9 @@ def fit(out: Any, result: Any, title: str) -> None:
     if tuple(out.shape) == tuple(result.shape):
         return
     if out._layout.numel:
-        warnings.warn(
+        warn(
             f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match the required output shape "
             f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. "
             "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
-            stacklevel=4,
         )
     ops.resize_(out, tuple(result.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..core.guards import guard
 from .batching import vmap
 from .derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from .modules import functional_call, stack_module_state
@@ -19,3 +20,5 @@ __all__ = [
     "vjp",
     "vmap",
 ]
+
+guard(globals(), __all__)

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ..base.errors import refuse
 from ..core.batching import ACTIVE, Level, held
 from ..core.modes import MODE, sync
 from ..core.tensor import Tensor
@@ -120,7 +121,16 @@ def _shown(got: Any, out_dims: Any, func: Any, level: Level) -> tuple[list[Any],
     leaves, build = flatten(got)
     try:
         dims = spread(out_dims, got)
-    except ValueError:
+        if any(d is not None and not isinstance(d, int) for d in dims):
+            raise refuse(
+                ValueError,
+                f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing where in "
+                "the outputs the vmapped dimension should appear.",
+                received=f"out_dims={out_dims!r:.60}",
+            )
+    except ValueError as error:
+        if hasattr(error, "received"):
+            raise
         raise ValueError(f"vmap({name}, ..., out_dims={out_dims}): out_dims is not compatible with the structure of `outputs`.") from None
     outs = []
     for x, dim in zip(leaves, dims):

@@ -77,6 +77,8 @@ def _own(leaves: Sequence[Any]) -> Sequence[Any]:
 
 def _chosen(args: Sequence[Any], argnums: int | tuple[int, ...]) -> tuple[int, ...]:
     places = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not places:
+        raise refuse(RuntimeError, "argnums must be non-empty", received="argnums=()", expected="an int, or a tuple of ints")
     for i in places:
         if not isinstance(i, int):
             raise RuntimeError(f"argnums must be int or tuple of ints, got: {argnums}")

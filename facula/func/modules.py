@@ -52,6 +52,12 @@ def functional_call(
     strict: bool = False,
 ) -> Any:
     """`module(*args, **kwargs)` with these tensors (a dict, or several) in place of its own."""
+    if not isinstance(parameter_and_buffer_dicts, (dict, list, tuple)):
+        raise refuse(
+            ValueError,
+            f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameter_and_buffer_dicts)}",
+            received=f"{parameter_and_buffer_dicts!r:.60}",
+        )
     dicts = parameter_and_buffer_dicts if isinstance(parameter_and_buffer_dicts, (tuple, list)) else (parameter_and_buffer_dicts,)
     values: dict[str, Any] = {}
     for d in dicts:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..base.errors import refuse
 from ..core import objects
 from ..core.modes import MODE, sync
 from .program import WATCHERS, Program, execute
@@ -27,6 +28,8 @@ def compile(
     """
     if model is None:
         return lambda f: compile(f, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+    if not callable(model):
+        raise refuse(AssertionError, f"A callable function is expected, but {type(model)} is provided.", received=f"{model!r:.60}")
     if disable:
         return model
     if hasattr(model, "named_parameters") and hasattr(model, "forward"):

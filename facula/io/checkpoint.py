@@ -26,6 +26,7 @@ from .rebuild import KEYS, Storage, dtype_of, finder
 from .sequential import is_sequential, load_sequential
 
 DTYPE_OF_CLASS = {kind: name for name, kind in TYPED.items()}
+LARGEST_PROTOCOL = 5  # of pickle
 LARGEST_PICKLE = 1 << 31  # bytes of structure, without tensors
 
 
@@ -41,8 +42,10 @@ def save(
 
     A path is replaced when the new file is complete and on disk; until then, and after any error, it keeps its old contents. Tensors that
     share memory still do so after loading. The file carries a SHA-256 of each of its parts. RuntimeError when the folder is missing,
-    OSError when the system refuses to write.
+    OSError when the system refuses to write. `pickle_module` and `pickle_protocol` are checked and change nothing: the structure is always
+    written by this package, in protocol 2.
     """
+    _check_pickle("save", pickle_module, pickle_protocol)
     if isinstance(f, (str, os.PathLike)):
         path = os.fspath(f)
         with replacing(path) as file:
@@ -56,6 +59,19 @@ def save(
             expected="a path, or a file that is open for writing bytes",
         )
     _write(obj, f.write, "archive")
+
+
+def _check_pickle(function: str, module: Any, protocol: Any = 2) -> None:
+    """Refuse what is no module or no protocol, as `pickle` does."""
+    if module is not None and not hasattr(module, "__name__"):
+        raise refuse(AttributeError, f"'{type(module).__name__}' object has no attribute '__name__'", received=f"pickle_module={module!r:.60}",
+                     expected=f"{function}(..., pickle_module=pickle)")  # fmt: skip
+    if not hasattr(protocol, "__index__"):
+        sentence = f"'{type(protocol).__name__}' object cannot be interpreted as an integer"
+        raise refuse(TypeError, sentence, received=f"pickle_protocol={protocol!r:.60}", expected="int")
+    if protocol > LARGEST_PROTOCOL:
+        sentence = f"pickle protocol must be <= {LARGEST_PROTOCOL}"
+        raise refuse(ValueError, sentence, received=f"pickle_protocol={protocol}")
 
 
 def _write(obj: Any, write: Callable[[Any], Any], root: str) -> None:
@@ -118,6 +134,10 @@ def load(
     """
     from .safe_globals import get_safe_globals
 
+    _check_pickle("load", pickle_module)
+    for name in pickle_load_args:
+        if name not in ("encoding", "errors", "fix_imports", "buffers"):
+            raise refuse(TypeError, f"Unpickler.__init__() got an unexpected keyword argument '{name}'", received=f"load(..., {name}=)")
     where = _device_rule(map_location)
     find = finder([*get_safe_globals(), *trusted], weights_only is not False)
     if not isinstance(f, (str, os.PathLike)):

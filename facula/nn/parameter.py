@@ -19,6 +19,9 @@ class Parameter(Tensor):
             from .. import ops
 
             data = ops.empty(0)
+        if not isinstance(requires_grad, bool):
+            sentence = f"_make_subclass(): argument 'require_grad' (position 3) must be bool, not {type(requires_grad).__name__}"
+            raise refuse(TypeError, sentence, received=f"requires_grad={requires_grad!r:.60}", expected="True or False")
         if requires_grad and isinstance(data, Tensor) and not (data.is_floating_point() or data.is_complex()):
             raise refuse(RuntimeError, "Only Tensors of floating point and complex dtype can require gradients", received=str(data.dtype),
                          hint="requires_grad=False, or a cast")  # fmt: skip
@@ -78,6 +81,9 @@ class Buffer(Tensor):
             from .. import ops
 
             data = ops.empty(0)
+        if not isinstance(data, Tensor):
+            raise refuse(TypeError, f"Buffer(): argument 'data' (position 1) must be Tensor, not {type(data).__name__}",
+                         received=f"data={data!r:.60}", expected="a Tensor", hint="Buffer(facula.tensor(...))")  # fmt: skip
         own = data.detach().requires_grad_(data.requires_grad)
         own.persistent = persistent
         own._is_buffer = True

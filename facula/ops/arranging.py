@@ -45,6 +45,7 @@ class Flip(Composite):
     """The order of the indices of some dims turned round."""
 
     schema = "flip(Tensor input, int[] dims) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, dims: Any = (), *more: int) -> Tensor:
@@ -62,6 +63,7 @@ class Roll(Composite):
     """Indices shifted along dims, those that leave coming back at the other end; without dims the flat order is shifted."""
 
     schema = "roll(Tensor input, int[1] shifts, int[1] dims=[]) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, shifts: Any, dims: Any = ()) -> Tensor:
@@ -120,6 +122,7 @@ class Tile(Composite):
     """`repeat` with missing leading counts taken as 1."""
 
     schema = "tile(Tensor input, int[] dims) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, dims: Any, *more: int) -> Tensor:
@@ -133,6 +136,7 @@ class RepeatInterleave(Composite):
     """Each element repeated, one after the other, along a dim (flat when none is named)."""
 
     schema = "repeat_interleave(Tensor input, any repeats, int? dim=None, *, int? output_size=None) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
@@ -240,6 +244,7 @@ class ConstantPadNd(Composite):
     """Constant borders; `pad` lists (before, after) from the last dim backwards, negative counts cut off."""
 
     schema = "constant_pad_nd(Tensor input, int[] pad, Scalar value=0) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -433,6 +438,7 @@ class DiagEmbed(Composite):
     """Matrices with the last dim on a diagonal."""
 
     schema = "diag_embed(Tensor input, int offset=0, int dim1=-2, int dim2=-1) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
@@ -466,6 +472,7 @@ class Diagflat(Composite):
     """A matrix with all elements on its diagonal."""
 
     schema = "diagflat(Tensor input, int offset=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, offset: int = 0) -> Tensor:

@@ -178,6 +178,7 @@ class ScaledDotProductAttention(Composite):
     """softmax(query key^T * scale + mask) value; query (*, L, E), key (*, S, E), value (*, S, Ev). Vaswani et al. 2017, arXiv 1706.03762."""
 
     schema = "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor"
+    out = False
     paths = "nn.functional"
 
     @staticmethod

@@ -85,6 +85,7 @@ class Clone(Composite):
     """A copy in memory of its own."""
 
     schema = "clone(Tensor input, *, MemoryFormat? memory_format=None) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, *, memory_format: memory_format | None = None) -> Tensor:
@@ -133,7 +134,9 @@ def _target(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bo
     if rest:
         rest.pop(0)  # non_blocking
     if rest:
-        copy = bool(rest.pop(0))
+        copy = rest.pop(0)
+        if rest or not isinstance(copy, bool):
+            raise TypeError(f"to() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)})")
     if other is not None:
         dev, kind = other.device, other.dtype
     return dev, kind, copy, fmt

@@ -505,6 +505,7 @@ class Conv1d(Composite):
     """input (N, C, L) or (C, L) with weight (O, C / groups, K)."""
 
     schema = "conv1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -520,6 +521,7 @@ class Conv2d(Composite):
     """input (N, C, H, W) or (C, H, W) with weight (O, C / groups, KH, KW)."""
 
     schema = "conv2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -556,6 +558,7 @@ class ConvTranspose1d(Composite):
     """The transpose of conv1d; weight (C, O / groups, K)."""
 
     schema = "conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -578,6 +581,7 @@ class ConvTranspose2d(Composite):
     """The transpose of conv2d; weight (C, O / groups, KH, KW)."""
 
     schema = "conv_transpose2d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -600,6 +604,7 @@ class ConvTranspose3d(Composite):
     """The transpose of conv3d; weight (C, O / groups, KD, KH, KW)."""
 
     schema = "conv_transpose3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any output_padding=0, int groups=1, any dilation=1) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod

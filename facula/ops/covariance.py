@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..base.settings import SETTINGS
 from ..core.placing import known
 from ..core.tensor import Tensor
@@ -36,6 +35,7 @@ class Cov(Composite):
     """Covariances of the rows of a matrix, with counts and weights of its columns."""
 
     schema = "cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
@@ -58,9 +58,7 @@ class Cov(Composite):
         mean = (x if w is None else x * w).sum(1) / total
         left = total - correction * ((w * aweights).sum() / total if aweights is not None and w is not None else 1)
         if bool(left <= 0):
-            warnings.warn(
-                "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.", stacklevel=2
-            )
+            warn("cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of observations.")
             left = 0.0
         x = x - mean.unsqueeze(1)
         other = x.t().conj() if x.dtype.is_complex else x.t()
@@ -73,6 +71,7 @@ class Corrcoef(Composite):
     """Correlation coefficients of the rows of a matrix."""
 
     schema = "corrcoef(Tensor input) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor) -> Tensor:

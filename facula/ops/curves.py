@@ -70,6 +70,7 @@ class Trapz(Composite):
     """Another name of `trapezoid`."""
 
     schema = "trapz(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -83,6 +84,7 @@ class CumulativeTrapezoid(Composite):
     """The area below straight lines up to each point but the first."""
 
     schema = "cumulative_trapezoid(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -129,6 +131,7 @@ class Gradient(Composite):
     """Slopes along dims by second-order differences, one-sided of `edge_order` at the borders."""
 
     schema = "gradient(Tensor input, *, any spacing=None, any dim=None, int edge_order=1) -> Tensor[]"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -22,6 +22,7 @@ class PairwiseDistance(Composite):
     """|x1 - x2 + eps|_p over the last dim: (*, D), (*, D) -> (*)."""
 
     schema = "pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-06, bool keepdim=False) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -38,6 +39,7 @@ class CosineSimilarity(Composite):
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) over `dim`, after broadcasting."""
 
     schema = "cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -65,6 +67,7 @@ class Pdist(Composite):
     """Distances of all pairs of rows, those above the diagonal in row order: (N, D) -> (N (N - 1) / 2,)."""
 
     schema = "pdist(Tensor input, float p=2.0) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -93,6 +96,7 @@ class Cdist(Composite):
     """Distances of each row of x1 to each of x2: (*, P, D), (*, R, D) -> (*, P, R)."""
 
     schema = 'cdist(Tensor x1, Tensor x2, float p=2.0, any compute_mode="use_mm_for_euclid_dist_if_necessary") -> Tensor'
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -123,6 +127,7 @@ class Bilinear(Composite):
     """y[*, k] = x1[*] W[k] x2[*] + bias[k]: (*, I), (*, J), (K, I, J), (K,) -> (*, K)."""
 
     schema = "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod

@@ -87,6 +87,7 @@ class Unique(Composite):
 
     needs_values = True
     schema = "unique(Tensor input, bool sorted=True, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(
@@ -117,6 +118,7 @@ class UniqueConsecutive(Composite):
 
     needs_values = True
     schema = "unique_consecutive(Tensor input, bool return_inverse=False, bool return_counts=False, int? dim=None) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
@@ -237,6 +239,7 @@ class Bincount(Composite):
 
     needs_values = True
     schema = "bincount(Tensor input, Tensor? weights=None, int minlength=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
@@ -358,6 +361,7 @@ class Histogramdd(Composite):
     schema = (
         "histogramdd(Tensor input, any bins, any range=None, Tensor? weight=None, bool density=False) -> (Tensor hist, Tensor[] bin_edges)"
     )
+    out = False
     paths = "torch"
 
     @staticmethod

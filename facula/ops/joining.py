@@ -163,6 +163,7 @@ class Split(Composite):
     """Pieces of `split_size` elements (the last may be smaller), or of the listed extents."""
 
     schema = "split(Tensor tensor, any split_size_or_sections, int dim=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
@@ -196,6 +197,7 @@ class Chunk(Composite):
     """At most `chunks` pieces of one extent (the last may be smaller)."""
 
     schema = "chunk(Tensor input, int chunks, int dim=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from ..base import dtypes as d
 from ..base.device import CPU
 from ..base.device import device as Device
 from ..base.dtypes import dtype as DType
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..base.settings import SETTINGS
 from ..core.layout import layout
 from ..core.placing import placed
@@ -37,7 +37,12 @@ def _new(name: str, value: Any) -> None:
         pin_memory: bool = False,
         **named: Any,
     ) -> Tensor:
-        shape = size_of((named["size"],) if "size" in named else size, name)
+        unknown = [key for key in named if key != "size"]
+        if unknown:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{unknown[0]}'")
+        if not size and not named:
+            raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+        shape = size_of((named["size"],) if named else size, name)
         lay = layout_of(shape, dtype or input.dtype, device if device is not None else input.device, None, input._layout)
         return (allocate(lay) if value is None else constant(lay, value)).requires_grad_(requires_grad)
 
@@ -293,9 +298,7 @@ class FromBuffer(Composite):
                 f"requested buffer length ({n} * {item} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({held} bytes)",
             )
         if view.readonly:
-            import warnings
-
-            warnings.warn("The given buffer is not writable, and PyTorch does not support non-writable tensors.", UserWarning, stacklevel=2)
+            warn("The given buffer is not writable, and PyTorch does not support non-writable tensors.", UserWarning)
         raw = ops.from_numpy(np.frombuffer(buffer, np.uint8, n * item, offset))
         return raw.view(dtype).requires_grad_(requires_grad)
 
@@ -443,11 +446,9 @@ class RangeInclusive(Composite):
         requires_grad: bool = False,
         pin_memory: bool = False,
     ) -> Tensor:
-        import warnings
-
-        warnings.warn(
+        warn(
             "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range builtin. Instead, use "
-            "torch.arange, which produces values in [start, end).", UserWarning, stacklevel=2,
+            "torch.arange, which produces values in [start, end).", UserWarning,
         )  # fmt: skip
         start, end = (0, start) if end is None else (start, end)
         if step == 0:
@@ -492,6 +493,7 @@ class Meshgrid(Composite):
     """Coordinates of a grid: vector k repeated along all dims but its own."""
 
     schema = "meshgrid(Tensor[] tensors, *, str? indexing=None) -> Tensor[]"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -500,11 +502,7 @@ class Meshgrid(Composite):
         if not given:
             raise refuse(RuntimeError, "meshgrid expects a non-empty TensorList")
         if indexing is None:
-            import warnings
-
-            warnings.warn(
-                "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2
-            )
+            warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning)
         for t in given:
             if not isinstance(t, Tensor):
                 raise TypeError(f"expected Tensor as element 0 in argument 0, but got {type(t).__name__}")
@@ -534,6 +532,7 @@ class CartesianProd(Composite):
     """All tuples of one element of each vector, as rows."""
 
     schema = "cartesian_prod(Tensor[] tensors) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -566,6 +565,7 @@ class Combinations(Composite):
     """All ways to choose r elements of a vector, in order, as rows."""
 
     schema = "combinations(Tensor input, int r=2, bool with_replacement=False) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

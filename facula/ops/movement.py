@@ -622,6 +622,7 @@ class Reshape(Composite):
     """The same elements in another shape: a view where possible, else a copy."""
 
     schema = "reshape(Tensor input, int[] shape) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, *shape: Any) -> Tensor:
@@ -652,6 +653,7 @@ class Flatten(Composite):
     """The dims from `start_dim` to `end_dim` as one."""
 
     schema = "flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -676,6 +678,7 @@ class Narrow(Composite):
     """`length` indices of a dim from `start` on."""
 
     schema = "narrow(Tensor input, int dim, int start, int length) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
@@ -703,6 +706,7 @@ class Movedim(Composite):
     """Dims moved to other places; the rest keep their order."""
 
     schema = "movedim(Tensor input, any source, any destination) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, source: Any, destination: Any) -> Tensor:
@@ -744,6 +748,7 @@ class Unflatten(Composite):
     """One dim as several."""
 
     schema = "unflatten(Tensor input, int dim, int[] sizes) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, dim: int, sizes: Any) -> Tensor:

@@ -466,6 +466,7 @@ class NativeGroupNormPublic(Composite):
     """(y, mean, 1 / deviation) of groups, statistics (N, group); the sizes N, C and HxW are the input's."""
 
     schema = "native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) -> (Tensor, Tensor, Tensor)"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -188,6 +188,7 @@ class Dist(Composite):
     """The p-norm of input - other."""
 
     schema = "dist(Tensor input, Tensor other, Scalar p=2) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, other: Tensor, p: float = 2) -> Tensor:

@@ -190,6 +190,7 @@ class Trace(Composite):
     """Sum of the diagonal."""
 
     schema = "trace(Tensor input) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor) -> Tensor:

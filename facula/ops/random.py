@@ -34,6 +34,10 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of a seed."""
+        if isinstance(seed, (float, str)) or seed is None:
+            raise refuse(
+                RuntimeError, f"manual_seed expected a long, but got {type(seed).__name__}", received=f"{seed!r:.60}", expected="int"
+            )
         self.state.seed(_seed(seed))
         return self
 
@@ -51,8 +55,10 @@ class Generator:
         return ops.tensor(list(self.state.get_state()), dtype=d.uint8, device="cpu")
 
     def set_state(self, new_state: Tensor) -> None:
-        if not isinstance(new_state, Tensor) or new_state.dtype is not d.uint8:
-            raise TypeError("RNG state must be a torch.ByteTensor")
+        if not isinstance(new_state, Tensor):
+            raise refuse(TypeError, f"expected a torch.ByteTensor, but got {type(new_state).__name__}", received=f"{new_state!r:.60}")
+        if new_state.dtype is not d.uint8:
+            raise refuse(TypeError, "RNG state must be a torch.ByteTensor", received=f"a tensor of {new_state.dtype.name}")
         self.state.set_state(bytes(new_state.contiguous().tolist()))
 
     def clone_state(self) -> Generator:
@@ -83,9 +89,12 @@ def _cpu(where: Any) -> Any:
 
 
 def _seed(seed: Any) -> int:
-    value = int(seed)
+    try:
+        value = int(seed)
+    except (TypeError, ValueError) as error:
+        raise refuse(type(error), str(error), received=f"seed={seed!r:.60}", expected="int") from None
     if not -(1 << 63) <= value < 1 << 64:
-        raise refuse(RuntimeError, "Overflow when unpacking long long", received=f"seed {value}", expected="a seed of 64 bits")
+        raise refuse(ValueError, "Overflow when unpacking long long", received=f"seed {value}", expected="a seed of 64 bits")
     return value & ((1 << 64) - 1)
 
 
@@ -96,7 +105,7 @@ STREAM[:] = [lambda: default_generator.state.get_state(), lambda state: default_
 
 def manual_seed(seed: int) -> Generator:
     """Seeds the default generator."""
-    return default_generator.manual_seed(seed)
+    return default_generator.manual_seed(_seed(seed))
 
 
 def initial_seed() -> int:
@@ -219,6 +228,8 @@ def _floating(x: Any, title: str) -> None:
 def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None, **names: Any) -> Tensor:
     """Uniform numbers in [from, to)."""
     a, b = names.pop("from", a), names.pop("to", b)
+    if names:
+        raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(names))}'")
     if self.dtype.is_complex and (a, b) == (0, 1):
         parts = uniform_(self.new_empty((*self.shape, 2), dtype=self.dtype.real), generator=generator)
         writing.write(self, ops.view_as_complex(parts))
@@ -323,6 +334,9 @@ class Randint(Composite):
             low, high, size = 0, low, high
         if high is None:
             low, high = 0, low
+        if not isinstance(size, (list, tuple)):
+            raise refuse(TypeError, f"randint(): argument 'size' (position 2) must be tuple of ints, not {type(size).__name__}",
+                         received=f"size={size!r:.60}", expected="a tuple of ints")  # fmt: skip
         low, high = int(low), int(high)
         if low >= high:
             raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
@@ -383,7 +397,7 @@ def _like(name: str, make: Any) -> None:
 
     schema = f"{name}(Tensor input, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None) -> Tensor"
     type(name.title().replace("_", ""), (Composite,), {"__doc__": f"`{name[:-5]}` with the shape and type of another tensor.", "__module__": __name__, "schema": schema,
-         "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal_sample(2, 3))]})  # fmt: skip
+         "paths": "torch", "out": False, "compose": staticmethod(compose), "samples": [sample(normal_sample(2, 3))]})  # fmt: skip
 
 
 _like("rand_like", uniform_)

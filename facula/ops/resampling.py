@@ -354,7 +354,7 @@ def _declare_grid(n: int) -> None:
 
     name = f"grid_sampler_{n}d"
     body = {
-        "__doc__": f"grid_sampler over {n} dims.", "__module__": __name__, "compose": staticmethod(compose), "paths": "torch",
+        "__doc__": f"grid_sampler over {n} dims.", "__module__": __name__, "compose": staticmethod(compose), "paths": "torch", "out": False,
         "schema": f"{name}(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
         "samples": [sample(normal(1, 2, *(4, 3, 2)[:n]), uniform(1, *(3, 2, 2)[:n], n, low=-0.9, high=0.9), 0, 0, False)],
     }  # fmt: skip

@@ -275,6 +275,7 @@ class NativeLayerNorm(Composite):
     """(y, mean, 1 / deviation); the statistics of halves are halves, unless the weights are wider."""
 
     schema = "native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -365,6 +365,7 @@ class RandintLike(Composite):
     """`randint` with the shape and type of another tensor."""
 
     schema = "randint_like(Tensor input, int low, int? high=None, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False, MemoryFormat? memory_format=None) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

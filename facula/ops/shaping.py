@@ -35,6 +35,7 @@ class Ravel(Composite):
     """All elements as one dim."""
 
     schema = "ravel(Tensor input) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor) -> Tensor:
@@ -105,6 +106,7 @@ class TensorSplit(Composite):
     """A number of nearly equal pieces, or cut at the listed indices."""
 
     schema = "tensor_split(Tensor input, any indices_or_sections, int dim=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(
@@ -173,7 +175,7 @@ def _pieces(name: str, least: int, axis: Callable[[Tensor], int]) -> None:
         return ops.tensor_split(input, cuts, k)
 
     body = {"__doc__": f"Equal pieces along the {('horizontal', 'vertical', 'depth')['hvd'.index(name[0])]} dim, or cut at the listed indices.", "__module__": __name__,
-            "schema": f"{name}(Tensor input, any indices_or_sections) -> Tensor", "compose": staticmethod(compose), "samples": [sample(normal(2, 4, 4), 2)]}  # fmt: skip
+            "schema": f"{name}(Tensor input, any indices_or_sections) -> Tensor", "out": False, "compose": staticmethod(compose), "samples": [sample(normal(2, 4, 4), 2)]}  # fmt: skip
     type(name.title(), (Composite,), body)
 
 
@@ -186,6 +188,7 @@ class UnsafeSplit(Composite):
     """`split` whose pieces are not views."""
 
     schema = "unsafe_split(Tensor input, any split_size, int dim=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -210,6 +213,7 @@ class UnsafeChunk(Composite):
     """`chunk` whose pieces are not views."""
 
     schema = "unsafe_chunk(Tensor input, int chunks, int dim=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -230,7 +234,7 @@ def _atleast(rank: int, widen: Callable[[Tensor], Tensor]) -> None:
         return widen(given[0]) if given is tensors and len(given) == 1 else tuple(widen(t) for t in given)
 
     body = {"__doc__": f"Tensors with leading or trailing dims of extent 1 up to {rank}.", "__module__": __name__, "schema": f"atleast_{rank}d(Tensor tensors) -> Tensor",
-            "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal(3)), sample(normal())]}  # fmt: skip
+            "paths": "torch", "out": False, "compose": staticmethod(compose), "samples": [sample(normal(3)), sample(normal())]}  # fmt: skip
     type(f"Atleast{rank}d", (Composite,), body)
 
 
@@ -261,6 +265,7 @@ class BroadcastTensors(Composite):
     """All tensors expanded to one shape."""
 
     schema = "broadcast_tensors(Tensor[] tensors) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -381,6 +386,7 @@ class SelectScatter(Composite):
     """A copy with `src` at one index of a dim."""
 
     schema = "select_scatter(Tensor input, Tensor src, int dim, int index) -> Tensor"
+    out = False
     through_binder = True
 
     @staticmethod
@@ -409,6 +415,7 @@ class DiagonalScatter(Composite):
     """A copy with `src` on a diagonal."""
 
     schema = "diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1) -> Tensor"
+    out = False
     through_binder = True
 
     @staticmethod
@@ -422,6 +429,7 @@ class AsStridedScatter(Composite):
     """A copy with `src` where a strided view lies."""
 
     schema = "as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor"
+    out = False
     through_binder = True
 
     @staticmethod

@@ -63,6 +63,7 @@ class BlockDiag(Composite):
     """Matrices on the diagonal of one matrix, zeros elsewhere."""
 
     schema = "block_diag(Tensor[] tensors) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

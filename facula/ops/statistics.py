@@ -188,7 +188,7 @@ def _moment(name: str, make: Any, doc: str) -> None:
         return make(input, k, c, keep)
 
     body = {"__doc__": doc, "__module__": __name__, "out_dtype": "cast", "overloaded": True, "schema": f"{name}(Tensor input, int[1]? dim=None, bool? unbiased=None, bool keepdim=False, *, Scalar? correction=None) -> Tensor",
-            "compose": staticmethod(compose), "samples": [sample(normal(3, 4)), sample(normal(3, 4), 1)]}  # fmt: skip
+            "compose": staticmethod(compose), "samples": [sample(normal(3, 4)), sample(normal(3, 4), 1)], "out": not name.endswith("mean")}  # fmt: skip
     type(name.title().replace("_", ""), (Composite,), body)
 
 
@@ -326,6 +326,7 @@ class CountNonzero(Fused):
     """How many elements are not zero."""
 
     schema = "count_nonzero(Tensor input, int[1]? dim=None) -> Tensor"
+    out = False
     batching = "front dim"
 
     @staticmethod

@@ -228,6 +228,9 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
         _same_device(self, source)
         objects.rebind(self, source, source._layout, 0)
         return self
+    if not isinstance(source, (Tensor, UntypedStorage, TypedStorage)):
+        sentence = f"set_() received an invalid combination of arguments - got ({type(source).__name__})"
+        raise refuse(TypeError, sentence, received=f"source={source!r:.60}", expected="a Tensor or a storage")
     whole = (
         source.bytes
         if isinstance(source, UntypedStorage)

@@ -175,6 +175,7 @@ class PixelShuffle(Composite):
     """(*, C r^2, H, W) -> (*, C, H r, W r). Shi et al. 2016, arXiv 1609.05158."""
 
     schema = "pixel_shuffle(Tensor input, int upscale_factor) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -198,6 +199,7 @@ class PixelUnshuffle(Composite):
     """(*, C, H r, W r) -> (*, C r^2, H, W)."""
 
     schema = "pixel_unshuffle(Tensor input, int downscale_factor) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod

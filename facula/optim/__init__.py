@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules, at PyTorch's paths."""
 
+from ..core.guards import guard
 from . import _fused, lr_scheduler, swa_utils
 from ._adafactor import Adafactor
 from ._muon import Muon
@@ -39,3 +40,5 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+guard(globals(), __all__)

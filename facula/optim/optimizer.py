@@ -7,7 +7,6 @@ A kernel that does the same in one pass over memory may be attached as `fused`; 
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from copy import deepcopy
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 
 from .. import ops
 from ..base.dtypes import float32
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..core import Tensor, enable_grad, set_grad_enabled
 from ..utils.hooks import RemovableHandle
 
@@ -236,6 +235,8 @@ class Optimizer:
         """Add parameters with options of their own, for instance layers that are thawed during training."""
         if not isinstance(param_group, dict):
             raise refuse(TypeError, f"param_group must be a dict, but got {type(param_group)}", expected="{'params': [...], 'lr': ...}")
+        if "params" not in param_group:
+            raise refuse(KeyError, "params", received=f"a group with {[*param_group]}", expected="{'params': [...], ...}")
         tensors, names = _split_names(param_group["params"])
         for index, p in enumerate(tensors):
             if not isinstance(p, Tensor):
@@ -265,10 +266,9 @@ class Optimizer:
     def _require_new(self, param_group: Group) -> None:
         identities = {id(p) for p in param_group["params"]}
         if len(identities) != len(param_group["params"]):
-            warnings.warn(
+            warn(
                 "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; "
                 "see github.com/pytorch/pytorch/issues/40967 for more information",
-                stacklevel=4,
             )
         named = "param_names" in param_group
         for group in self.param_groups:
@@ -302,6 +302,13 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; tensors are cast to the parameters' dtype and device."""
+        if not isinstance(state_dict, dict):
+            kind = type(state_dict).__name__
+            raise refuse(TypeError, f"{type(self).__name__}.load_state_dict(): argument 'state_dict' must be dict, not {kind}",
+                         received=f"{state_dict!r:.60}", expected="what state_dict() returned")  # fmt: skip
+        for key in ("param_groups", "state"):
+            if key not in state_dict and not self._optimizer_load_state_dict_pre_hooks:
+                raise refuse(KeyError, key, received=f"a dict with {[*state_dict][:4]}", expected="'state' and 'param_groups'")
         state_dict = state_dict.copy()
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             changed = hook(self, state_dict)

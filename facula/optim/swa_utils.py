@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
 from .. import ops
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..core import Tensor, no_grad
+from ..core.guards import guard
 from ..nn import Module
 from .lr_scheduler.base import LRScheduler, Rate, per_group
 from .optimizer import Optimizer, number, require
@@ -178,7 +178,7 @@ class SWALR(LRScheduler):
 
     def get_lr(self) -> list[Rate]:
         if not self._get_lr_called_within_step:
-            warnings.warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.", UserWarning, stacklevel=2)
+            warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.", UserWarning)
         step = self._step_count - 1 if self.anneal_epochs == 0 else max(0, self._step_count - 1)
         before = self._share(max(0, step - 1))
         now = 1.0 if self.anneal_epochs == 0 else self._share(step)
@@ -200,3 +200,5 @@ __all__ = [
     "get_swa_multi_avg_fn",
     "update_bn",
 ]
+
+guard(globals(), __all__)

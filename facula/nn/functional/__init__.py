@@ -5,11 +5,9 @@ Those in `OPERATORS` are operators themselves: the same objects as in `facula.op
 
 from __future__ import annotations
 
-import sys
-from types import FunctionType
 from typing import Any
 
-from ...core.misuse import guarded
+from ...core.guards import guard
 from .activation import (
     celu,
     elu,
@@ -124,8 +122,4 @@ __all__ = [
     "upsample_nearest",
 ]  # fmt: skip
 
-for _name in __all__:  # wrong arguments are refused by name; the module that defines a function has the same object, which pickling asks for
-    _function = globals()[_name]
-    if isinstance(_function, FunctionType) and not hasattr(_function, "__wrapped__"):
-        globals()[_name] = _guarded = guarded(_function, _name, False)
-        setattr(sys.modules[_function.__module__], _name, _guarded)
+guard(globals(), __all__)  # wrong arguments are refused by name

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ... import ops
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor
 
 
@@ -53,6 +52,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """max(x, 0) + min(0, alpha * (exp(x / alpha) - 1)). Barron 2017, arXiv 1704.07483."""
+    if alpha == 0:
+        raise refuse(RuntimeError, "ZeroDivisionError: alpha cannot be 0 for CELU", received=f"alpha={alpha}")
     return ops.celu_(input, alpha) if inplace else ops.celu(input, alpha)
 
 
@@ -106,31 +107,30 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return ops.hardswish_(input) if inplace else ops.hardswish(input)
 
 
-def implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+def implicit_dim(name: str, ndim: int) -> int:
     """The dim that softmax took in old programs which did not give one."""
-    warnings.warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-                  stacklevel=stacklevel + 1)  # fmt: skip
+    warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.")
     return 0 if ndim in (0, 1, 3) else 1
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`; `dtype` is what `input` is cast to first."""
     if dim is None:
-        dim = implicit_dim("softmax", input.dim(), _stacklevel)
+        dim = implicit_dim("softmax", input.dim())
     return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """Softmax of -x."""
     if dim is None:
-        dim = implicit_dim("softmin", input.dim(), _stacklevel)
+        dim = implicit_dim("softmin", input.dim())
     return (-input).softmax(dim) if dtype is None else (-input).softmax(dim, dtype=dtype)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) without its overflow."""
     if dim is None:
-        dim = implicit_dim("log_softmax", input.dim(), _stacklevel)
+        dim = implicit_dim("log_softmax", input.dim())
     return input.log_softmax(dim) if dtype is None else input.log_softmax(dim, dtype=dtype)
 
 
@@ -140,7 +140,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     Maddison et al. 2016, arXiv 1611.00712.
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+        warn("`eps` parameter is deprecated and has no effect.")
     noise = -ops.empty_like(logits).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:

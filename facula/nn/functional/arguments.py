@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Sizes: TypeAlias = "int | Sequence[int]"  # one for all spatial dims, or one for each
 REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
@@ -17,7 +20,7 @@ def reduction_code(reduction: str) -> int:
     if code is not None:
         return code
     if reduction == "elementwise_mean":
-        warnings.warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3)
+        warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
         return 1
     raise refuse(ValueError, f"{reduction} is not a valid value for reduction", received=f"reduction={reduction!r}",
                  expected="'none', 'mean' or 'sum'")  # fmt: skip
@@ -30,7 +33,7 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
     size_average = True if size_average is None else size_average
     reduce = True if reduce is None else reduce
     chosen = "mean" if size_average and reduce else "sum" if reduce else "none"
-    warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{chosen}' instead.", stacklevel=3)
+    warn(f"size_average and reduce args will be deprecated, please use reduction='{chosen}' instead.")
     return chosen
 
 

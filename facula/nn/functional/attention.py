@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from ... import ops
 from ...base.dtypes import bool_
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor
 from .dropout import dropout
 
@@ -22,7 +21,7 @@ def canonical_mask(
     if mask.dtype != bool_ and not mask.is_floating_point():
         raise refuse(AssertionError, f"only bool and floating types of {mask_name} are supported", received=str(mask.dtype))
     if check_other and other_type is not None and mask.dtype != other_type:
-        warnings.warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=3)
+        warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.")
     if mask.dtype == bool_:
         return ops.zeros_like(mask, dtype=target_type).masked_fill_(mask, -math.inf)
     return mask

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from ... import ops
 from ...base.dtypes import int64
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor, no_grad
 
 
@@ -50,10 +49,9 @@ def embedding_bag(
 ) -> Tensor:  # fmt: skip
     """Sum, mean or maximum of rows of `weight` per bag: a row of a 2-D `input`, or what `offsets` cut a 1-D one into."""
     if weight.dtype == int64 and input.is_floating_point():
-        warnings.warn(
+        warn(
             "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is deprecated, and "
             "should now be `embedding_bag(input, weight, ...)`.",
-            stacklevel=2,
         )
         weight, input = input, weight
     if per_sample_weights is not None and input.size() != per_sample_weights.size():

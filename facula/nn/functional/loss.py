@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from ... import ops
 from ...base.dtypes import int64
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor, no_grad
 from ...ops.pair_losses import same_dims
 from .arguments import legacy_reduction, need_tensors, reduced, reduction_code
@@ -119,8 +118,8 @@ def _matched(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both broadcast to one shape; sizes that differ are almost always a mistake, so they are warned of."""
     if target.size() == input.size():
         return input, target
-    warnings.warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely lead to "
-                  "incorrect results due to broadcasting. Please ensure they have the same size.", stacklevel=3)  # fmt: skip
+    warn(f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will likely lead to "
+                  "incorrect results due to broadcasting. Please ensure they have the same size.")  # fmt: skip
     first, second = ops.broadcast_tensors(input, target)
     return first, second
 
@@ -231,11 +230,10 @@ def kl_div(
 ) -> Tensor:
     """y (log y - x) for log-probabilities `input`; `log_target` says that y is given as its logarithm."""
     if size_average is None and reduce is None and reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by the batch "
             "size, and aligns with the KL div math definition.'mean' will be changed to behave the same as 'batchmean' in the next "
             "major release.",
-            stacklevel=2,
         )
     reduction = legacy_reduction(size_average, reduce, reduction)
     total = ops.kl_div(input, target, reduction_code("sum" if reduction == "batchmean" else reduction), log_target=log_target)

@@ -7,15 +7,15 @@ from typing import Any
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
-from .arguments import repeated, sizes_with_default
+from .arguments import Sizes, repeated, sizes_with_default
 
 
 def max_pool1d_with_indices(
     input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
@@ -25,10 +25,10 @@ def max_pool1d_with_indices(
 
 def max_pool2d_with_indices(
     input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
@@ -38,10 +38,10 @@ def max_pool2d_with_indices(
 
 def max_pool3d_with_indices(
     input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
@@ -51,10 +51,10 @@ def max_pool3d_with_indices(
 
 def max_pool1d(
     input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -66,10 +66,10 @@ def max_pool1d(
 
 def max_pool2d(
     input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -81,10 +81,10 @@ def max_pool2d(
 
 def max_pool3d(
     input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -96,7 +96,7 @@ def max_pool3d(
 
 # ---------------------------------------------------------------- the inverse
 def unpooled_size(
-    input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Any
+    input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Sizes
 ) -> list[int]:
     """Spatial sizes of an unpooled tensor; a given `output_size` must be one that pools to the input's."""
     n = len(kernel_size)
@@ -132,19 +132,25 @@ def _unpool_arguments(input: Tensor, kernel_size: Any, stride: Any, padding: Any
     return unpooled_size(input, kernel, step, pad, output_size), step, pad
 
 
-def max_unpool1d(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None) -> Tensor:
+def max_unpool1d(
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Sizes | None = None
+) -> Tensor:
     """Put maxima back to where `max_pool1d(..., return_indices=True)` found them; zeros elsewhere."""
     size, _, _ = _unpool_arguments(input, kernel_size, stride, padding, output_size, 1)
     return ops.max_unpool2d(input.unsqueeze(-1), indices.unsqueeze(-1), [*size, 1]).squeeze(-1)
 
 
-def max_unpool2d(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None) -> Tensor:
+def max_unpool2d(
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Sizes | None = None
+) -> Tensor:
     """Put maxima back to where `max_pool2d(..., return_indices=True)` found them; zeros elsewhere."""
     size, _, _ = _unpool_arguments(input, kernel_size, stride, padding, output_size, 2)
     return ops.max_unpool2d(input, indices, size)
 
 
-def max_unpool3d(input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None) -> Tensor:
+def max_unpool3d(
+    input: Tensor, indices: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, output_size: Sizes | None = None
+) -> Tensor:
     """Put maxima back to where `max_pool3d(..., return_indices=True)` found them; zeros elsewhere."""
     size, step, pad = _unpool_arguments(input, kernel_size, stride, padding, output_size, 3)
     return ops.max_unpool3d(input, indices, size, step, pad)
@@ -155,13 +161,13 @@ def _root(mean: Tensor, count: int, norm_type: float) -> Tensor:
     return (ops.sign(mean) * ops.relu(ops.abs(mean))).mul(count).pow(1.0 / norm_type)
 
 
-def lp_pool1d(input: Tensor, norm_type: float, kernel_size: int, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool1d(input: Tensor, norm_type: float, kernel_size: int, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
     """(sum of x^p)^(1/p) over windows of (N, C, L)."""
     mean = ops.avg_pool1d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
     return _root(mean, repeated(kernel_size, 1)[0], norm_type)
 
 
-def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
     """(sum of x^p)^(1/p) over windows of (N, C, H, W)."""
     h, w = repeated(kernel_size, 2)
     return _root(
@@ -169,7 +175,7 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
     )
 
 
-def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
     """(sum of x^p)^(1/p) over windows of (N, C, D, H, W)."""
     d, h, w = repeated(kernel_size, 3)
     return _root(
@@ -178,45 +184,45 @@ def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
 
 
 # ---------------------------------------------------------------- adaptive
-def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> tuple[Tensor, Tensor]:
+def adaptive_max_pool1d_with_indices(input: Tensor, output_size: Sizes, return_indices: bool = False) -> tuple[Tensor, Tensor]:
     """Maxima of `output_size` parts of (N, C, L), and where they were."""
     return ops.adaptive_max_pool1d(input, output_size)
 
 
-def adaptive_max_pool2d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> tuple[Tensor, Tensor]:
+def adaptive_max_pool2d_with_indices(input: Tensor, output_size: Sizes, return_indices: bool = False) -> tuple[Tensor, Tensor]:
     """Maxima of `output_size` parts of (N, C, H, W), and where they were."""
     return ops.adaptive_max_pool2d(input, sizes_with_default(output_size, input.size()))
 
 
-def adaptive_max_pool3d_with_indices(input: Tensor, output_size: Any, return_indices: bool = False) -> tuple[Tensor, Tensor]:
+def adaptive_max_pool3d_with_indices(input: Tensor, output_size: Sizes, return_indices: bool = False) -> tuple[Tensor, Tensor]:
     """Maxima of `output_size` parts of (N, C, D, H, W), and where they were."""
     return ops.adaptive_max_pool3d(input, sizes_with_default(output_size, input.size()))
 
 
-def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """Maxima of `output_size` parts of (N, C, L); with `return_indices` also where they were."""
     pair = adaptive_max_pool1d_with_indices(input, output_size)
     return pair if return_indices else pair[0]
 
 
-def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool2d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """Maxima of `output_size` parts of (N, C, H, W); with `return_indices` also where they were."""
     pair = adaptive_max_pool2d_with_indices(input, output_size)
     return pair if return_indices else pair[0]
 
 
-def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+def adaptive_max_pool3d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """Maxima of `output_size` parts of (N, C, D, H, W); with `return_indices` also where they were."""
     pair = adaptive_max_pool3d_with_indices(input, output_size)
     return pair if return_indices else pair[0]
 
 
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Sizes) -> Tensor:
     """Means of `output_size` parts of (N, C, H, W); None keeps the input's size there."""
     return ops.adaptive_avg_pool2d(input, sizes_with_default(output_size, input.size()))
 
 
-def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool3d(input: Tensor, output_size: Sizes) -> Tensor:
     """Means of `output_size` parts of (N, C, D, H, W); None keeps the input's size there."""
     return ops.adaptive_avg_pool3d(input, sizes_with_default(output_size, input.size()))
 
@@ -240,8 +246,8 @@ def _fractional(
 
 def fractional_max_pool2d_with_indices(
     input: Tensor,
-    kernel_size: Any,
-    output_size: Any = None,
+    kernel_size: Sizes,
+    output_size: Sizes | None = None,
     output_ratio: Any = None,
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
@@ -252,8 +258,8 @@ def fractional_max_pool2d_with_indices(
 
 def fractional_max_pool3d_with_indices(
     input: Tensor,
-    kernel_size: Any,
-    output_size: Any = None,
+    kernel_size: Sizes,
+    output_size: Sizes | None = None,
     output_ratio: Any = None,
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
@@ -264,8 +270,8 @@ def fractional_max_pool3d_with_indices(
 
 def fractional_max_pool2d(
     input: Tensor,
-    kernel_size: Any,
-    output_size: Any = None,
+    kernel_size: Sizes,
+    output_size: Sizes | None = None,
     output_ratio: Any = None,
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
@@ -277,8 +283,8 @@ def fractional_max_pool2d(
 
 def fractional_max_pool3d(
     input: Tensor,
-    kernel_size: Any,
-    output_size: Any = None,
+    kernel_size: Sizes,
+    output_size: Sizes | None = None,
     output_ratio: Any = None,
     return_indices: bool = False,
     _random_samples: Tensor | None = None,

@@ -1,5 +1,6 @@
 """All modules."""
 
+from ...core.guards import guard
 from .activation import (
     CELU,
     ELU,
@@ -314,3 +315,5 @@ __all__ = [
     "ZeroPad2d",
     "ZeroPad3d",
 ]  # fmt: skip
+
+guard(globals(), __all__)

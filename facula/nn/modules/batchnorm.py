@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import facula.nn.functional as F
@@ -10,7 +9,7 @@ import facula.nn.init as init
 
 from ... import ops
 from ...base.dtypes import int64
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor
 from ..parameter import Parameter, UninitializedBuffer, UninitializedParameter, is_lazy
 from .lazy import LazyModuleMixin
@@ -204,10 +203,9 @@ class _InstanceNorm(_NormBase):
                     received=f"{tuple(input.shape)}",
                     expected=f"{self.num_features} channels in dim {dim}",
                 )
-            warnings.warn(
+            warn(
                 f"input's size at dim={dim} does not match num_features. You can silence this warning by not passing in num_features, "
                 "which is not used because affine=False",
-                stacklevel=2,
             )
         if input.dim() == self.without_batch:
             return self._normalized(input.unsqueeze(0)).squeeze(0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from typing import Any
 
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor
 from ..parameter import Parameter, is_parameter
 from .module import Module, indented, typename
@@ -20,8 +19,7 @@ class Container(Module):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__()
-        warnings.warn("nn.Container is deprecated. All of it's functionality is now implemented in nn.Module. Subclass that instead.",
-                      stacklevel=2)  # fmt: skip
+        warn("nn.Container is deprecated. All of it's functionality is now implemented in nn.Module. Subclass that instead.")
         for key, value in kwargs.items():
             self.add_module(key, value)
 

@@ -11,7 +11,7 @@ import facula.nn.init as init
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
-from ..functional.arguments import repeated
+from ..functional.arguments import Sizes, repeated
 from ..parameter import Parameter, UninitializedParameter
 from .lazy import LazyModuleMixin
 from .module import Module
@@ -127,7 +127,7 @@ class _Conv(_ConvNd):
     """A convolution; subclasses say how many spatial dims and which function."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1,
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Sizes | str = 0, dilation: Sizes = 1, groups: int = 1,
         bias: bool = True, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         n = self.spatial
@@ -185,8 +185,8 @@ class _ConvTransposeNd(_ConvNd):
     """The gradient of a convolution as a layer; `output_size` chooses among the sizes that a stride merges."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Any, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
-        groups: int = 1, bias: bool = True, dilation: Any = 1, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
+        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Sizes | str = 0, output_padding: Sizes = 0,
+        groups: int = 1, bias: bool = True, dilation: Sizes = 1, padding_mode: str = "zeros", device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         if padding_mode != "zeros":
             raise refuse(ValueError, f'Only "zeros" padding mode is supported for {type(self).__name__}', received=f"{padding_mode=}")
@@ -217,7 +217,7 @@ class ConvTranspose1d(_ConvTransposeNd):
 
     spatial = 1
 
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sizes | None = None) -> Tensor:
         extra = self._output_padding(input, output_size, 1)
         return F.conv_transpose1d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
@@ -227,7 +227,7 @@ class ConvTranspose2d(_ConvTransposeNd):
 
     spatial = 2
 
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sizes | None = None) -> Tensor:
         extra = self._output_padding(input, output_size, 2)
         return F.conv_transpose2d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
@@ -237,7 +237,7 @@ class ConvTranspose3d(_ConvTransposeNd):
 
     spatial = 3
 
-    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+    def forward(self, input: Tensor, output_size: Sizes | None = None) -> Tensor:
         extra = self._output_padding(input, output_size, 3)
         return F.conv_transpose3d(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
@@ -249,7 +249,7 @@ class _LazyConv(LazyModuleMixin):
     groups: int
     transposed: bool
 
-    def __init__(self, out_channels: int, kernel_size: Any, *args: Any, device: Any = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, out_channels: int, kernel_size: Sizes, *args: Any, device: Any = None, dtype: Any = None, **kwargs: Any) -> None:
         with_bias = kwargs.pop("bias", None)
         if with_bias is None:
             place = 4  # after stride, padding, dilation or output_padding, and groups

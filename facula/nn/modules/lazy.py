@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from typing import Any
 
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ..parameter import is_lazy
 
 
@@ -19,9 +18,8 @@ class LazyModuleMixin:
         super().__init__(*args, **kwargs)
         self._load_hook = self._register_load_state_dict_pre_hook(self._lazy_load_hook)  # type: ignore[attr-defined]
         self._initialize_hook = self.register_forward_pre_hook(self._infer_parameters, with_kwargs=True)  # type: ignore[attr-defined]
-        warnings.warn(
+        warn(
             "Lazy modules are a new feature under heavy development so changes to the API or functionality can happen at any moment.",
-            stacklevel=2,
         )
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:

@@ -11,6 +11,7 @@ import facula.nn.modules.module_walk as module_walk
 
 from ...base.errors import fold, refuse
 from ...core import Tensor
+from ...core.guards import refused
 from ..parameter import Parameter, is_buffer, is_parameter
 from .module_base import ModuleBase
 from .module_hooks import BACKWARD, BACKWARD_PRE, FORWARD, PRE
@@ -117,9 +118,12 @@ class Module(ModuleBase):
                 return module_hooks.call_hooked(self, args, kwargs)
             return self.forward(*args, **kwargs)
         except Exception as error:
-            locate(self, error)
+            refusal = refused(error, type(self).forward, f"{type(self).__name__}.forward", (self, *args), kwargs)
+            locate(self, refusal or error)
             fold(error)
-            raise
+            if refusal is None:
+                raise
+        raise refusal
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
         """The call without a compiled form."""

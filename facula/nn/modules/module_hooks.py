@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ... import ops
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor, is_grad_enabled
 from .module_base import ModuleBase
 
@@ -246,10 +245,9 @@ def _run_always(module: ModuleBase, state: dict[str, Any], done: set[int]) -> No
                 state["result"] = changed
         except Exception as error:
             kind = "global module" if everywhere else "module"
-            warnings.warn(
+            warn(
                 f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as another error was raised "
                 f"in forward: {error!s}",
-                stacklevel=2,
             )
 
 
@@ -302,9 +300,8 @@ class Gate:
         single = isinstance(result, Tensor)
         values = (result,) if single else result
         if not isinstance(values, (tuple, list)):
-            warnings.warn(
+            warn(
                 f"For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but received {type(result)}",
-                stacklevel=4,
             )
             return result
         places = [i for i, a in enumerate(values) if isinstance(a, Tensor)]

@@ -10,6 +10,7 @@ import facula.nn.init as init
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor
+from ..functional.arguments import Sizes
 from ..parameter import Parameter
 from .module import Module
 
@@ -57,7 +58,7 @@ class LayerNorm(Module):
 
     __constants__ = ("normalized_shape", "eps", "elementwise_affine")
 
-    def __init__(self, normalized_shape: Any, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, device: Any = None,
+    def __init__(self, normalized_shape: Sizes, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True, device: Any = None,
                  dtype: Any = None) -> None:  # fmt: skip
         super().__init__()
         self.normalized_shape = _shape(normalized_shape)
@@ -87,7 +88,7 @@ class RMSNorm(Module):
     __constants__ = ("normalized_shape", "eps", "elementwise_affine")
 
     def __init__(
-        self, normalized_shape: Any, eps: float | None = None, elementwise_affine: bool = True, device: Any = None, dtype: Any = None
+        self, normalized_shape: Sizes, eps: float | None = None, elementwise_affine: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
         self.normalized_shape = _shape(normalized_shape)

@@ -8,6 +8,7 @@ import facula.nn.functional as F
 
 from ...base.errors import refuse
 from ...core import Tensor
+from ..functional.arguments import Sizes
 from .module import Module
 
 
@@ -59,7 +60,7 @@ class Unflatten(Module):
 class Fold(Module):
     """Sums columns (N, C * kernel elements, blocks) back into (N, C, *output_size)."""
 
-    def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
+    def __init__(self, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> None:
         super().__init__()
         self.output_size = output_size
         self.kernel_size = kernel_size
@@ -78,7 +79,7 @@ class Fold(Module):
 class Unfold(Module):
     """Blocks of (N, C, H, W) as columns."""
 
-    def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
+    def __init__(self, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> None:
         super().__init__()
         self.kernel_size = kernel_size
         self.dilation = dilation

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import facula.nn.init as init
 
 from ... import ops
 from ...base.dtypes import int64
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor, is_grad_enabled
 from ...spec.promotion import scalar_type_name
 from ..parameter import Parameter
@@ -219,7 +218,7 @@ class RNNBase(Module):
         batch = x.size(along)
         states: State = ()
         if hx is not None:
-            states = tuple(hx) if lstm else (hx,)
+            states = states_of(hx, self.mode.lower(), lstm)
             self._check_dims(states, batched, lstm)
             states = states if batched else tuple(s.unsqueeze(1) for s in states)
         self._checked_state(x, states, batch, None)
@@ -252,12 +251,25 @@ class RNNBase(Module):
         steps, batch = starts.numel() - 1, int(batch_sizes[0])
         states: State = ()
         if hx is not None:
-            given = self.permute_hidden(hx, order)
-            states = tuple(given) if lstm else (given,)
+            states = states_of(self.permute_hidden(hx, order), self.mode.lower(), lstm)
         self._checked_state(data, states, batch, batch_sizes)
         output, last = self._run(data[: int(starts[-1])], states, starts, steps, batch)
         last = self.permute_hidden(last, back)
         return PackedSequence(output, batch_sizes, order, back), (last if lstm else last[0])
+
+
+def states_of(hx: Any, function: str, lstm: bool) -> State:
+    """The given first state: (h, c) of an LSTM, else (h,)."""
+    pair = isinstance(hx, (tuple, list))
+    for h in hx if pair and lstm else (hx,):
+        if not isinstance(h, Tensor) or pair is not lstm:
+            wanted = "tuple of Tensors" if lstm else "Tensor"
+            found = f"but found element of type {type(h).__name__}" if pair and lstm else f"not {type(hx).__name__}"
+            raise refuse(TypeError, f"{function}(): argument 'hx' (position 2) must be {wanted}, {found}", received=f"hx={type(hx).__name__}",
+                         expected="(h, c)" if lstm else "a Tensor")  # fmt: skip
+    if lstm and len(hx) != 2:
+        raise refuse(RuntimeError, f"{function} expects two hidden states", received=f"{len(hx)}", expected="(h, c)")
+    return tuple(hx) if lstm else (hx,)
 
 
 def begins(batch_sizes: Tensor, data: Tensor) -> Tensor:
@@ -296,10 +308,9 @@ def _check(
     if not isinstance(dropout, (int, float)) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError("dropout should be a number in range [0, 1] representing the probability of an element being zeroed")
     if dropout > 0 and num_layers == 1:
-        warnings.warn(
+        warn(
             "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers greater than 1, "
             f"but got dropout={dropout} and num_layers={num_layers}",
-            stacklevel=4,
         )
     for name, value, kind in (("bias", bias, bool), ("batch_first", batch_first, bool), ("input_size", input_size, int),
                               ("hidden_size", hidden_size, int)):  # fmt: skip
@@ -408,7 +419,7 @@ class RNNCellBase(Module):
         name = type(self).__name__
         if input.dim() not in (1, 2):
             raise refuse(ValueError, f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead", received=f"{tuple(input.shape)}")
-        states = () if hx is None else tuple(hx) if mode == "LSTM" else (hx,)
+        states = () if hx is None else states_of(hx, mode.lower() + "_cell", mode == "LSTM")
         for place, state in enumerate(states):
             if state.dim() not in (1, 2):
                 which = f"hx[{place}]" if mode == "LSTM" else "hidden"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from ...core.guards import guard
 from . import rnn, stateless
 from .clip_grad import clip_grad_norm, clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from .convert_parameters import parameters_to_vector, vector_to_parameters
@@ -48,3 +49,5 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+guard(globals(), __all__)

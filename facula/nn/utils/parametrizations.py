@@ -9,6 +9,7 @@ import facula.nn.functional as F
 from ... import ops
 from ...base.errors import refuse
 from ...core import Tensor, no_grad
+from ...core.guards import guard
 from ..modules.module import Module
 from .parametrize import register_parametrization
 from .weight_norm import norm_except_dim
@@ -189,3 +190,5 @@ def orthogonal(module: Module, name: str = "weight", orthogonal_map: str | None 
 
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
+
+guard(globals(), __all__)

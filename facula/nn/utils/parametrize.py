@@ -9,6 +9,7 @@ from typing import Any
 
 from ...base.errors import refuse
 from ...core import Tensor, no_grad
+from ...core.guards import guard
 from ..modules.container import ModuleDict, ModuleList
 from ..modules.module import Module
 from ..parameter import Parameter, is_parameter
@@ -252,3 +253,5 @@ def transfer_parametrizations_and_params(from_module: Module, to_module: Module,
 
 __all__ = ["ParametrizationList", "cached", "is_parametrized", "register_parametrization", "remove_parametrizations",
            "transfer_parametrizations_and_params", "type_before_parametrizations"]  # fmt: skip
+
+guard(globals(), __all__)

@@ -11,6 +11,7 @@ from ... import ops
 from ...base.dtypes import int64
 from ...base.errors import refuse
 from ...core import Tensor
+from ...core.guards import guard
 
 _Fields = namedtuple("PackedSequence", ["data", "batch_sizes", "sorted_indices", "unsorted_indices"], defaults=(None, None, None))
 
@@ -205,3 +206,5 @@ __all__ = [
     "unpack_sequence",
     "unpad_sequence",
 ]
+
+guard(globals(), __all__)

@@ -1,5 +1,6 @@
 """Learning-rate schedules. A schedule sets `lr` (and some: momentum) of an optimizer's groups each time `step` is called."""
 
+from ...core.guards import guard
 from .base import EPOCH_DEPRECATION_WARNING as EPOCH_DEPRECATION_WARNING
 from .base import LRScheduler
 from .combined import ChainedScheduler, SequentialLR
@@ -28,3 +29,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+guard(globals(), __all__)

@@ -1,5 +1,6 @@
 """Datasets, samplers and the `DataLoader`, at PyTorch's path."""
 
+from ...core.guards import guard
 from .collate import default_collate, default_convert
 from .dataloader import DataLoader
 from .dataset import (
@@ -43,3 +44,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+guard(globals(), set(__all__) - {"default_collate", "default_convert"})  # they are compared by identity, and are refused in their own words

@@ -8,13 +8,12 @@ import multiprocessing
 import os
 import signal
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
 from .fetch import _DatasetKind
@@ -166,12 +165,11 @@ class DataLoader(Generic[T_co]):
         """Warn when there are more workers than processors to run them."""
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self.num_workers > processors:
-            warnings.warn(
+            warn(
                 f"This DataLoader will create {self.num_workers} worker processes in total. Our suggested max number of worker in current "
                 f"system is {processors}, which is smaller than what this DataLoader is going to create. Please be aware that excessive "
                 "worker creation might get DataLoader running slow or even freeze, lower the worker number to avoid potential "
                 "slowness/freeze if necessary.",
-                stacklevel=3,
             )
 
 
@@ -230,9 +228,7 @@ class _BaseDataLoaderIter:
         self._collate_fn = loader.collate_fn
         self._persistent_workers = loader.persistent_workers
         if loader.pin_memory:
-            warnings.warn(
-                "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't be used.", stacklevel=4
-            )
+            warn("'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't be used.")
         self._begin(loader)
 
     def _begin(self, loader: DataLoader[Any]) -> None:
@@ -264,10 +260,9 @@ class _BaseDataLoaderIter:
                     "For multiprocessing data-loading, this could be caused by not properly configuring the IterableDataset replica at "
                     "each worker. Please see https://pytorch.org/docs/stable/data.html#torch.utils.data.IterableDataset for examples."
                 )
-            warnings.warn(
+            warn(
                 f"Length of IterableDataset {self._dataset} was reported to be {told}(when accessing len(dataloader)), but "
                 f"{self._num_yielded} samples have been fetched. {advice}",
-                stacklevel=2,
             )
         return data
 

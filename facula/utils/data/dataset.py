@@ -5,12 +5,11 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from ... import ops
-from ...base.errors import refuse
+from ...base.errors import refuse, warn
 from ...core import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
@@ -189,7 +188,7 @@ def random_split(dataset: Dataset[T_co], lengths: Sequence[int | float], generat
             counts[index % len(counts)] += 1
         for index, count in enumerate(counts):
             if count == 0:
-                warnings.warn(f"Length of split at index {index} is 0. This might result in an empty dataset.", stacklevel=2)
+                warn(f"Length of split at index {index} is 0. This might result in an empty dataset.")
         lengths = counts
     if sum(lengths) != total:
         raise refuse(
