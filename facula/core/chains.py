@@ -243,7 +243,8 @@ def traceable(arguments: Sequence[Any]) -> bool:
     tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
     given = [id(x) for x in arguments if isinstance(x, objects.Tensor)]
     apart = not any(id(t) in given for t in tensors[len(given) :])  # a key says what is the same in one place, not in both
-    return apart and not any(t._layout.batch for t in tensors)
+    shared = len({t._block for t in tensors}) < len({id(t) for t in tensors})  # whose memory is the same may decide: x.copy_(x.detach())
+    return apart and not shared and not any(t._layout.batch for t in tensors)
 
 
 def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any]) -> Callable[[tuple[Any, ...], Any], Any]:

@@ -174,6 +174,13 @@ def test_memory_that_is_shared() -> None:
     assert i.tolist() == [2, 1, 0]
 
 
+def test_a_copy_onto_itself_says_nothing_of_others() -> None:
+    x, y = t.zeros(3, 2), t.ones(3, 2)
+    for _ in range(3):
+        x.copy_(x.detach())
+    assert x.copy_(y).tolist() == y.tolist()
+
+
 def test_which_of_a_list_are_the_same_is_part_of_the_key() -> None:
     a, b = t.zeros(2), t.ones(2)
     for _ in range(4):
