@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -120,6 +121,23 @@ def test_gather_and_scatter(target: Target, case: tuple[Any, ...]) -> None:
         interpret_scatter(want, values, index, dim, reduce)
         run(scatter(operand(out), operand(values), operand(index), dim, reduce), [out], [values, index])
         assert np.array_equal(out, want)
+
+
+@pytest.mark.parametrize("case", ADVANCED, ids=str)
+def test_writing_in_pieces(target: Target, case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one item writes is launched piece by piece, in order, so that signals are seen in between."""
+    monkeypatch.setattr(importlib.import_module("facula.kernel.indexing.put"), "SERIAL", 7)
+    for reduce in (None, "sum"):
+        test_index_put(target, case, "f", reduce)
+    source, indices = drawn(case, "f")
+    schedule = index_put(operand(source), operand(np.zeros(result_shape(case), "f")), [operand(i) for i in indices], case[2], case[3])
+    assert len(schedule.launches) > 1 or indices[0].size < 8
+
+
+@pytest.mark.parametrize("case", ALONG, ids=str)
+def test_scattering_in_pieces(target: Target, case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("facula.kernel.indexing.put"), "SERIAL", 7)
+    test_gather_and_scatter(target, case)
 
 
 @pytest.mark.parametrize(("rows", "width", "count"), [(10, 3, 100), (50, 16, 1000), (100, 64, 500), (30, 700, 90)])

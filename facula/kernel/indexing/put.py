@@ -9,7 +9,7 @@ operation and a store when neighbours hit one destination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from ...base.dtypes import DTYPES
 from ...runtime.ir import Function, Module, Value
 from ..access import BROADCAST, CONTIGUOUS, STRIDED, kind_of, load, load_one, load_part, narrowed, store, store_one, store_part, widened
 from ..coalesce import Geometry, merge
-from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word
+from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, shifted
 from ..pointwise import fill
 from ..pointwise.cost import lanes_of
 from ..pointwise.emit import Odometer
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 PARTS = 8  # blocks that few rows are divided into
 BLOCK = 256  # columns of an item
 RUN = 8192  # elements of a run of work
+SERIAL = 1 << 22  # elements that one item takes, one after the other, in a launch: at most some tenths of a second, then signals are seen
 NEVER = 1 << 63  # as a word, the smallest i64: no index value
 
 Combine = Callable[[Scalar, Scalar], Scalar]
@@ -68,18 +69,34 @@ def _put(out: Operand, values: Operand, place: Place, reduce: str | None, skip: 
         return Schedule(())
     plan = _arranged(out, values, place)
     body = "" if reduce is None else text([REDUCTIONS[reduce](input(0, out.dtype), input(1, out.dtype))])
-    loops, items = plan.loops, plan.items
-    words: list[Word] = [Out(0), *(In(k) for k in range(1 + len(place.indices))), *loops.shape]
-    words += [s for operand in loops.strides for s in operand]
-    words += [w for _, size, step in place.indices for w in (size, step)]
-    words += [plan.block, skip]
+    loops, outer, items = plan.loops, plan.parallel, plan.items
     kinds = tuple(kind_of(s[plan.lane], loops.shape[plan.lane]) for s in loops.strides[:2])
     kinds = tuple(STRIDED if k == BROADCAST and o == 0 else k for o, k in enumerate(kinds))
-    static = (plan.form, out.dtype.name, body, kinds, tuple(i.dtype.name for i, _, _ in place.indices), plan.parallel, loops.rank)
-    each = max(1, prod(loops.shape) // max(items, 1))
-    traffic = 3 * prod(place.shape) * out.dtype.itemsize
-    launch = Launch(Kernel(emit_put, static), tuple(words), items, max(1, RUN // each), traffic, prod(place.shape))
-    return Schedule((launch,), notes=(f"put {plan.form} {loops.shape}, {plan.parallel} parallel",))
+    static = (plan.form, out.dtype.name, body, kinds, tuple(i.dtype.name for i, _, _ in place.indices), outer, loops.rank)
+    operands = [(Out(0), out.dtype), (In(0), out.dtype), *((In(1 + k), i.dtype) for k, (i, _, _) in enumerate(place.indices))]
+    steps = [w for _, size, step in place.indices for w in (size, step)]
+    launches: list[Launch] = []
+    for start, sizes in _pieces(loops.shape[outer:], max(1, SERIAL // plan.columns)):
+        begins = [sum(a * b for a, b in zip(start, s[outer:])) * d.itemsize for (_, d), s in zip(operands, loops.strides)]
+        words: list[Word] = [shifted(w, begin) for (w, _), begin in zip(operands, begins)]
+        words += [*loops.shape[:outer], *sizes, *(s for operand in loops.strides for s in operand), *steps, plan.block, skip]
+        elements = prod(loops.shape[:outer]) * prod(sizes)
+        each, traffic = max(1, elements // max(items, 1)), 3 * elements * out.dtype.itemsize
+        launches.append(Launch(Kernel(emit_put, static), tuple(words), items, max(1, RUN // each), traffic, elements))
+    return Schedule(tuple(launches), notes=(f"put {plan.form} {loops.shape}, {plan.parallel} parallel",))
+
+
+def _pieces(shape: Sequence[int], most: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Loops cut, in order, into pieces of at most `most` elements: (where a piece starts, its sizes)."""
+    inner = prod(shape[1:])
+    if inner > most:
+        for i in range(shape[0]):
+            for start, sizes in _pieces(shape[1:], most):
+                yield (i, *start), (1, *sizes)
+        return
+    step = max(1, most // max(1, inner))
+    for i in range(0, shape[0], step):
+        yield (i, *(0 for _ in shape[1:])), (min(step, shape[0] - i), *shape[1:])
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,11 @@ class _Plan:
     lane: int
     items: int
     block: int
+
+    @property
+    def columns(self) -> int:
+        """Elements that an item writes for each element of the serial loops."""
+        return 1 if self.form == "single" else min(self.block, self.loops.shape[self.lane])
 
 
 def _arranged(out: Operand, values: Operand, place: Place) -> _Plan:
