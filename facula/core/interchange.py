@@ -19,6 +19,8 @@ from .placing import no_values, placed
 from .plan import exposed, settle
 from .tensor import Tensor, subclass
 
+LISTED = 1 << 20  # elements that become Python objects without a look at signals, about 0.02 s
+
 
 class _Exposed:
     """What NumPy reads to see a tensor's memory; it keeps the tensor alive."""
@@ -96,7 +98,21 @@ def tolist(self: Any) -> Any:
         raise no_values(NotImplementedError, "Cannot copy out of meta tensor; no data!")
     if t.dtype is d.bfloat16 or t.dtype is d.complex32:
         t = t.to(d.float32 if t.dtype is d.bfloat16 else d.complex64)
-    return as_array(t).tolist()
+    return _listed(as_array(t))
+
+
+def _listed(array: Any) -> Any:
+    """`array.tolist()` in steps of LISTED elements: Python looks at signals between them."""
+    if array.size <= LISTED or not array.ndim:
+        return array.tolist()
+    each = array.size // len(array)
+    if each > LISTED:
+        return [_listed(row) for row in array]
+    out: list[Any] = []
+    step = LISTED // each
+    for i in range(0, len(array), step):
+        out += array[i : i + step].tolist()
+    return out
 
 
 # -- DLPack (https://dmlc.github.io/dlpack): the unversioned structure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -76,9 +76,9 @@ def _described(begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return first, begins.cumsum(0) - 1, ends - first
 
 
-def _answer(parts: Sequence[Tensor], inverse: bool, counts: bool) -> Any:
-    values, where_to, sizes = parts
-    picked = (values, *([where_to] if inverse else []), *([sizes] if counts else []))
+def _answer(values: Tensor, group: Callable[[], Tensor], sizes: Tensor, inverse: bool, counts: bool) -> Any:
+    """What was asked for; the elements' groups are put in place only then."""
+    picked = (values, *([group()] if inverse else []), *([sizes] if counts else []))
     return picked if len(picked) > 1 else values
 
 
@@ -99,11 +99,12 @@ class Unique(Composite):
             kind, flat = x.dtype, x.reshape(-1)
             ordered, order = ops.sort(flat)
             got = _described(ops.row_begins(ordered.unsqueeze(1)))
-            return _answer((ordered[got[0]].to(kind), _placed(got[1], order).reshape(x.shape), got[2]), return_inverse, return_counts)
+            group = lambda: _placed(got[1], order).reshape(x.shape)  # noqa: E731
+            return _answer(ordered[got[0]].to(kind), group, got[2], return_inverse, return_counts)
         rows, k = _slices(x, dim)
         order, begins = ops.sort_rows(rows)
         first, group, sizes = _described(begins)
-        return _answer((x.index_select(k, order[first]), _placed(group, order), sizes), return_inverse, return_counts)
+        return _answer(x.index_select(k, order[first]), lambda: _placed(group, order), sizes, return_inverse, return_counts)
 
     samples = [sample(values([2, 1, 2, 3], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
 
@@ -127,10 +128,10 @@ class UniqueConsecutive(Composite):
             _real(x, "unique")
             flat = x.reshape(-1)
             first, group, sizes = _described(ops.row_begins(flat.unsqueeze(1)))
-            return _answer((flat[first], group.reshape(x.shape), sizes), return_inverse, return_counts)
+            return _answer(flat[first], lambda: group.reshape(x.shape), sizes, return_inverse, return_counts)
         rows, k = _slices(x, dim)
         first, group, sizes = _described(ops.row_begins(rows))
-        return _answer((x.index_select(k, first), group, sizes), return_inverse, return_counts)
+        return _answer(x.index_select(k, first), lambda: group, sizes, return_inverse, return_counts)
 
     samples = [sample(values([1, 1, 2, 1], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
 

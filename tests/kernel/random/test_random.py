@@ -117,6 +117,19 @@ def test_pieces_are_one_stream(name: str, n: int, monkeypatch: pytest.MonkeyPatc
     assert (draw(state, step) == whole).all()
 
 
+def test_no_launch_draws_for_long() -> None:
+    """Signals are looked at between launches: none may take 100 ms by estimate."""
+    n = 100_000_000
+    for schedule in (
+        random.permutation(operand("int64", n)),
+        random.weighted(operand("float32", 1, n), n),
+        random.dropout(operand("float32", n)),
+        random.bernoulli_each(operand("float32", n), operand("float32", n)),
+    ):
+        for launch in schedule.launches:
+            assert (launch.bytes / 10 + launch.flops / 8) * launch.grain / launch.total < 100e6
+
+
 def test_state_in_pytorchs_layout() -> None:
     """get_state is PyTorch's ByteTensor; a state set from it continues the stream, the kept normal with it."""
     state, other = random.State(record.SEED), random.State()
