@@ -82,4 +82,14 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         if not name.startswith(PACKAGE) and name.partition(".")[0] not in sys.stdlib_module_names:
             break
         frame, level = frame.f_back, level + 1
+    HEARD.warnings += 1
     warnings.warn(message, category, stacklevel=level)
+
+
+class _Heard:
+    """For those who ask whether a call warned: how often this was done so far."""
+
+    warnings = 0
+
+
+HEARD = _Heard()

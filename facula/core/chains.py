@@ -11,12 +11,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import inspect
-import warnings
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import facula.core.objects as objects
 
+from ..base.errors import HEARD
 from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
 from .expression import PLANS, wants
@@ -63,7 +64,8 @@ class Trace:
     queue = 0
 
     def __init__(self, arguments: Sequence[Any]) -> None:
-        self.pure, self.closed = True, False
+        self.pure, self.closed = True, False  # closed: something was done that must not be done twice, so no later step may fail
+        self.written = self.drawing = False
         self.steps: list[Step] = []
         self.known: dict[int, Place] = {}
         self.state: dict[int, tuple[Any, ...]] = {}  # of tensors, as they were when they were made
@@ -102,8 +104,10 @@ class Trace:
     def note(self, plan: Plan, operands: Sequence[Any], got: Any) -> None:
         """One plan more."""
         address = plan.native(tuple(range(len(operands))))
-        if not address or (isinstance(plan, KernelPlan) and not self._may_write(plan, operands)):
+        if not address or (isinstance(plan, KernelPlan) and (self.closed or not self._may_write(plan, operands))):
             self.pure = False
+        if self.drawing and isinstance(plan, KernelPlan):
+            self.drawing, self.closed = False, True
         self._step(plan, address, operands, got)
 
     def _step(self, plan: Plan | None, address: int, operands: Sequence[Any], got: Any) -> None:
@@ -124,6 +128,10 @@ class Trace:
         for i, t in enumerate(got):
             self._know(t, (F.FROM_ITEM, step << 8 | i))
 
+    def draws(self) -> None:
+        """The next kernel takes numbers from a stream."""
+        self.drawing = True
+
     def recorded(self, rule: Rule, operands: Sequence[Any], outs: Sequence[Any]) -> None:
         """A node that Python made."""
         if not all(isinstance(o, objects.Tensor) for o in outs) or len(outs) > 15:
@@ -137,6 +145,7 @@ class Trace:
 
     def nothing_found(self, position: Any) -> None:
         """The call goes on because this is negative."""
+        self.pure = self.pure and not self.closed
         self._step(None, 0, [position], ())
 
     def _place(self, operand: Any) -> Place | None:
@@ -155,10 +164,8 @@ class Trace:
         """A write to memory of the arguments comes last, as it must not happen twice, and changes no history."""
         targets = operands[: plan.tensors] if plan.writes else [operands[i] for _, _, how, i in plan.outs if how != F.OUT_NEW]
         blocks = {t._block for t in self.tensors}
-        if self.closed:
-            return False
         if any(t._block in blocks for t in targets):
-            self.closed = True
+            self.closed = self.written = True
             if plan.writes or not plan.mutates:  # emitted code compares the memory of operands that are named as results
                 return False
             return not MODE.grad or not any(wants(t) or (t._root is not None and wants(t._root)) for t in self.tensors)
@@ -182,7 +189,7 @@ class Trace:
         place: Place | None = self.known.get(id(got))
         if got is None and self.steps:
             place = F.FROM_CONSTANT, id(None)
-        untouched = self.closed or all(objects.version(t) == v for t, v in zip(self.tensors, self.versions))
+        untouched = self.written or all(objects.version(t) == v for t, v in zip(self.tensors, self.versions))
         if not self.pure or place is None or not untouched or not all(self._as_made(t) for t in self.keep if id(t) in self.state):
             return None
         made = Chain(self.steps, place)
@@ -236,6 +243,9 @@ def _note(plan: Plan, operands: Sequence[Any], got: Any) -> Any:
 AROUND.append(_note)
 
 
+TRACES_MAX = 2048  # of one function: who asks for more goes through many keys, which the table cannot hold
+
+
 def traceable(arguments: Sequence[Any]) -> bool:
     """Whether this thread does nothing else that a trace would see."""
     if MODE.recorder is not None or MODE.slow or MODE.vmap or SETTINGS.check_bounds:
@@ -250,22 +260,21 @@ def traceable(arguments: Sequence[Any]) -> bool:
 def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any]) -> Callable[[tuple[Any, ...], Any], Any]:
     """The side of `entry()` that serves the second call with a key: `run(arguments, names)`, traced."""
 
+    traces = itertools.count()
+
     def traced(arguments: tuple[Any, ...], names: Any) -> Any:
-        if not traceable(arguments):
+        if not traceable(arguments) or next(traces) > TRACES_MAX:
             return run(arguments, names)
         trace = Trace(arguments)
         MODE.recorder = MODE.trace = trace
         sync()
+        before = HEARD.warnings
         try:
-            with warnings.catch_warnings(record=True) as warned:
-                warnings.simplefilter("always")
-                got = run(arguments, names)
+            got = run(arguments, names)
         finally:
             MODE.recorder = MODE.trace = None
             sync()
-        for w in warned:
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-        plan = None if warned else trace.chain(got)
+        plan = trace.chain(got) if HEARD.warnings == before else None
         if plan is not None:
             PLANS[plan] = plan  # which are not dropped while another thread may be inside one
         address = F.ROW_NEVER if plan is None else plan.native(())

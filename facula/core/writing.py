@@ -20,7 +20,7 @@ from .layout import Layout
 from .modes import MODE, no_grad
 from .named import named_tuple
 from .native import fields as F
-from .plan import around
+from .plan import around, located
 from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
@@ -346,6 +346,8 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
         )
     for o in outs:
         check_target(o, title)
+        if block.disjoint:
+            located()
         if block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
             raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
     with no_grad():

@@ -14,6 +14,7 @@ from ..base.settings import SETTINGS
 from ..core import writing
 from ..core.batching import ACTIVE, STREAM, Examples, bare, extents, held, roomy
 from ..core.layout import layout
+from ..core.modes import MODE
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel import random as kernels
@@ -152,6 +153,8 @@ def room_to_draw(x: Tensor) -> Tensor:
 def state_of(generator: Generator | None) -> int:
     if ACTIVE.levels:
         randomness()
+    if MODE.trace is not None:
+        MODE.trace.draws()
     return (generator or default_generator).state.address
 
 
