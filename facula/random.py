@@ -26,3 +26,4 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
 
 
 guard(globals(), __all__)
+del guard

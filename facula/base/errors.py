@@ -76,7 +76,7 @@ class LoadError(RuntimeError):
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's program that led here, however many frames of this package and of Python's library lie between."""
-    frame, level = sys._getframe(1), 2  # level 1 is this function
+    frame, level = sys._getframe(1), 2  # pyright: ignore[reportPrivateUsage]  # level 1 is this function
     while frame.f_back is not None:
         name = str(frame.f_globals.get("__name__", ""))
         if not name.startswith(PACKAGE) and name.partition(".")[0] not in sys.stdlib_module_names:

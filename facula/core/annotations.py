@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..base.narrow import is_sequence
 from ..spec.binder import BINDER
 
 KINDS = ("Tensor", "bool", "float", "int", "str")  # what the binder checks, with its conversions
@@ -57,7 +58,7 @@ def misfit(annotation: str, value: Any, names: Mapping[str, Any]) -> str | None:
 
 
 def _element(annotation: str, value: Any, names: Mapping[str, Any]) -> str | None:
-    if not isinstance(value, (list, tuple)) or "," in annotation or not annotation:
+    if not is_sequence(value) or "," in annotation or not annotation:
         return None
     for place, member in enumerate(value):
         if misfit(annotation, member, names) is not None:

@@ -66,7 +66,7 @@ def set_num_interop_threads(n: int) -> None:
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
     """Every algorithm here is deterministic; the setting is kept for those who ask."""
     for where, value in (("'mode' (position 1)", mode), ("'warn_only'", warn_only)):
-        if not isinstance(value, bool):
+        if not is_a(value, bool):
             sentence = f"_set_deterministic_algorithms(): argument {where} must be bool, not {type(value).__name__}"
             raise refuse(TypeError, sentence, received=f"{value!r:.60}", expected="True or False")
     SETTINGS.deterministic, SETTINGS.deterministic_warn_only = mode, warn_only
@@ -83,7 +83,7 @@ def is_deterministic_algorithms_warn_only_enabled() -> bool:
 def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     """0 "default", 1 "warn", 2 "error"."""
     names = {"default": 0, "warn": 1, "error": 2}
-    if not isinstance(debug_mode, (int, str)):
+    if not (is_a(debug_mode, int) or is_a(debug_mode, str)):
         raise refuse(TypeError, f"debug_mode must be str or int, but got {type(debug_mode)}", received=f"{debug_mode!r:.60}")
     level = names.get(debug_mode, -1) if isinstance(debug_mode, str) else debug_mode
     if level not in (0, 1, 2):
@@ -102,7 +102,7 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    if not isinstance(precision, str):
+    if not is_a(precision, str):
         sentence = f"set_float32_matmul_precision expects a str, but got {type(precision).__name__}"
         raise refuse(RuntimeError, sentence, received=f"{precision!r:.60}", expected="'highest', 'high' or 'medium'")
     if precision not in ("highest", "high", "medium"):
@@ -113,7 +113,7 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 def set_flush_denormal(mode: bool) -> bool:
     """Denormal numbers are always kept: False says that the setting is not supported."""
-    if not isinstance(mode, bool):
+    if not is_a(mode, bool):
         raise refuse(
             RuntimeError, f"flush_denormal expects a bool, but got {type(mode).__name__}", received=f"{mode!r:.60}", expected="bool"
         )

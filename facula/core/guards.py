@@ -41,7 +41,7 @@ def guard_class(cls: type) -> None:
             init(self, *args, **kwargs)
             return
         except Exception as error:
-            if _outermost(type(self)) is not cls:
+            if _outermost(self) is not cls:
                 raise
             blame(error, cls.__name__, args, kwargs)
             refusal = refused(error, init, cls.__name__, (self, *args), kwargs)
@@ -53,9 +53,9 @@ def guard_class(cls: type) -> None:
     setattr(cls, "__init__", construct)
 
 
-def _outermost(kind: type) -> type | None:
+def _outermost(made: object) -> type | None:
     """The guarded class whose constructor the user called, or called through `super`."""
-    for cls in kind.__mro__:
+    for cls in type(made).__mro__:
         guards = getattr(vars(cls).get("__init__"), "guards", None)
         if guards is not None:
             return guards

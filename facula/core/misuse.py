@@ -149,6 +149,11 @@ def explained(compose: Callable[..., Any], op: Op, name: str, method: bool) -> A
             return compose(*args, **kwargs)
         except Exception as error:
             blame(error, name, args, kwargs)
+            if not isinstance(error, STUMBLES) and (out is not None or "Boolean value of Tensor" in str(error)):
+                refusal = None if _through_user(error) else _refusal(op, name, method, args, kwargs)
+                if refusal is None:
+                    raise
+                raise refusal from None  # arguments come before what out= is, and before what the code made of them
             if not isinstance(error, STUMBLES) or (str(error).startswith(name + "(") and _raised(_last(error))):
                 raise
             refusal = _refusal(op, name, method, args, kwargs) or stumbled(error, name, (*args, *kwargs.values()))

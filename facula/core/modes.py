@@ -158,7 +158,7 @@ class set_grad_enabled(_GradMode):
     """Recording on or off: at once, and until the end of the block when used with `with`."""
 
     def __init__(self, mode: bool) -> None:
-        if type(mode).__name__ not in ("bool", "bool_"):  # NumPy's have these names
+        if mode is not True and mode is not False and type(mode).__name__ not in ("bool", "bool_"):  # NumPy's have these names
             raise refuse(TypeError, f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}",
                          received=f"{mode!r:.60}", expected="True or False")  # fmt: skip
         super().__init__()

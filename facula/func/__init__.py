@@ -22,3 +22,4 @@ __all__ = [
 ]
 
 guard(globals(), __all__)
+del guard

@@ -8,3 +8,4 @@ from .interpret import UntrustedError
 __all__ = ["LoadError", "UntrustedError", "load", "save"]
 
 guard(globals(), __all__)
+del guard

@@ -76,6 +76,9 @@ class NewFull(Composite):
     ) -> Tensor:
         value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
         where, kind = device if device is not None else input.device, dtype or input.dtype
+        if hasattr(size, "__index__"):
+            raise refuse(TypeError, f"new_full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}",
+                         received=f"size={size!r:.60}", expected="a tuple of ints")  # fmt: skip
         lay = layout_of(size_of((size,), "new_full"), kind, where, None, input._layout)
         return constant(lay, fitting(value, kind)).requires_grad_(requires_grad)
 

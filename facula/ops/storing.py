@@ -182,6 +182,8 @@ def owned_elsewhere(t: Tensor) -> bool:
 
 def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     """Another shape, row-major from the same first element; the storage grows when it must, and keeps its bytes."""
+    if not size:
+        raise TypeError('resize_() missing 1 required positional arguments: "size"')
     shape = size_list(size, "resize_")
     if self.requires_grad:
         raise refuse(RuntimeError, "cannot resize variables that require grad")

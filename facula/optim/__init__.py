@@ -42,3 +42,4 @@ __all__ = [
 ]
 
 guard(globals(), __all__)
+del guard

@@ -152,6 +152,14 @@ SAID: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: torch.reshape(T(2), (2,), out=None), TypeError, "reshape() got an unexpected keyword argument 'out'"),
     (lambda: torch.trace(T(2, 2), out=T(())), TypeError, "trace() got an unexpected keyword argument 'out'"),
     (lambda: torch.zeros_like(T(2), out=T(2)), TypeError, "zeros_like() got an unexpected keyword argument 'out'"),
+    (lambda: T(2).new_full(100, 1.0), TypeError, "new_full(): argument 'size' (position 1) must be tuple of ints, not int"),
+    (lambda: T(2).resize_(), TypeError, 'resize_() missing 1 required positional arguments: "size"'),
+    (lambda: torch.cross(T(3), T(3), dim=T(2)), TypeError, "cross(): argument 'dim' must be int, not Tensor"),
+    (
+        lambda: torch.mv(T(2, 2), T(2, requires_grad=True), T(2), out=T(2)),
+        TypeError,
+        "mv() takes 2 positional arguments but 3 were given",
+    ),
     (lambda: torch.softmax(T(2), 0, dtype=T(2)), TypeError, "softmax(): argument 'dtype' must be torch.dtype, not Tensor"),
 ]
 

@@ -123,3 +123,4 @@ __all__ = [
 ]  # fmt: skip
 
 guard(globals(), __all__)  # wrong arguments are refused by name
+del guard

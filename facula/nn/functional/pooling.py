@@ -96,7 +96,7 @@ def max_pool3d(
 
 # ---------------------------------------------------------------- the inverse
 def unpooled_size(
-    input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Sizes
+    input: Tensor, kernel_size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Any
 ) -> list[int]:
     """Spatial sizes of an unpooled tensor; a given `output_size` must be one that pools to the input's."""
     n = len(kernel_size)
@@ -161,7 +161,7 @@ def _root(mean: Tensor, count: int, norm_type: float) -> Tensor:
     return (ops.sign(mean) * ops.relu(ops.abs(mean))).mul(count).pow(1.0 / norm_type)
 
 
-def lp_pool1d(input: Tensor, norm_type: float, kernel_size: int, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
     """(sum of x^p)^(1/p) over windows of (N, C, L)."""
     mean = ops.avg_pool1d(input.pow(norm_type), kernel_size, kernel_size if stride is None else stride, 0, ceil_mode)
     return _root(mean, repeated(kernel_size, 1)[0], norm_type)

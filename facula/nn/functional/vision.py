@@ -81,6 +81,9 @@ def interpolate(
             "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | trilinear",
             received=f"{mode=}, {align_corners=}",
         )
+    if align_corners is not None and not isinstance(align_corners, bool):
+        raise refuse(TypeError, f"interpolate(): argument 'align_corners' must be bool, not {type(align_corners).__name__}",
+                     received=f"{align_corners=!r:.60}", expected="True, False or None")  # fmt: skip
     align = bool(align_corners)
     sizes, factors = _target_size(input, size, scale_factor)
     if recompute_scale_factor and sizes is not None:

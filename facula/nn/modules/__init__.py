@@ -317,3 +317,4 @@ __all__ = [
 ]  # fmt: skip
 
 guard(globals(), __all__)
+del guard

@@ -51,3 +51,4 @@ __all__ = [
 ]
 
 guard(globals(), __all__)
+del guard

@@ -31,3 +31,4 @@ __all__ = [
 ]
 
 guard(globals(), __all__)
+del guard

@@ -46,3 +46,4 @@ __all__ = [
 ]
 
 guard(globals(), set(__all__) - {"default_collate", "default_convert"})  # they are compared by identity, and are refused in their own words
+del guard
