@@ -20,7 +20,7 @@ from ..spec.binder import BINDER
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from .batching import CHOSEN, refuse_look
-from .layout import wrap_dim
+from .layout import TRIM, Layout, wrap_dim
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
@@ -133,8 +133,11 @@ class Methods:
 
     def size(self, dim: int | None = None) -> Any:
         """All extents, or one."""
+        shape = self._layout.shape
         if dim is None:
-            return self._layout.shape
+            return shape
+        if type(dim) is int and 0 <= dim < len(shape):
+            return tuple.__getitem__(shape, dim)
         if not self._layout.ndim:
             raise refuse(IndexError, f"Dimension specified as {dim} but tensor has no dimensions")
         return self._layout.shape[wrap_dim(dim, self._layout.ndim, "size")]
@@ -226,8 +229,9 @@ class Methods:
     # -- the tape
     @property
     def requires_grad(self) -> bool:
-        refresh(self)
-        return self._node is not None or bool(self._flags & F.REQUIRES_GRAD)
+        if self._root is not None:
+            refresh(self)
+        return self._node is not None or self._flags & F.REQUIRES_GRAD != 0
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -518,12 +522,21 @@ def read(kind: d.dtype, address: int) -> Any:
 def value_of(t: Any) -> Any:
     """The Python number that a tensor of one element holds."""
     lay = t._layout
+    kind = READERS.get(lay)
+    if kind is not None and MODE.recorder is None:
+        return kind.from_address(t._address).value
     if lay.batch:
         refuse_look(t, "the value")
     if lay.device is META:
         raise no_values(RuntimeError, "Tensor.item() cannot be called on meta tensors")
     settle((t,))
+    if (kind := _CTYPES.get(lay.dtype.name)) is not None:
+        READERS[lay] = kind
     return read(lay.dtype, t._address)
+
+
+READERS: dict[Layout, Any] = {}  # the C type at the address of a tensor of this layout, whose value may be read
+TRIM.append(READERS.clear)
 
 
 for _name, _value in list(vars(Methods).items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from typing import Any
 
@@ -11,12 +12,13 @@ import pytest
 import facula as t
 import facula.nn.functional as F
 from facula.base import dtypes as d
+from facula.base.settings import SETTINGS
 from facula.core import chains, objects
 from facula.core.modes import MODE, sync
 from facula.spec.registry import OPS
 from facula.testing.derived import call, public
 
-native = pytest.mark.skipif(not objects.NATIVE, reason="chains are emitted")
+native = pytest.mark.skipif(not objects.NATIVE or SETTINGS.check_bounds, reason="chains are emitted, and run kernels that are not checked")
 
 
 class python:
@@ -321,6 +323,7 @@ def test_a_recording_takes_chains() -> None:
         compiled(x, t.tensor([0, 3]))
 
 
+@native
 def test_public_functions_pickle_and_show_their_signature() -> None:
     import inspect
     import pickle
@@ -350,3 +353,22 @@ def test_several_results_keep_their_names() -> None:
         assert values.tolist() == [sorted(row) for row in x.tolist()] and places[0].tolist() == [1, 0]
         top = x.topk(1)
         assert type(top).__name__ == "topk" and top.values.tolist() == [[3], [9]] and top.indices.tolist() == [[0], [1]]
+
+
+def test_threads_make_and_use_chains_together() -> None:
+    wrong: list[Any] = []
+
+    def work(k: int) -> None:
+        for n in range(60):
+            x = t.full((4, n % 7 + 2), float(k))
+            both = t.cat([x, x[:, :1]], 1)
+            x[0] = 1.0
+            if both.sum().item() != k * 4 * (n % 7 + 3) or x[0, 1].item() != 1 or x[1].tolist() != [k] * (n % 7 + 2):
+                wrong.append((k, n))
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
