@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from .batching import expose, numbers
 from .interchange import as_array
@@ -39,6 +40,8 @@ def set_printoptions(
 ) -> None:  # fmt: skip
     """Change how tensors are printed. `profile`: default, short or full."""
     if profile is not None:
+        if profile not in PROFILES:
+            raise refuse(ValueError, f"set_printoptions(): unknown profile {profile!r:.60}", expected=", ".join(map(repr, PROFILES)))
         OPTIONS.precision, OPTIONS.threshold, OPTIONS.edgeitems, OPTIONS.linewidth = PROFILES[profile]
     for name, value in (("precision", precision), ("threshold", threshold), ("edgeitems", edgeitems), ("linewidth", linewidth)):
         if value is not None:

@@ -64,6 +64,7 @@ NAMED: list[tuple[Callable[[], object], str]] = [
     (lambda: data.ConcatDataset(3), "ConcatDataset(): argument 'datasets' (position 1) must be Iterable[Dataset[T_co]], not int"),
     (lambda: data.RandomSampler(3), "RandomSampler(): argument 'data_source' (position 1) must be Sized, not int"),
     (lambda: torch.autograd.backward(3), "expected Tensor as element 0 of the differentiated tensors, but got int"),
+    (lambda: nn.Linear(2, 2).to(T(2), 3), "to() received an invalid combination of arguments - got (Tensor, int)"),
     (lambda: T(2).size("a"), "size(): argument 'dim' (position 1) must be int, not str"),
 ]
 
@@ -152,6 +153,7 @@ SAID: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: torch.reshape(T(2), (2,), out=None), TypeError, "reshape() got an unexpected keyword argument 'out'"),
     (lambda: torch.trace(T(2, 2), out=T(())), TypeError, "trace() got an unexpected keyword argument 'out'"),
     (lambda: torch.zeros_like(T(2), out=T(2)), TypeError, "zeros_like() got an unexpected keyword argument 'out'"),
+    (lambda: torch.set_printoptions(profile="bogus"), ValueError, "set_printoptions(): unknown profile 'bogus'"),  # PyTorch ignores it
     (lambda: T(2).new_full(100, 1.0), TypeError, "new_full(): argument 'size' (position 1) must be tuple of ints, not int"),
     (lambda: T(2).resize_(), TypeError, 'resize_() missing 1 required positional arguments: "size"'),
     (lambda: torch.cross(T(3), T(3), dim=T(2)), TypeError, "cross(): argument 'dim' must be int, not Tensor"),

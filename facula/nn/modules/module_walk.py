@@ -194,6 +194,11 @@ def parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, b
         elif value is not None:
             device = value
     if other is not None:
+        if device is not None or dtype is not None:
+            got = ", ".join([type(a).__name__ for a in args] + [f"{k}={type(v).__name__}" for k, v in kwargs.items()])
+            raise refuse(
+                TypeError, f"to() received an invalid combination of arguments - got ({got})", expected="a tensor, or a device and a dtype"
+            )
         device, dtype = other.device, other.dtype
     return device, dtype, non_blocking, memory_format
 
