@@ -74,6 +74,7 @@ class Trace:
         for i, x in enumerate(flattened(arguments)):
             if isinstance(x, objects.Tensor):
                 self._know(x, (F.FROM_ARGUMENT, i))
+        self.shared = len({t._block for t in self.tensors}) < len({id(t) for t in self.tensors})
         self.versions = [objects.version(t) for t in self.tensors]
 
     def _know(self, t: Any, place: Place) -> None:
@@ -253,19 +254,22 @@ def traceable(arguments: Sequence[Any]) -> bool:
     tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
     given = [id(x) for x in arguments if isinstance(x, objects.Tensor)]
     apart = not any(id(t) in given for t in tensors[len(given) :])  # a key says what is the same in one place, not in both
-    shared = len({t._block for t in tensors}) < len({id(t) for t in tensors})  # whose memory is the same may decide: x.copy_(x.detach())
-    return apart and not shared and not any(t._layout.batch for t in tensors)
+    return apart and not any(t._layout.batch for t in tensors)
 
 
 def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any]) -> Callable[[tuple[Any, ...], Any], Any]:
     """The side of `entry()` that serves the second call with a key: `run(arguments, names)`, traced."""
 
     traces = itertools.count()
+    together: set[tuple[Any, ...]] = set()  # layouts of tensors on one storage that got no chain for it
 
     def traced(arguments: tuple[Any, ...], names: Any) -> Any:
-        if not traceable(arguments) or next(traces) > TRACES_MAX:
+        if not traceable(arguments):
             return run(arguments, names)
         trace = Trace(arguments)
+        layouts = tuple(t._layout for t in trace.tensors)
+        if (trace.shared and layouts in together) or next(traces) > TRACES_MAX:
+            return run(arguments, names)
         MODE.recorder = MODE.trace = trace
         sync()
         before = HEARD.warnings
@@ -275,6 +279,9 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
             MODE.recorder = MODE.trace = None
             sync()
         plan = trace.chain(got) if HEARD.warnings == before else None
+        if trace.shared and (trace.written or not trace.steps):
+            together.add(layouts)
+            return got  # whose memory is the same decided: x.copy_(x.detach()) does nothing
         if plan is not None:
             PLANS[plan] = plan  # which are not dropped while another thread may be inside one
         address = F.ROW_NEVER if plan is None else plan.native(())

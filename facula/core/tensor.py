@@ -498,7 +498,7 @@ def overridden_type(t: object) -> bool:
     return own is not objects.Tensor.__torch_function__ and own is not overrides.disabled_method
 
 
-_CTYPES = {
+C_TYPES = {
     "float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int16": ctypes.c_int16, "int8": ctypes.c_int8,
     "uint8": ctypes.c_uint8, "uint16": ctypes.c_uint16, "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64, "bool": ctypes.c_bool,
 }  # fmt: skip
@@ -508,7 +508,7 @@ def read(kind: d.dtype, address: int) -> Any:
     """The Python number at an address."""
     import struct
 
-    c = _CTYPES.get(kind.name)
+    c = C_TYPES.get(kind.name)
     if c is not None:
         return c.from_address(address).value
     raw = ctypes.string_at(address, kind.itemsize)
@@ -530,7 +530,7 @@ def value_of(t: Any) -> Any:
     if lay.device is META:
         raise no_values(RuntimeError, "Tensor.item() cannot be called on meta tensors")
     settle((t,))
-    if (kind := _CTYPES.get(lay.dtype.name)) is not None:
+    if (kind := C_TYPES.get(lay.dtype.name)) is not None:
         READERS[lay] = kind
     return read(lay.dtype, t._address)
 

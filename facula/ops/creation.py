@@ -152,18 +152,6 @@ def _numbers(value: Any, dtype: DType) -> list[Any]:
     return [value if value < 1 << 63 else value - (1 << 64)]
 
 
-class Filled(Fused):
-    """A new tensor of one value: one write of each element."""
-
-    schema = "filled(int[] size, Scalar value, ScalarType dtype, any strides=None) -> Tensor"
-    paths = ""
-
-    @staticmethod
-    def kernel(size: tuple[int, ...], value: Any, dtype: DType, strides: Any) -> Result:
-        out = layout(size, dtype, strides)
-        return Result((out,), fill_schedule(out, value))
-
-
 def fill_schedule(out: Layout, value: Any) -> Any:
     """The schedule that writes number 0 (a complex one is part of the body) to every element."""
     kind = out.dtype.compute
