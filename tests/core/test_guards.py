@@ -211,6 +211,16 @@ def test_errors_of_functions_that_were_handed_in_stay_theirs() -> None:
         Wide()
 
 
+def test_a_loader_shows_two_frames_below_its_own() -> None:
+    with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size") as caught:
+        next(iter(data.DataLoader([T(2), T(3)], batch_size=2)))
+    trace, frames = caught.value.__traceback__, 0
+    while trace is not None:
+        frames += str(trace.tb_frame.f_globals.get("__name__")).startswith("facula.")
+        trace = trace.tb_next
+    assert frames <= 3
+
+
 def test_guarded_names_are_what_pickling_finds() -> None:
     import pickle
 

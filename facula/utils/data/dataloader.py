@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
-from ...base.errors import refuse, warn
+from ...base.errors import fold, refuse, warn
 from .collate import default_collate, default_convert
 from .dataset import Dataset, IterableDataset
 from .fetch import _DatasetKind
@@ -250,7 +250,11 @@ class _BaseDataLoaderIter:
         raise NotImplementedError
 
     def __next__(self) -> Any:
-        data = self._next_data()
+        try:
+            data = self._next_data()
+        except Exception as error:
+            fold(error)
+            raise
         self._num_yielded += 1
         told = self._IterableDataset_len_called
         if self._dataset_kind == _DatasetKind.Iterable and told is not None and self._num_yielded > told:
