@@ -20,7 +20,8 @@ from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from ..rows.sweep import contiguous
 from .radix import Items, define_sort, item_bytes
 
-BLOCK = 1 << 18  # elements that are sorted by radix; longer rows are merged
+LONG = 1 << 22  # elements of a row that is sorted by radix in one piece, some 0.1 s: the fastest way for one thread
+BLOCK = 1 << 18  # elements of a block of longer rows
 PIECE = 1 << 15  # items that a work item of a merge writes
 CHAINS = 4  # merges that a work item does side by side: each waits for its own loads
 TOGETHER = 1 << 24  # elements of the rows that are sorted at once, which bounds the workspace; at least one row
@@ -146,7 +147,7 @@ def part(x: Operand, first: int, k: int, descending: bool = False) -> Schedule:
     """Elements first .. first + k - 1 of each sorted row. Out(0): values (rows, k), Out(1): int64 indices."""
     contiguous(x)
     n, d = x.shape[1], x.dtype
-    if n <= BLOCK:
+    if n <= LONG:
         return radix.part(x, first, k, descending)
 
     def finish(here: In, items: Work, row: int, count: int) -> Launch:
@@ -159,14 +160,14 @@ def part(x: Operand, first: int, k: int, descending: bool = False) -> Schedule:
 def sort(x: Operand, descending: bool = False) -> Schedule:
     """Stable sort of each row. Out(0): values, Out(1): int64 indices. In(0): x (rows, n), contiguous, fewer than 2**31 elements a row."""
     n = x.shape[1]
-    return radix.sort(x, descending) if n <= BLOCK else part(x, 0, n, descending)
+    return radix.sort(x, descending) if n <= LONG else part(x, 0, n, descending)
 
 
 def median(x: Operand) -> Schedule:
     """The lower median of each row, in a row with NaNs the first of them. Out(0): values (rows,), Out(1): int64 indices."""
     contiguous(x)
     n, d = x.shape[1], x.dtype
-    if n <= BLOCK:
+    if n <= LONG:
         return radix.median(x)
 
     def finish(here: In, items: Work, row: int, count: int) -> Launch:

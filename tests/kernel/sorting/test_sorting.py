@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
 import numpy as np
@@ -92,8 +93,9 @@ def test_rows_too_long_for_the_scratch_memory(target: None) -> None:
 
 
 @pytest.mark.parametrize("d", ["int8", "int64", "float32", "float64", "bfloat16"])
-def test_long_rows(target: None, d: str) -> None:
+def test_long_rows(target: None, d: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks and merges: runs of equal length, a shorter one, one without a partner; ties and NaNs across blocks."""
+    monkeypatch.setattr(importlib.import_module("facula.kernel.sorting.merge"), "LONG", 1 << 18)
     for count, n in ((1, 262_145), (2, 600_000), (1, 1_048_576)):
         x = rows(d, count, n)
         for descending in (False, True):
