@@ -175,7 +175,7 @@ class Trace:
     def _tuple(self, got: Any) -> None:
         """Results that Python put together."""
         plan = Plan(None, None, None)
-        kind = type(got)
+        kind: Any = type(got)
         values = dict.fromkeys(F.PLAN, 0) | {"kind": F.KIND_TUPLE, "outs_n": len(got), "wrap": id(None if kind is tuple else kind)}
         block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
         plan.keep += [block, kind]
@@ -283,7 +283,7 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
             together.add(layouts)
             return got  # whose memory is the same decided: x.copy_(x.detach()) does nothing
         if plan is not None:
-            PLANS[plan] = plan  # which are not dropped while another thread may be inside one
+            PLANS[(plan,)] = plan  # which are not dropped while another thread may be inside one
         address = F.ROW_NEVER if plan is None else plan.native(())
         objects.insert(entry(), names, len(arguments) - len(names or ()), arguments, plan, address)
         return got
