@@ -163,8 +163,9 @@ def publish() -> None:
             if made.get(shown) is None:
                 _publish(shown, family)
     _guard()
-    places = [(place, function) for (place, _), function in PUBLIC.items()]
-    for place, function in [*places, *(("Tensor", getattr(f, "__func__", None)) for f in vars(objects.Tensor).values())]:
+    methods: Mapping[str, Any] = objects.Tensor.__dict__
+    places: list[tuple[str, Any]] = [(place, function) for (place, _), function in PUBLIC.items()]
+    for place, function in [*places, *(("Tensor", getattr(f, "__func__", None)) for f in methods.values())]:
         entry = getattr(function, "__self__", None)
         if isinstance(entry, objects.Entry):
             entry.home = place

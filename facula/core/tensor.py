@@ -137,7 +137,7 @@ class Methods:
         if dim is None:
             return shape
         if type(dim) is int and 0 <= dim < len(shape):
-            return tuple.__getitem__(shape, dim)
+            return cast(Any, tuple).__getitem__(shape, dim)  # Size's own is for slices too
         if not self._layout.ndim:
             raise refuse(IndexError, f"Dimension specified as {dim} but tensor has no dimensions")
         return self._layout.shape[wrap_dim(dim, self._layout.ndim, "size")]
