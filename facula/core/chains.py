@@ -175,8 +175,8 @@ class Trace:
     def _tuple(self, got: Any) -> None:
         """Results that Python put together."""
         plan = Plan(None, None, None)
-        kind: Any = type(got)
-        values = dict.fromkeys(F.PLAN, 0) | {"kind": F.KIND_TUPLE, "outs_n": len(got), "wrap": id(None if kind is tuple else kind)}
+        kind = None if type(got) is tuple else got.__class__  # of named results
+        values = dict.fromkeys(F.PLAN, 0) | {"kind": F.KIND_TUPLE, "outs_n": len(got), "wrap": id(kind)}
         block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
         plan.keep += [block, kind]
         if all(isinstance(t, objects.Tensor) for t in got):
