@@ -175,7 +175,7 @@ class Trace:
     def _tuple(self, got: Any) -> None:
         """Results that Python put together."""
         plan = Plan(None, None, None)
-        kind = None if type(got) is tuple else got.__class__  # of named results
+        kind = wrapper(got)
         values = dict.fromkeys(F.PLAN, 0) | {"kind": F.KIND_TUPLE, "outs_n": len(got), "wrap": id(kind)}
         block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
         plan.keep += [block, kind]
@@ -227,6 +227,11 @@ def nothing_found(position: Any) -> bool:
 
 def _state(t: Any) -> tuple[Any, ...]:
     return t._layout, t._address, t._block, t._node, t._flags, t._grad, t._root
+
+
+def wrapper(got: Any) -> Any:
+    """The class of named results, None for a plain tuple."""
+    return None if type(got) is tuple else getattr(got, "__class__")
 
 
 def _note(plan: Plan, operands: Sequence[Any], got: Any) -> Any:
