@@ -193,7 +193,7 @@ LOOKS = [
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_values_cannot_be_looked_at(look):
-    with pytest.raises(RuntimeError, match="vmap: It looks like you.re"):
+    with pytest.raises(RuntimeError, match=r"vmap: It looks like you.re"):
         vmap(look)(torch.randn(3, 4))
 
 

@@ -27,7 +27,8 @@ def one_thread(kernel: Kernel, out: Operand, words: Sequence[Word], sizes: Seque
     if not n:
         return Schedule(())
     starts = range(0, max(1, n // PIECE) * PIECE, PIECE)  # the last piece has the rest: no piece is small
-    size, launches = out.dtype.itemsize, []
+    size = out.dtype.itemsize
+    launches: list[Launch] = []
     for a, b in zip(starts, [*starts[1:], n]):
         each = iter(sizes)
         further = [shifted(w, a * next(each)) if isinstance(w, (In, Out)) else w for w in words]
