@@ -7,7 +7,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_origin
 
 from ..base.errors import refuse
 from ..base.narrow import is_sequence
@@ -48,7 +48,7 @@ def misfit(annotation: str, value: Any, names: Mapping[str, Any]) -> str | None:
         elif base == "None":
             if value is None:
                 return None
-        elif not isinstance(kind, type) or kind is Any:
+        elif not isinstance(kind, type) or kind is Any or get_origin(kind):  # Python 3.10 calls list[int] a type
             return None
         elif isinstance(value, kind) and not isinstance(value, (str, bytes)):
             inside = _element(element.removesuffix("]").removesuffix(", ..."), value, names)

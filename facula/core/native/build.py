@@ -136,6 +136,8 @@ def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     slots = slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask", "plain", "tracer"))
     kernel = Kernel(emit_core, (*slots, _slice_offsets(), numbers))
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
+    if not hasattr(ctypes.pythonapi, "PyObject_Vectorcall"):  # Python 3.10 has it in a header only; what is called so is a Python function
+        symbols["PyObject_Vectorcall"] = ctypes.cast(ctypes.pythonapi._PyFunction_Vectorcall, ctypes.c_void_p).value or 0
     at = functions(kernel, symbols=symbols, level="full")
     Tensor = _tensor_type(at, numbers)
     KEEP.extend((state, table, Tensor, node, entry))
