@@ -11,7 +11,7 @@ from typing import Any
 from ..base.device import CPU
 from ..base.errors import fold, refuse, warn
 from ..core import objects, tape
-from ..core.batching import held, numbers, reduced
+from ..core.batching import lift, numbers, reduced
 from ..core.layout import Layout
 from ..core.modes import MODE, sync
 from ..core.plan import allocate
@@ -129,7 +129,7 @@ class _Walk:
             return self._leaf(place, g)
         for number, n, _ in place.rule.outputs[nr].batch:
             if number not in numbers(g._layout):
-                g = held(ops.lift_examples(g, number, n), number)
+                g = lift(g, number, n)
         buffer = self.buffers.get(place)
         if buffer is None:
             buffer = self.buffers[place] = [None] * len(place.rule.outputs)

@@ -9,7 +9,7 @@ import facula.autograd.engine as engine
 
 from ..base.errors import refuse, warn
 from ..core import objects
-from ..core.batching import Level, held
+from ..core.batching import Level, enter, leave
 from ..core.tensor import Tensor
 from ..core.views import refresh
 from ..spec.registry import ops
@@ -111,8 +111,8 @@ def backward(
 def _many(gs: list[Any], run: Any) -> tuple[Any, ...]:
     """One backward pass for gradients that have one more dim in front."""
     level = Level(gs[0].shape[0], "error")
-    got = run([None if g is None else held(ops.enter_examples(g, level.number, 0), level.number) for g in gs])
-    return tuple(None if r is None else held(ops.leave_examples(r, level.number, 0, level.size), level.number) for r in got)
+    got = run([None if g is None else enter(g, level.number, 0) for g in gs])
+    return tuple(None if r is None else leave(r, level.number, 0, level.size) for r in got)
 
 
 def grad(

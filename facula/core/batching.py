@@ -21,6 +21,7 @@ from ..base.errors import refuse
 from ..base.narrow import is_sequence
 from ..base.size import Size
 from ..kernel.launch import Array
+from ..spec.registry import ops
 from .layout import Batch, Layout, layout, row_major, wrap_dim
 from .modes import MODE, sync
 
@@ -60,6 +61,27 @@ def held(t: Any, number: int) -> Any:
     if t._node is not None and level is not None:
         t._node.more["level"] = level
     return t
+
+
+# -- tensors with their history: into a level and out of it (ops/examples.py)
+def enter(t: Any, number: int, dim: int) -> Any:
+    """The tensor with dim `dim` hidden."""
+    return held(ops.enter_examples(t, number, dim), number)
+
+
+def leave(t: Any, number: int, dim: int, n: int) -> Any:
+    """The tensor whose `n` examples are seen as dim `dim`."""
+    return held(ops.leave_examples(t, number, dim, n), number)
+
+
+def lift(t: Any, number: int, n: int) -> Any:
+    """The tensor as each example's own, with the same value."""
+    return held(ops.lift_examples(t, number, n), number)
+
+
+def moves(t: Any, number: int) -> bool:
+    """Whether each example has a place of its own."""
+    return any(k == number and stride for k, _, stride in t._layout.batch)
 
 
 # -- layouts
@@ -238,13 +260,13 @@ def _by_rule(op: Any, bound: Sequence[Any], number: int, n: int, call: Callable[
     names: set[str] = set()
     for p, v in zip(op.schema.params, bound):
         if p.is_tensor and p.is_list and v is not None:
-            if any(_moves(t, number) for t in v if t is not None):
+            if any(moves(t, number) for t in v if t is not None):
                 names.add(p.name)
                 v = [None if t is None else _front(t, number, n) for t in v]
             else:
                 v = _picked(v, number, 0)
         elif isinstance(v, objects.Tensor):
-            if _moves(v, number):
+            if moves(v, number):
                 names.add(p.name)
                 v = expose(v, number)
             else:
@@ -259,12 +281,8 @@ def _by_rule(op: Any, bound: Sequence[Any], number: int, n: int, call: Callable[
     return _RULES[words[0]](op, moving, examples, words[1:], call)
 
 
-def _moves(t: Any, number: int) -> bool:
-    return any(k == number and stride for k, _, stride in t._layout.batch)
-
-
 def _front(t: Any, number: int, n: int) -> Any:
-    return expose(t, number) if _moves(t, number) else (u := example(t, number, 0)).unsqueeze(0).expand(n, *u.shape)
+    return expose(t, number) if moves(t, number) else (u := example(t, number, 0)).unsqueeze(0).expand(n, *u.shape)
 
 
 def _as_front(op: Any, args: Sequence[Any], examples: Examples, words: Sequence[str], call: Callable[..., Any]) -> Any:
@@ -315,8 +333,6 @@ def _as_folded(op: Any, args: Sequence[Any], examples: Examples, words: Sequence
 
 def _as_rows(op: Any, args: Sequence[Any], examples: Examples, words: Sequence[str], call: Callable[..., Any]) -> Any:
     """What is taken over all elements of an example is taken along a row by the named public function."""
-    from ..spec.registry import ops
-
     rows = args[0].reshape(examples.n, -1)
     got = getattr(ops, words[0])(rows, 1)
     return got[0] if words[1:] == ["first"] else got
@@ -327,8 +343,6 @@ _RULES: dict[str, Callable[..., Any]] = {"front": _as_front, "fold": _as_folded,
 
 def by_example(op: Any, run: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """A composite that looks at values, once per example of the innermost level; recorded as the composite itself is."""
-    from ..spec.registry import ops
-
     flat = [*args, *kwargs.values()]
     found = {k: n for v in flat for t in (v if is_sequence(v) else (v,)) if isinstance(t, objects.Tensor) for k, n, _ in t._layout.batch}
     if not found:
@@ -338,11 +352,11 @@ def by_example(op: Any, run: Callable[..., Any], args: Sequence[Any], kwargs: di
 
     def one(v: Any, k: int) -> Any:
         if isinstance(v, objects.Tensor) and number in numbers(v._layout):
-            return held(ops.leave_examples(v, number, 0, n), number).select(0, k)
+            return leave(v, number, 0, n).select(0, k)
         return [one(x, k) for x in v] if is_sequence(v) and not isinstance(v, Size) else v
 
     rows = _rows(op, lambda k: by_example(op, run, [one(v, k) for v in args], {name: one(v, k) for name, v in kwargs.items()}), n)
-    return _each_result(rows, lambda t: held(ops.enter_examples(t, number, 0), number))
+    return _each_result(rows, lambda t: enter(t, number, 0))
 
 
 STREAM: list[Any] = []  # (state, set state) of the random numbers that "same" repeats, put here by the floor that draws
@@ -354,8 +368,6 @@ def _one_by_one(op: Any, bound: Sequence[Any], number: int, n: int, call: Callab
 
 
 def _rows(op: Any, run: Callable[[int], Any], n: int) -> Any:
-    from ..spec.registry import ops
-
     if not n:
         raise RuntimeError(f"vmap: {op.name} runs once per example and there is none, so the result's shape is not known")
     same = bool(ACTIVE.levels) and ACTIVE.levels[-1].randomness == "same"
@@ -386,9 +398,7 @@ def _rows(op: Any, run: Callable[[int], Any], n: int) -> Any:
 
 def reduced(g: Any, outs: Sequence[Layout], want: Layout) -> Any:
     """A gradient for an input that all examples share: summed over the examples that the call's results differ in."""
-    from ..spec.registry import ops
-
     shared = {k for o in outs for k in numbers(o)} - set(numbers(want))
     for number in shared & set(numbers(g._layout)):
-        g = held(ops.leave_examples(g, number, 0, _entry(g._layout, number)[0]), number).sum(0)
+        g = leave(g, number, 0, _entry(g._layout, number)[0]).sum(0)
     return g

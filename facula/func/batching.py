@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.errors import refuse
-from ..core.batching import ACTIVE, Level, held
+from ..core.batching import ACTIVE, Level, enter, leave
 from ..core.modes import MODE, sync
 from ..core.tensor import Tensor
 from ..spec.registry import ops
@@ -49,9 +49,9 @@ def vmap(
             ACTIVE.levels.append(level)
             _inside()
             try:
-                given = [x if d is None else _entered(part(x, d % x.dim()), d % x.dim(), level) for x, d in zip(leaves, dims)]
+                given = [x if d is None else enter(part(x, d % x.dim()), level.number, d % x.dim()) for x, d in zip(leaves, dims)]
                 # tensors given by keyword are batched along dim 0
-                named = [_entered(part(x, 0), 0, level) if isinstance(x, Tensor) else x for x in flat_kwargs]
+                named = [enter(part(x, 0), level.number, 0) if isinstance(x, Tensor) else x for x in flat_kwargs]
                 got = func(*build(given), **build_kwargs(named))
             finally:
                 ACTIVE.levels.pop()
@@ -60,10 +60,6 @@ def vmap(
         return parts[0][1](parts[0][0]) if len(parts) == 1 else _joined(parts)
 
     return run
-
-
-def _entered(x: Tensor, dim: int, level: Level) -> Tensor:
-    return held(ops.enter_examples(x, level.number, dim), level.number)
 
 
 def _batched(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[list[Any], Callable[[list[Any]], Any], list[Any], int]:
@@ -145,7 +141,7 @@ def _shown(got: Any, out_dims: Any, func: Any, level: Level) -> tuple[list[Any],
             raise ValueError(f"vmap({name}, ...)(<inputs>): `{name}` can not return a BatchedTensor when out_dim is None")
         if not -x.dim() - 1 <= dim <= x.dim():
             raise IndexError(f"Dimension out of range (expected to be in range of [{-x.dim() - 1}, {x.dim()}], but got {dim})")
-        outs.append(held(ops.leave_examples(x, level.number, dim % (x.dim() + 1), level.size), level.number))
+        outs.append(leave(x, level.number, dim % (x.dim() + 1), level.size))
     return outs, build, dims
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..autograd.gradients import grad as tape_grad
 from ..base.errors import refuse
-from ..core.batching import ACTIVE, held, numbers
+from ..core.batching import ACTIVE, lift, numbers
 from ..core.modes import enable_grad, is_grad_enabled
 from ..core.tape import Node
 from ..core.tensor import Tensor
@@ -64,7 +64,7 @@ def per_example(x: Any) -> Any:
     """Inside `vmap`: `x` as every example's own, so that its gradient is told apart between examples."""
     for level in ACTIVE.levels:
         if level.number not in numbers(x._layout):
-            x = held(ops.lift_examples(x, level.number, level.size), level.number)
+            x = lift(x, level.number, level.size)
     return x
 
 

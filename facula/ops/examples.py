@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from ..core.batching import extents, held
+from ..core.batching import enter, extents, leave, moves
 from ..core.layout import Layout
 from ..core.result import View
 from ..core.tensor import Tensor
 from ..spec.block import Movement
-from ..spec.registry import ops
 
 
 def own(x: Tensor, *others: Tensor) -> Tensor:
     """`x` in memory that has a place for every example that the others differ in; `x` itself where it has."""
     for number, n in extents([t._layout for t in others]).items():
-        if not any(k == number and stride for k, _, stride in x._layout.batch):
-            apart = held(ops.leave_examples(x, number, 0, n), number).contiguous()
-            x = held(ops.enter_examples(apart, number, 0), number)
+        x = in_own_places(x, number, n)
     return x
+
+
+def in_own_places(x: Tensor, number: int, n: int) -> Tensor:
+    """`x` with a place for each of `n` examples of a level."""
+    return x if moves(x, number) else enter(leave(x, number, 0, n).contiguous(), number, 0)
 
 
 class EnterExamples(Movement):
@@ -32,7 +34,7 @@ class EnterExamples(Movement):
 
     @staticmethod
     def gradient(g: Tensor, input: Layout, number: int, dim: int) -> Tensor:
-        return held(ops.leave_examples(g, number, dim, input.shape[dim]), number)
+        return leave(g, number, dim, input.shape[dim])
 
 
 class LeaveExamples(Movement):
@@ -50,7 +52,7 @@ class LeaveExamples(Movement):
     @staticmethod
     def gradient(g: Tensor, input: Layout, number: int, dim: int) -> Tensor:
         if any(k == number for k, _, _ in input.batch):
-            return held(ops.enter_examples(g, number, dim), number)
+            return enter(g, number, dim)
         return g.sum(dim)
 
 

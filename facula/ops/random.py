@@ -12,7 +12,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import writing
-from ..core.batching import ACTIVE, STREAM, Examples, bare, extents, held, roomy
+from ..core.batching import ACTIVE, STREAM, Examples, bare, extents, roomy
 from ..core.layout import layout
 from ..core.modes import MODE
 from ..core.plan import allocate, execute
@@ -24,6 +24,7 @@ from ..spec.registry import ops
 from ..spec.samples import normal as normal_sample
 from ..spec.samples import sample
 from .creation import new, size_of
+from .examples import in_own_places
 
 
 class Generator:
@@ -151,8 +152,7 @@ def room_to_draw(x: Tensor) -> Tensor:
 
 
 def state_of(generator: Generator | None) -> int:
-    if ACTIVE.levels:
-        randomness()
+    randomness()
     if MODE.trace is not None:
         MODE.trace.draws()
     return (generator or default_generator).state.address
@@ -436,9 +436,8 @@ class DropoutForward(Procedure):
 
 def own_draws(x: Tensor) -> Tensor:
     """`x`, or under "different" randomness the same values in a place of every example's own."""
-    for level in ACTIVE.levels if ACTIVE.levels and randomness() == "different" else ():
-        if not any(k == level.number for k, _, _ in x._layout.batch):
-            x = held(ops.enter_examples(ops.leave_examples(x, level.number, 0, level.size).contiguous(), level.number, 0), level.number)
+    for level in ACTIVE.levels if randomness() == "different" else ():
+        x = in_own_places(x, level.number, level.size)
     return x
 
 

@@ -234,3 +234,9 @@ def test_options_of_derivatives():
         jacfwd(torch.sin, randomness="often")
     with pytest.raises(AssertionError, match="forward-mode"):
         torch.autograd.functional.hessian(torch.sum, x, outer_jacobian_strategy="sideways")
+
+
+def test_a_weight_that_all_examples_share_is_dropped_apart():
+    w, x = torch.ones(64), torch.zeros(2, 64)
+    got = vmap(grad(lambda w, x: (F.dropout(w) + x).sum()), in_dims=(None, 0), randomness="different")(w, x)
+    assert not torch.equal(got[0], got[1])
