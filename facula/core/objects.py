@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import Any
 
 NATIVE = os.environ.get("FACULA_NATIVE", "1") != "0"
@@ -41,9 +42,22 @@ def home(place: str) -> Any:
     return Tensor if place == "Tensor" else importlib.import_module(package if place in ("", "torch") else f"{package}.{place}")
 
 
+def _check_interpreter() -> None:
+    """Emitted code calls Linux, and counts references where CPython with its lock keeps them; elsewhere it would write over something else."""
+    if sys.platform != "linux":
+        raise ImportError(f"facula runs on Linux, this is {sys.platform}")
+    if sys.implementation.name != "cpython" or "t" in sys.abiflags:
+        kind = "a free-threaded build" if sys.implementation.name == "cpython" else sys.implementation.name
+        raise ImportError(
+            f"facula needs CPython with its global lock, but this Python {sys.version.split()[0]} is {kind} ({sys.executable}). "
+            "Install facula under the ordinary build; FACULA_NATIVE=0 makes its objects in plain Python, which is untested here and slower."
+        )
+
+
 def install(node: type, numbers: tuple[str, ...]) -> None:
     """Builds the objects; `node` is the tape's node class, `numbers` the operators that get a slot of the type."""
     if NATIVE:
+        _check_interpreter()
         from .native.build import build
     else:
         from .twin import build
@@ -73,6 +87,7 @@ play: Any = None  # (queue, programs): runs what waits by the program with its h
 enter: Any = None  # (queue or 0): calls are noted there from now on; False: tell the modes first
 drop: Any = None  # (queue): forgets what waits
 waiting: Any = None  # (queue, tensor): 0 no waiting call knows its memory, 1 one reads it, 2 one writes it
+branch: Any = None  # (): the table of branches that lacks the value a chain has just met, and that value; 0: none
 next_sequence: Any = None
 set_slot: Any = None  # (operator, entry)
 set_exporter: Any = None  # (function): tensor -> array, for the buffer protocol
