@@ -9,7 +9,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.layout import Layout
 from ..core.tensor import Tensor
-from ..kernel.scalar import Scalar, cast, const, trunc_divide, where
+from ..kernel.scalar import Scalar, cast, const, isinf, trunc_divide, where
 from ..kernel.scalar import abs as scalar_abs
 from ..kernel.scalar import floor_divide as scalar_floor_divide
 from ..kernel.scalar import fmod as scalar_fmod
@@ -233,6 +233,11 @@ class FloorDivide(Pointwise):
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5])
 
 
+def _unless_endless(x: Scalar, y: Any, r: Scalar) -> Scalar:
+    """r; NaN where x / y overflows, as in PyTorch's vector code. Added, not chosen, so that r's derivative stays; -0.0 changes no sign."""
+    return r + where(isinf(x / y), float("nan"), const(-0.0, r.dtype)) if r.dtype.is_floating_point else r
+
+
 class Remainder(Pointwise):
     """What is left of input over other, with the sign of other (Python's %)."""
 
@@ -246,7 +251,7 @@ class Remainder(Pointwise):
     @staticmethod
     def scalar(x: Scalar, y: Any) -> Scalar:
         check_divisor(x, y)
-        return scalar_remainder(x, y)
+        return _unless_endless(x, y, scalar_remainder(x, y))
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5])
 
@@ -264,7 +269,7 @@ class Fmod(Pointwise):
     @staticmethod
     def scalar(x: Scalar, y: Any) -> Scalar:
         check_divisor(x, y)
-        return scalar_fmod(x, y)
+        return _unless_endless(x, y, scalar_fmod(x, y))
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), 2, 0.5])
 

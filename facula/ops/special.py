@@ -142,7 +142,7 @@ def in_double(name: str, function: Callable[..., Any], *args: Any) -> Any:
     """function(*args) in float64 by broadcasting, in the type to which the arguments promote (integers become floating)."""
     import numpy as np
 
-    (made,) = in_double_shapes(name, *(_layout_of(a) if isinstance(a, np.ndarray) else a for a in args))
+    made = _result(name, *args)
     with np.errstate(all="ignore"):
         out = function(*(np.asarray(a, np.float64) for a in args))
         laid = np.ndarray(made.shape, made.dtype.numpy, strides=[n * made.dtype.itemsize for n in made.strides])
@@ -150,8 +150,20 @@ def in_double(name: str, function: Callable[..., Any], *args: Any) -> Any:
         return laid
 
 
+def _result(name: str, *args: Any) -> Layout:
+    import numpy as np
+
+    (made,) = in_double_shapes(name, *(_layout_of(a) if isinstance(a, np.ndarray) else a for a in args))
+    return made
+
+
 def _layout_of(a: Any) -> Layout:
     return layout(a.shape, d.DTYPES[a.dtype.name], tuple(s // a.itemsize for s in a.strides))
+
+
+def _range(name: str, *args: Any) -> str:
+    """The type in which PyTorch computes: its overflows are followed, its roundings are not."""
+    return "float64" if _result(name, *args).dtype is d.float64 else "float32"
 
 
 def in_double_shapes(name: str, *args: Any) -> tuple[Layout, ...]:
@@ -195,11 +207,11 @@ def _of_two(
     samples: Any = None,
     number: bool = True,
 ) -> type:
-    """A function of two arguments, either of which may be a number (if `number`)."""
+    """function(range, a, b) of two arguments, either of which may be a number (if `number`)."""
     title = name.removeprefix("special_")
 
     def library(a: Any, b: Any) -> Any:
-        return in_double(title, function, a, b)
+        return in_double(title, functools.partial(function, _range(title, a, b)), a, b)
 
     kind = "Tensor|Scalar" if number else "Tensor"
     body: dict[str, Any] = {
@@ -284,15 +296,18 @@ def _where(condition: Any, a: Any, b: Any) -> Any:
 def _gamma_part(name: str, none: float) -> Callable[..., Any]:
     """SciPy's, with PyTorch's values at the borders, NaN beside them included; `none` is the share of an empty interval."""
 
-    def function(a: Any, x: Any) -> Any:
+    def function(kind: str, a: Any, x: Any) -> Any:
         import numpy as np
 
+        low, high = a.astype(kind), x.astype(kind)
+        exponent = low * np.log(high) - high - scipy_special("gammaln")(low)  # of x**a exp(-x) / Gamma(a): inf - inf for huge orders
         rows = [
             ((x < 0) | (a < 0), math.nan),
             (a == 0, np.where(x > 0, 1 - none, math.nan)),
             (x == 0, none),
             (np.isinf(a), np.where(np.isinf(x), math.nan, none)),
             (np.isinf(x), 1 - none),
+            (np.isnan(exponent) & (abs(a - x) > 0.4 * a), math.nan),  # nearer to a, PyTorch takes another formula
         ]
         share = scipy_special(name)(a, x)
         for condition, value in reversed(rows):  # the first that holds
@@ -303,7 +318,7 @@ def _gamma_part(name: str, none: float) -> Callable[..., Any]:
 
 
 PAIRS = grid(input=[values([0.5, 1.0, 2.0, 3.0, 4.5])], other=[positive(3, 5), positive(5)])
-_of_two("special_zeta", "input", "other", scipy_special("zeta"), "Hurwitz zeta: the sum of (k + other) ** -input over k = 0, 1, ....", _zeta_gradient,
+_of_two("special_zeta", "input", "other", lambda kind, x, q: scipy_special("zeta")(x, q), "Hurwitz zeta: the sum of (k + other) ** -input over k = 0, 1, ....", _zeta_gradient,
         [sample(uniform(3, 5, low=1.5, high=4), positive(3, 5)), sample(2.0, positive(3))])  # fmt: skip
 _of_two(
     "igamma",
@@ -327,6 +342,20 @@ _of_two(
 )
 
 
+def _is_pole(x: Any) -> Any:
+    import numpy as np
+
+    return (x <= 0) & (x == np.floor(x)) & ~np.isinf(x)
+
+
+def _trigamma_at_pole(kind: str, x: Any) -> Any:
+    """PyTorch reflects by (pi / sin(pi x))**2, and pi is rounded: huge where the true value is infinite, but for x = 0."""
+    import numpy as np
+
+    angle = np.asarray(math.pi).astype(kind) * x.astype(kind)
+    return (math.pi / np.sin(angle.astype("float64"))) ** 2
+
+
 class PolygammaRest(Library):
     """Derivative number n + 1 of log Gamma."""
 
@@ -339,7 +368,13 @@ class PolygammaRest(Library):
 
     @staticmethod
     def library(input: Any, n: int) -> Any:
-        return in_double("polygamma", lambda x: _where(x == -math.inf, math.nan, scipy_special("polygamma")(n, x)), input)
+        kind = _range("polygamma", input)
+
+        def function(x: Any) -> Any:
+            out = _where(x == -math.inf, math.nan, scipy_special("polygamma")(n, x))
+            return _where(_is_pole(x), _trigamma_at_pole(kind, x), out) if n == 1 else out
+
+        return in_double("polygamma", function, input)
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, n: int) -> Tensor:
@@ -406,14 +441,14 @@ class Mvlgamma(Composite):
 
 
 # -- orthogonal polynomials: the degree is the second argument, cut to a whole number; below 0 they are 0
-def _polynomial(name: str, evaluate: Callable[[Any, Any], Any], meaning: str) -> None:
-    def function(x: Any, n: Any) -> Any:
+def _polynomial(name: str, evaluate: Callable[[str, Any, Any], Any], meaning: str) -> None:
+    def function(kind: str, x: Any, n: Any) -> Any:
         import numpy as np
 
         # what no int64 can hold becomes a negative one in PyTorch
         whole = np.clip(np.where(np.isnan(n) | (n >= 2.0**63), -1.0, n), -1.0, 2.0**62).astype(np.int64)
         x, whole = np.broadcast_arrays(x, whole)
-        return np.where(whole < 0, 0.0, evaluate(np.maximum(whole, 0), x))
+        return np.where(whole < 0, 0.0, evaluate(kind, np.maximum(whole, 0), x))
 
     samples = [*grid(input=[uniform(3, 5)], n=[integer(3, 5, high=5), integer(5, high=9)]), sample(uniform(3, 5), 3)]
     _of_two("special_" + name, "input", "n", function, meaning, None, samples)
@@ -423,31 +458,43 @@ DEGREES = 100_000  # the recurrences take a step a degree: more of them is refus
 
 
 def recurrence(
-    first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any], Any], last: int | None = None
-) -> Callable[[Any, Any], Any]:
-    """p0 = 1, p1 = first(x), p(k+1) = step(k, x, pk, p(k-1)): each element stops at its own degree. NaN above degree `last`."""
+    first: Callable[[Any], Any], step: Callable[[int, Any, Any, Any], Any], last: dict[str, int] | None = None
+) -> Callable[[str, Any, Any], Any]:
+    """p0 = 1, p1 = first(x), p(k+1) = step(k, x, pk, p(k-1)): each element stops at its own degree. NaN above degree `last`.
 
-    def evaluate(n: Any, x: Any) -> Any:
+    The terms are float64's; where they leave the range of `kind`, what its arithmetic makes of that (inf - inf) is the answer.
+    """
+
+    def terms(n: Any, x: Any, degree: int) -> Any:
         import numpy as np
 
-        known = n if last is None else np.minimum(n, last)
-        degree = int(known.max(initial=0))
-        if degree > DEGREES:
-            raise refuse(RuntimeError, "the degree of the polynomial is too large", received=f"n={degree}", expected=f"at most {DEGREES}")
         before, now = np.ones_like(x), first(x)
         out = np.where(n == 0, before, now)
         for k in range(1, degree):
             before, now = now, step(k, x, now, before)
             out = np.where(n == k + 1, now, out)
+        return out
+
+    def evaluate(kind: str, n: Any, x: Any) -> Any:
+        import numpy as np
+
+        known = n if last is None else np.minimum(n, last[kind])
+        degree = int(known.max(initial=0))
+        if degree > DEGREES:
+            raise refuse(RuntimeError, "the degree of the polynomial is too large", received=f"n={degree}", expected=f"at most {DEGREES}")
+        out = terms(known, x, degree)
+        if kind != "float64":
+            rough = terms(known, x.astype(kind), degree)
+            out = np.where(np.isfinite(rough), out, rough)
         return np.where(n == known, out, np.nan)
 
     return evaluate
 
 
-def chebyshev(first: Callable[[Any], Any], shifted: bool = False) -> Callable[[Any, Any], Any]:
+def chebyshev(first: Callable[[Any], Any], shifted: bool = False) -> Callable[[str, Any, Any], Any]:
     """The four kinds differ in p1 only; the shifted ones are taken at 2x - 1."""
     plain = recurrence(first, lambda k, x, p, q: 2 * x * p - q)
-    return (lambda n, x: plain(n, 2 * x - 1)) if shifted else plain
+    return (lambda kind, n, x: plain(kind, n, 2 * x - 1)) if shifted else plain
 
 
 KINDS = {
@@ -463,10 +510,10 @@ for _kind, (_word, _first) in KINDS.items():
         chebyshev(_first, True),
         f"Chebyshev polynomial of the {_word} kind at 2 * input - 1, degree n.",
     )
-HERMITE = 512  # PyTorch's last degree in float64
+HERMITE = {"float32": 128, "float64": 512}  # PyTorch's last degrees
 _polynomial(
     "hermite_polynomial_h",
-    recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * (x * p - k * q), HERMITE),
+    recurrence(lambda x: 2 * x, lambda k, x, p, q: 2 * x * p - 2 * k * q, HERMITE),
     "Physicist's Hermite polynomial of degree n.",
 )
 _polynomial(

@@ -41,3 +41,15 @@ def test_in_place_keeps_the_value_that_the_derivative_reads() -> None:
     z.mul_(y).pow_(2)
     z.backward()
     assert x.grad.item() == 36.0 and y.grad.item() == 24.0
+
+
+@pytest.mark.parametrize("name", ["fmod", "remainder"])
+def test_a_remainder_whose_quotient_overflows_is_nan_as_in_pytorch(name: str) -> None:
+    function = getattr(facula, name)
+    x, y = facula.tensor([3e38, 88.8, -0.0, 7.0], requires_grad=True), facula.tensor([0.5, 2e-38, 3.0, 4.0])
+    out = function(x, y)
+    assert [str(v) for v in out.tolist()] == ["nan", "nan", "-0.0", "3.0"]
+    out.sum().backward()
+    assert x.grad.tolist() == [1.0] * 4
+    assert function(x.detach().double(), y.double()).isfinite().all().item()
+    assert [str(v) for v in function(x.detach().bfloat16(), y.bfloat16()).tolist()] == ["nan", "nan", "-0.0", "3.0"]

@@ -57,3 +57,46 @@ def test_incomplete_gamma_at_the_borders() -> None:
     x = facula.tensor([0.0, inf, inf, 1.0, 0.0, 2.0, 1.0, -1.0, inf, 0.0])
     assert [str(v) for v in facula.igamma(a, x).tolist()] == ["0.0", "1.0", "nan", "0.0", "nan", "1.0", "nan", "nan", "1.0", "0.0"]
     assert [str(v) for v in facula.igammac(a, x).tolist()] == ["1.0", "0.0", "nan", "1.0", "nan", "0.0", "nan", "nan", "0.0", "1.0"]
+
+
+def test_polynomials_that_leave_the_range_of_their_type_are_pytorchs() -> None:
+    """inf - inf of the recurrence in float32 is NaN where float64 has room; a NaN stays one; Hermite's end at degree 128 or 512."""
+    x, n = facula.tensor([3e38, 3.5, -104.0, 0.5, 1.0, math.nan]), facula.tensor([3.0, 88.0, 88.0, 88.0, 88.0, 3.0])
+    want = {
+        "chebyshev_polynomial_t": ["inf", "nan", "nan", "-0.5000", "1.0000", "nan"],
+        "shifted_chebyshev_polynomial_w": ["nan", "nan", "nan", "1.0000", "177.0000", "nan"],
+        "hermite_polynomial_he": ["nan", "nan", "nan", "nan", "nan", "nan"],
+        "laguerre_polynomial_l": ["nan", "-0.7595", "nan", "0.2804", "0.2035", "nan"],
+        "legendre_polynomial_p": ["nan", "nan", "nan", "-0.0645", "1.0000", "nan"],
+    }
+    for name, values in want.items():
+        function = getattr(facula.special, name)
+        assert [f"{v:.4f}" for v in function(x, n).tolist()] == values, name
+        assert function(x.to(DOUBLE), n)[1].isfinite().item(), name
+    one = facula.ones(1)
+    assert facula.special.hermite_polynomial_h(one, 129).isnan().item()
+    assert facula.special.hermite_polynomial_h(one.to(DOUBLE), 129).isfinite().item()
+
+
+def test_recurrences_in_float32_keep_the_precision_of_float64() -> None:
+    x, n = facula.linspace(-0.999, 0.999, 101), facula.tensor(30)
+    for name in ("chebyshev_polynomial_u", "legendre_polynomial_p", "laguerre_polynomial_l", "hermite_polynomial_h"):
+        function = getattr(facula.special, name)
+        wide = function(x.to(DOUBLE), n)
+        assert facula.equal(function(x, n), wide.to(facula.float32)), name
+
+
+def test_incomplete_gamma_of_huge_orders_is_pytorchs() -> None:
+    """a * log(x) and lgamma(a) overflow both, and their difference is NaN; not so where PyTorch takes another formula, near a."""
+    a = facula.tensor([3e38] * 5 + [1e37] * 3)
+    x = facula.tensor([0.5, 1.2, 3.5, 1e20, 2e38, 88.0, 1e37, 1e38])
+    assert [f"{v:.1f}" for v in facula.igamma(a, x).tolist()] == ["0.0", "0.0", "nan", "nan", "0.0", "0.0", "0.5", "nan"]
+    assert [f"{v:.1f}" for v in facula.igammac(a, x).tolist()] == ["1.0", "1.0", "nan", "nan", "1.0", "1.0", "0.5", "nan"]
+    assert facula.igamma(a.to(DOUBLE), x.to(DOUBLE)).isfinite().all().item()
+
+
+def test_trigamma_at_its_poles_is_pytorchs() -> None:
+    x = [0.0, -1.0, -104.0, -math.inf]
+    assert [f"{v:.5g}" for v in facula.polygamma(1, facula.tensor(x)).tolist()] == ["inf", "1.2914e+15", "8.1577e+10", "nan"]
+    assert [f"{v:.5g}" for v in facula.polygamma(1, facula.tensor(x, dtype=DOUBLE)).tolist()] == ["inf", "6.5808e+32", "4.0115e+28", "nan"]
+    assert facula.polygamma(3, facula.tensor(-1.0)).isinf().item()
