@@ -4,6 +4,9 @@ The second call with one key is traced: it runs as always, every plan that it ru
 plans are all that happened, a chain of them serves the key from then on. What a key holds (layouts, numbers, names, modes) decides which
 plans run, unless the function looks at memory or keeps something of its own: a trace stands where a recording does, so it is told of every
 look, and it compares the arguments before and after. Such a key gets a row that says so, and its calls pass Python as before.
+
+One look may be part of a chain: at a bool, or at an int64, such as the number of elements for which a mask holds. The chain goes on where it
+finds the value of the trace. Any other value has a **branch**, a chain of its own from there on, or gets one: its call is traced.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import ctypes
 import functools
 import inspect
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import facula.core.objects as objects
 
+from ..base.dtypes import bool_, int64
 from ..base.errors import HEARD
 from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
@@ -27,7 +32,9 @@ from .plan import AROUND, KernelPlan, Plan, ViewPlan, ViewsPlan, settle
 from .tape import Rule
 
 Place = tuple[int, int]  # where a chain finds an object (fields.FROM_...)
-Step = tuple[Any, int, int, list[Place]]  # a plan, its native form, the mode word, where its operands are; None, 0: they must be negative
+Step = tuple[
+    Any, int, int, list[Place]
+]  # a plan, its native form, the mode word, where its operands are; or a look, 0, its value, where it looks
 
 
 def flattened(arguments: Sequence[Any]) -> list[Any]:
@@ -36,14 +43,41 @@ def flattened(arguments: Sequence[Any]) -> list[Any]:
     return [*arguments, *inside]
 
 
-class Chain(Plan):
-    """The plans that serve a call, one after another."""
+class Look:
+    """A step that reads one element; `table` holds the branches for other values than the trace's, native and here."""
 
-    __slots__ = ("result", "steps")
+    __slots__ = ("kind", "table")
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        self.table: Any = None
+
+    def address(self) -> int:
+        if self.kind != F.LOOK_NEGATIVE and self.table is None:
+            self.table = (ctypes.c_int64 * (1 + 2 * F.BRANCH_ROWS))()
+        return 0 if self.table is None else ctypes.addressof(self.table)
+
+    def lead(self, value: int, address: int) -> None:
+        """From now on, the chain at this address goes on where the value is met."""
+        rows = self.table
+        first = (value * 0x61C88647 & (1 << 64) - 1) >> 4
+        for i in range(F.BRANCH_ROWS):
+            at = ((first + i) & F.BRANCH_ROWS - 1) * 2 + 1
+            if not rows[at + 1]:
+                rows[at], rows[at + 1] = value, address  # in this order: others may be reading
+                rows[0] += 1
+                return
+
+
+class Chain(Plan):
+    """The plans that serve a call, one after another. `origin`: the call that was traced."""
+
+    __slots__ = ("origin", "result", "steps")
 
     def __init__(self, steps: Sequence[Step], result: Place) -> None:
         super().__init__(None, None, None)
         self.steps, self.result = steps, result
+        self.origin: Any = None
 
     def native(self, places: tuple[int, ...]) -> int:
         def array(words: Sequence[int]) -> int:
@@ -51,11 +85,38 @@ class Chain(Plan):
             self.keep.append(block)
             return ctypes.addressof(block)
 
-        rows = [(address, mode, len(found), array([w for place in found for w in place])) for _, address, mode, found in self.steps]
+        rows: list[int] = []
+        for what, address, word, found in self.steps:
+            codes = [w for place in found for w in place]
+            if isinstance(what, Look):
+                codes += [what.kind, what.address()]
+                LOOKS[codes[-1]] = self
+            rows += [address, word, len(found), array(codes)]
+        looks = any(isinstance(what, Look) and what.kind != F.LOOK_NEGATIVE for what, *_ in self.steps)
         fields = {
-            "kind": F.KIND_CHAIN, "steps_n": len(rows), "steps": array([w for row in rows for w in row]), "result": array(self.result),
+            "kind": F.KIND_CHAIN, "steps_n": len(self.steps), "steps": array(rows), "result": array(self.result), "how": F.LOOKS if looks else 0,
         }  # fmt: skip
         return array([fields.get(name, 0) for name in F.PLAN])
+
+    def branch(self, table: int, value: int, other: Chain | None) -> None:
+        """What goes on where the look with this table meets a value that it had not met."""
+        i = next(i for i, (what, *_) in enumerate(self.steps) if isinstance(what, Look) and what.address() == table)
+        look: Look = self.steps[i][0]
+        if other is None:
+            look.lead(value, F.ROW_NEVER)
+        elif (
+            len(other.steps) > i and other.steps[i][2] == value and other.origin == self.origin and _alike(self.steps[:i], other.steps[:i])
+        ):
+            look.lead(value, other.native(()))
+            self.keep.append(other)
+
+
+LOOKS: weakref.WeakValueDictionary[int, Chain] = weakref.WeakValueDictionary()  # the chain that has the look with this table
+
+
+def _alike(some: Sequence[Step], others: Sequence[Step]) -> bool:
+    """Whether steps do the same, as far as can be told."""
+    return [(type(s[0]), *s[2:]) for s in some] == [(type(s[0]), *s[2:]) for s in others]
 
 
 class Trace:
@@ -111,7 +172,7 @@ class Trace:
             self.drawing, self.closed = False, True
         self._step(plan, address, operands, got)
 
-    def _step(self, plan: Plan | None, address: int, operands: Sequence[Any], got: Any) -> None:
+    def _step(self, plan: Any, address: int, operands: Sequence[Any], got: Any, word: int | None = None) -> None:
         places = [self._place(o) for o in operands]
         found = [p for p in places if p is not None]
         if len(self.steps) == F.STEPS_MAX or len(places) > F.STEP_OPERANDS_MAX or len(found) < len(places):
@@ -119,8 +180,9 @@ class Trace:
         if not self.pure:
             return
         step = len(self.steps)
-        mode = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
-        self.steps.append((plan, address, mode, found))
+        if word is None:
+            word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
+        self.steps.append((plan, address, word, found))
         if not is_tuple(got):
             self._know(got, (F.FROM_STEP, step))
             return
@@ -144,10 +206,10 @@ class Trace:
         plan = Plan(None, rule, None)
         self._step(plan, _record_form(plan, rule, len(operands), outs), [*operands, *outs], ())
 
-    def nothing_found(self, position: Any) -> None:
-        """The call goes on because this is negative."""
+    def look(self, t: Any, value: int, kind: int) -> None:
+        """The call goes on because this element has this value."""
         self.pure = self.pure and not self.closed
-        self._step(None, 0, [position], ())
+        self._step(Look(kind), 0, [t], (), value)
 
     def _place(self, operand: Any) -> Place | None:
         """Where an operand comes from; None: from elsewhere, or it was changed on the way."""
@@ -183,13 +245,13 @@ class Trace:
             self._step(plan, ctypes.addressof(block), got, got)
 
     # -- the end
-    def chain(self, got: Any) -> Plan | None:
+    def chain(self, got: Any) -> Chain | None:
         """What serves such calls from now on; None: Python."""
         if is_tuple(got) and id(got) not in self.known and 0 < len(got) <= F.STEP_OPERANDS_MAX and self.steps:
             self._tuple(got)
         place: Place | None = self.known.get(id(got))
-        if got is None and self.steps:
-            place = F.FROM_CONSTANT, id(None)
+        if (got is None or type(got) is bool) and self.steps:
+            place = F.FROM_CONSTANT, id(got)
         untouched = self.written or all(objects.version(t) == v for t, v in zip(self.tensors, self.versions))
         if not self.pure or place is None or not untouched or not all(self._as_made(t) for t in self.keep if id(t) in self.state):
             return None
@@ -221,8 +283,17 @@ def nothing_found(position: Any) -> bool:
         settle((position,))
     none = ctypes.c_int64.from_address(position._address).value < 0
     if none and trace is not None:
-        trace.nothing_found(position)
+        trace.look(position, 0, F.LOOK_NEGATIVE)
     return none
+
+
+def looked_at(t: Any, value: Any) -> bool:
+    """Whether the trace of this thread takes note of the value that a tensor of one element has."""
+    kind = {bool_: F.LOOK_BOOL, int64: F.LOOK_INT}.get(t._layout.dtype)
+    if kind is None or MODE.trace is None:
+        return False
+    MODE.trace.look(t, int(value), kind)
+    return True
 
 
 def _state(t: Any) -> tuple[Any, ...]:
@@ -271,6 +342,7 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
     def traced(arguments: tuple[Any, ...], names: Any) -> Any:
         if not traceable(arguments):
             return run(arguments, names)
+        table, met = objects.branch()
         trace = Trace(arguments)
         layouts = tuple(t._layout for t in trace.tensors)
         if (trace.shared and layouts in together) or next(traces) > TRACES_MAX:
@@ -284,6 +356,12 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
             MODE.recorder = MODE.trace = None
             sync()
         plan = trace.chain(got) if HEARD.warnings == before else None
+        if plan is not None:
+            plan.origin = (entry(), names, [t._layout for t in trace.tensors])
+        if table:
+            if (chain := LOOKS.get(table)) is not None:
+                chain.branch(table, met, plan)
+            return got
         if trace.shared and (trace.written or not trace.steps):
             together.add(layouts)
             return got  # whose memory is the same decided: x.copy_(x.detach()) does nothing

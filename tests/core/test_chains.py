@@ -372,3 +372,59 @@ def test_threads_make_and_use_chains_together() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def _first(n: int, of: int = 200) -> Any:
+    """A mask that holds for the first n."""
+    return t.arange(of) < n
+
+
+@native
+def test_a_value_that_was_met_before_stays_on_the_road() -> None:
+    made: list[Any] = []
+    keep = chains.Trace.chain
+
+    def noted(self: Any, got: Any) -> Any:
+        made.append(keep(self, got))
+        return made[-1]
+
+    x, masks = t.arange(200.0), [_first(n) for n in (3, 0, 7, 200)]
+    chains.Trace.chain = noted  # type: ignore[method-assign]
+    try:
+        for _ in range(2):
+            for mask in (masks[0], *masks):
+                assert x[mask].shape == (int(mask.sum()),)
+        made.clear()
+        for mask in masks:
+            assert x[mask].tolist() == [float(i) for i in range(int(mask.sum()))]
+            assert not [c for c in made if c is not None and any(isinstance(what, chains.Look) for what, *_ in c.steps)]
+    finally:
+        chains.Trace.chain = keep  # type: ignore[method-assign]
+
+
+def test_more_values_than_a_chain_has_branches_for() -> None:
+    for _ in range(6):
+        for n in range(200):
+            assert t.nonzero(_first(n)).shape == (n, 1)
+
+
+def test_answers_that_values_decide() -> None:
+    x = t.arange(5.0)
+    for y in (x + 1, x.clone(), x + 2, x * 1, x.clone()) * 2:
+        assert t.equal(x, y) is (y[0].item() == 0) and t.allclose(x, y) is (y[0].item() == 0)
+
+
+def test_gradients_through_masks_of_many_sizes() -> None:
+    x = t.arange(200.0, requires_grad=True)
+    for n in (3, 3, 3, 9, 0, 3, 9):
+        (g,) = t.autograd.grad(x[_first(n)].sum() * 2, x)
+        assert g.sum().item() == 2 * n and g[:n].tolist() == [2.0] * n
+
+
+def test_a_recording_looks_at_values_itself() -> None:
+    def f(x: Any, mask: Any) -> Any:
+        return x[mask * (x >= 0)].sum() + t.nonzero(mask).sum()
+
+    x, run = t.arange(200.0), t.compile(f)
+    for n in (4, 4, 4, 9, 4, 9, 0):
+        assert run(x, _first(n)).item() == 2 * sum(range(n))

@@ -223,7 +223,16 @@ def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
     def set_parameter(cls: type) -> None:
         keep(F.STATE["parameter"], cls)
 
-    return {"set_slot": set_slot, "set_exporter": set_exporter, "set_parameter": set_parameter, "next_sequence": next_number}
+    def branch() -> tuple[int, int]:
+        return state[F.STATE["branch"]], state[F.STATE["met"]]
+
+    return {
+        "set_slot": set_slot,
+        "branch": branch,
+        "set_exporter": set_exporter,
+        "set_parameter": set_parameter,
+        "next_sequence": next_number,
+    }
 
 
 def _makers(address: int) -> dict[str, Any]:

@@ -51,6 +51,8 @@ STATE = {
             "stamps",
             "slice",
             "ellipsis",
+            "branch",
+            "met",
         )
     )
 }
@@ -114,8 +116,13 @@ STEP_WORDS, STEPS_MAX, STEP_OPERANDS_MAX = (
     4,
     24,
     32,
-)  # of a chain: plan (0: see that the operand is negative), mode word, how many operands, where each is found
+)  # of a chain: plan, mode word, how many operands, where each is found; or 0, a value, 1 and what it is compared with
 FROM_ARGUMENT, FROM_STEP, FROM_ITEM, FROM_CONSTANT = range(4)  # where: two words, this and an index (or an object's address)
+# what a chain looks at: whether an int64 is negative, the value of a bool, of an int64; behind where it is found: this, and a table of branches
+LOOK_NEGATIVE, LOOK_BOOL, LOOK_INT = range(3)
+LOOKS = 1  # bit of a chain's "how": values decide
+# branches of a chain: how many, then rows of a value and the chain (or ROW_NEVER) that goes on where it was met
+BRANCHES_MAX, BRANCHES_MISSED, BRANCH_ROWS = 64, 512, 128
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
 # an output is a new tensor, or the argument it overwrites; no operand may share that one's memory; memory made here, whose version stays
 OUT_NEW, OUT_ARGUMENT, OUT_APART, OUT_QUIET = range(4)

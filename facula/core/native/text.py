@@ -601,6 +601,7 @@ class Core:
                         real = self.address(f, plan).ugt(F.ROW_NEVER)
                         with f.when(real):
                             mode, queue = self.state(f, "mode", "i64"), self.state(f, "queue")
+                            f.store(f.i64(0), self.state_at(f, "branch"))
                             result = f.var("ptr", f.const("ptr", 0))
                             spread = f.load("i64", flat).ne(0)
                             with f.when(~spread):
@@ -609,7 +610,12 @@ class Core:
                                 result.v = f.call("ptr", "facula_spread", plan, args, nargs, kwnames, flat, mode, queue)
                             with f.when(result.v.ne(0) | f.call("ptr", "PyErr_Occurred").ne(0)):
                                 f.ret(result.v)
-                        again.v = self.address(f, plan).eq(F.ROW_SEEN)
+                            asked = self.state(f, "branch", "i64")
+                            with f.when(asked.eq(1)):
+                                f.store(f.i64(F.ROW_NEVER), f.bytes(row, 8 * F.ROW_PLAN))
+                            again.v = asked > 1
+                        with f.when(~real):
+                            again.v = self.address(f, plan).eq(F.ROW_SEEN)
                     with f.when(row.eq(0) & self.get(f, entry, self.entry["tracer"]).ne(self.state(f, "none"))):
                         f.call("void", "facula_mark", words, n)
             misses = self.state(f, "misses", "i64")
