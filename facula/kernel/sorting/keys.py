@@ -16,6 +16,23 @@ def key_type(d: dtype) -> str:
     return "i64" if d.itemsize == 8 else "i32"
 
 
+def span(d: dtype) -> tuple[int, int]:
+    """(first, end) of the bits that tell keys apart; what widened halves have below follows from their sign."""
+    if d.is_floating_point:
+        return {"float16": 13, "bfloat16": 16}.get(d.name, 0), 64 if d.itemsize == 8 else 32
+    return 0, 8 * d.itemsize
+
+
+def _sign(d: dtype) -> int:
+    """The sign bit of a signed integer, as a number its key's type can be given."""
+    return {1: 1 << 7, 2: 1 << 15, 4: -1 << 31, 8: -1 << 63}[d.itemsize]
+
+
+def _all(d: dtype) -> int:
+    """All bits below the end of the span, as a number the key's type can be given."""
+    return {8: (1 << 8) - 1, 16: (1 << 16) - 1}.get(span(d)[1], -1)
+
+
 def _flip(f: Function, bits: Value) -> Value:
     """Bits of a float to a key: negative numbers turn round, positive ones go above them."""
     wide = element(bits.type) == "i64"
@@ -30,11 +47,10 @@ def encode(f: Function, d: dtype, x: Value, descending: bool = False) -> Value:
         key = _flip(f, f.cast("bitcast", x, vector(n, kind)))
         key = f.select(x.isnan(), f.const(key.type, -1), key)
     elif d.is_signed:
-        wide = f.cast("sext", x, vector(n, kind))
-        key = wide ^ (-1 << 63 if kind == "i64" else -1 << 31)
+        key = f.cast("zext", x, vector(n, kind)) ^ _sign(d)
     else:
         key = f.cast("zext", x, vector(n, kind))
-    return ~key if descending else key
+    return key ^ _all(d) if descending else key
 
 
 def zero(d: dtype, descending: bool) -> int:
@@ -46,7 +62,7 @@ def zero(d: dtype, descending: bool) -> int:
 def decode(f: Function, d: dtype, key: Value, descending: bool = False) -> Value:
     """Keys back to elements in memory type."""
     n, kind = count(key.type), element(key.type)
-    key = ~key if descending else key
+    key = key ^ _all(d) if descending else key
     low = -1 << 63 if kind == "i64" else -1 << 31
     if d.is_floating_point:
         wide = kind == "i64"
@@ -55,5 +71,5 @@ def decode(f: Function, d: dtype, key: Value, descending: bool = False) -> Value
         bits = f.select(key.eq(-1), f.const(key.type, quiet), bits)
         return lanes.narrow(f, d, f.cast("bitcast", bits, vector(n, lanes.compute(d))))
     if d.is_signed:
-        key = key ^ low
+        key = key ^ _sign(d)
     return f.cast("trunc", key, vector(n, d.llvm))

@@ -55,10 +55,6 @@ class Items:
         if self.wide:
             self.f.store(item[1], at, 1)
 
-    def moved(self, item: tuple[Value, Value], by: Value) -> tuple[Value, Value]:
-        """The item with a larger index."""
-        return (item[0], item[1] + by) if self.wide else (item[0] + by, item[1] + by)
-
     def digit(self, word: Value, p: int, digits: int) -> Value:
         word = word if self.wide else word >> 32
         return (word >> (digits * p)) & ((1 << digits) - 1)

@@ -1,13 +1,13 @@
 """The k largest or smallest of a row without sorting it: vectors of keys are compared with the k-th best so far, the rare winners inserted.
 
-On n random values about k ln(n / k) are inserted; above MOST the row is sorted instead. Of a long row each block's best are chosen first, then
+On n random values about k ln(n / k) are inserted; above MOST they are found by their rank instead. Of a long row each block's best are chosen first, then
 the best of those.
 """
 
 from __future__ import annotations
 
 import facula.kernel.sorting.keys as keys
-import facula.kernel.sorting.merge as merge
+import facula.kernel.sorting.rank as rank
 
 from ...base.dtypes import dtype
 from ...runtime.ir import Module, Value, vector
@@ -87,7 +87,7 @@ def topk(x: Operand, k: int, largest: bool = True) -> Schedule:
     if not rows * k:
         return Schedule(())
     if k > MOST:
-        return merge.part(x, 0, k, largest)
+        return rank.first(x, k, largest)
     d, each, blocks = x.dtype, x.dtype.itemsize, max(1, n // BLOCK)
     kernel, moved, work = Kernel(emit_select, (d, largest)), rows * n * each, rows * n * 2
     if blocks == 1:
@@ -98,8 +98,3 @@ def topk(x: Operand, k: int, largest: bool = True) -> Schedule:
     words = (Out(0), Out(1), values, blocks * k, k, 1, blocks * k, places)
     again = Launch(Kernel(emit_select, (d, largest, True)), words, rows, grain(blocks * k * each), chosen * each, chosen * 2)
     return Schedule((first, again), chosen * (8 + each))
-
-
-def kthvalue(x: Operand, k: int) -> Schedule:
-    """The k-th smallest (from 1) of each row. Out(0): values (rows,), Out(1): int64 indices. In(0): x (rows, n), contiguous."""
-    return merge.part(x, k - 1, 1)

@@ -92,25 +92,52 @@ def test_rows_too_long_for_the_scratch_memory(target: None) -> None:
     assert (indices == np.argsort(x, axis=1, kind="stable")).all() and (values == np.sort(x, 1)).all()
 
 
-@pytest.mark.parametrize("d", ["int8", "int64", "float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("d", ALL)
 def test_long_rows(target: None, d: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks and merges: runs of equal length, a shorter one, one without a partner; ties and NaNs across blocks."""
-    monkeypatch.setattr(importlib.import_module("facula.kernel.sorting.merge"), "LONG", 1 << 18)
-    for count, n in ((1, 262_145), (2, 600_000), (1, 1_048_576)):
+    """Passes in blocks, rows that do not fill the last one; ties and NaNs across blocks, rows whose digits are all equal."""
+    passes = importlib.import_module("facula.kernel.sorting.passes")
+    monkeypatch.setattr(passes, "LONG", 1 << 11)
+    monkeypatch.setattr(passes, "BLOCK", (1 << 12, 1 << 14))
+    monkeypatch.setattr(passes, "TOGETHER", 1 << 17)
+    for count, n in ((3, 5000), (2, 70_001), (2, 131_072)):
         x = rows(d, count, n)
+        x[-1, n // 2 :] = x[-1, 0]
+        if n == 5000:
+            x[1] = x[1, 0]
         for descending in (False, True):
             want = order(x, descending)
             values, indices = np.empty_like(x), np.full(x.shape, -1)
             compiler.run(sorting.sort(operand(x), descending), [values, indices], [x])
             assert (indices == want).all() and same(values, np.take_along_axis(x, want, 1))
-            for first, k in ((0, 300), (0, n - 1), (n // 2, 1), (n - 3, 3)):
-                values, indices = np.empty((count, k), x.dtype), np.full((count, k), -1)
-                compiler.run(sorting.part(operand(x), first, k, descending), [values, indices], [x])
-                assert (indices == want[:, first : first + k]).all() and same(values, np.take_along_axis(x, indices, 1))
-        nans, want = x != x, order(x)
+            values, indices = np.empty((count, 3), x.dtype), np.full((count, 3), -1)
+            compiler.run(sorting.part(operand(x), n - 3, 3, descending), [values, indices], [x])
+            assert (indices == want[:, n - 3 :]).all() and same(values, np.take_along_axis(x, indices, 1))
+
+
+@pytest.mark.parametrize("d", ALL)
+def test_elements_by_their_rank(target: None, d: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks among equals that lie in several blocks, and of the first NaN."""
+    monkeypatch.setattr(importlib.import_module("facula.kernel.sorting.passes"), "BLOCK", (1 << 12, 1 << 14))
+    monkeypatch.setattr(importlib.import_module("facula.kernel.sorting.rank"), "AT_ONCE", 5)
+    for count, n in ((7, 2049), (2, 70_001)):
+        x = rows(d, count, n)
+        x[0, 9:] = x[0, 9]
+        if x.dtype.kind not in "biu":
+            x[1] = np.where(np.isnan(x[1]), x.dtype.type(0), x[1])
+        want, nans = order(x), x != x
         values, indices = np.empty(count, x.dtype), np.full(count, -1)
+        for k in (1, n // 3, n):
+            compiler.run(sorting.kthvalue(operand(x), k), [values, indices], [x])
+            assert (indices == want[:, k - 1]).all() and same(values, x[np.arange(count), indices])
         compiler.run(sorting.median(operand(x)), [values, indices], [x])
         assert (indices == [np.argmax(nan) if nan.any() else at[(n - 1) // 2] for nan, at in zip(nans, want)]).all()
+        for largest in (False, True):
+            want = order(x, largest)
+            for k in (65, n // 5, n // 2):
+                values, indices = np.empty((count, k), x.dtype), np.full((count, k), -1)
+                compiler.run(sorting.topk(operand(x), k, largest), [values, indices], [x])
+                assert (indices == want[:, :k]).all() and same(values, np.take_along_axis(x, indices, 1))
+            values, indices = np.empty(count, x.dtype), np.full(count, -1)
 
 
 @pytest.mark.parametrize("d", ["int8", "float32", "float64"])
