@@ -13,8 +13,10 @@ __all__ = ["default_generator", "fork_rng", "get_rng_state", "initial_seed", "ma
 
 
 @contextmanager
-def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
-    """Numbers drawn inside leave no trace: afterwards the generator goes on from where it was."""
+def fork_rng(
+    devices: Any = None, enabled: bool = True, _caller: str = "fork_rng", _devices_kw: str = "devices", device_type: Any = None
+) -> Iterator[None]:
+    """Numbers drawn inside leave no trace: afterwards the generator goes on from where it was. There is the CPU's alone."""
     if not enabled:
         yield
         return

@@ -9,6 +9,7 @@ import facula.core.objects as objects
 
 from ..base import dtypes as d
 from ..base.device import CPU, META
+from ..base.device import device as Device
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from .batching import refuse_look
@@ -207,11 +208,24 @@ class _Lease:
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.managed.deleter)(ctypes.addressof(self.managed))
 
 
-def from_dlpack(ext_tensor: Any) -> Any:
-    """A tensor on the memory of any object that speaks DLPack."""
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
+    """A tensor on the memory of any object that speaks DLPack, or with `copy` on its own; moved when it shall be on another `device`."""
+    if not hasattr(ext_tensor, "__dlpack__"):
+        if device is not None or copy is not None:
+            sentence = "device and copy kwargs not supported when ext_tensor is already a DLPack capsule."
+            raise refuse(AssertionError, sentence, received=f"device={device}, copy={copy}")
+        return _adopt(ext_tensor)
+    where = CPU if device is None else Device(device)
+    if where != CPU and copy is False:
+        raise refuse(ValueError, f"cannot move DLPack tensor from device cpu to {where} without copying. Set copy=None or copy=True.")
+    made = _adopt(ext_tensor.__dlpack__()).to(where)
+    return made.clone() if copy and where == CPU else made
+
+
+def _adopt(capsule: Any) -> Any:
+    """A tensor on the memory of a capsule, which is used up."""
     from ..runtime import allocator
 
-    capsule = ext_tensor.__dlpack__() if hasattr(ext_tensor, "__dlpack__") else ext_tensor
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     managed = _DLManaged.from_address(get(capsule, b"dltensor"))

@@ -14,6 +14,7 @@ from typing import Any
 import facula.core.objects as objects
 
 from ..base.device import CPU, META, absent, device
+from ..base.device import device as Device
 from ..base.errors import refuse
 from ..base.narrow import is_sequence
 from .modes import MODE, sync
@@ -165,19 +166,19 @@ def get_default_device() -> device:
     return where
 
 
-def set_default_device(device_: Any) -> None:
+def set_default_device(device: Any) -> None:
     """Where tensors are made from now on, in this thread, when nobody says; None is the CPU."""
-    where = None if device_ is None else device(device_)
+    where = None if device is None else Device(device)
     _default(None if where is None or where.type == "cpu" else where)
 
 
-def get_device_module(device_: Any = None) -> Any:
+def get_device_module(device: Any = None) -> Any:
     """The module of a device's type: torch.cpu, torch.cuda, ..."""
-    kind = "cpu" if device_ is None else device(device_).type
+    kind = "cpu" if device is None else Device(device).type
     try:
         return importlib.import_module(f"{__name__.partition('.')[0]}.{kind}")
     except ModuleNotFoundError:
-        raise refuse(RuntimeError, f"Invalid device module '{device_}'", received=kind) from None
+        raise refuse(RuntimeError, f"Invalid device module '{device}'", received=kind) from None
 
 
 def _enter(self: device) -> device:

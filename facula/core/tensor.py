@@ -224,8 +224,8 @@ class Methods:
         located()
         return (self._address - objects.memory(self)[1]) // self._layout.dtype.itemsize
 
-    def is_set_to(self, other: Any) -> bool:
-        return self._address == other._address and self._block == other._block and self._layout is other._layout
+    def is_set_to(self, tensor: Any) -> bool:
+        return self._address == tensor._address and self._block == tensor._block and self._layout is tensor._layout
 
     # -- the tape
     @property

@@ -19,15 +19,16 @@ from .record import Recorder
 
 def compile(
     model: Any = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "facula", mode: str | None = None,
-    options: dict[str, Any] | None = None, disable: bool = False,
+    options: dict[str, Any] | None = None, name: str | None = None, disable: bool = False, recompile_limit: int | None = None,
+    isolate_recompiles: bool = False, shapes_spec: Any = None,
 ) -> Any:  # fmt: skip
     """A function (or module) with the same meaning whose operators run as recorded programs.
 
-    All of PyTorch's arguments are taken; `fullgraph`, `dynamic`, `backend` and `mode` change nothing, since nothing is ever broken up or
-    specialised on a size. `disable=True` gives the function back.
+    All of PyTorch's arguments are taken; only `disable=True`, which gives the function back, changes anything: nothing is ever broken up,
+    specialised on a size or recompiled.
     """
     if model is None:
-        return lambda f: compile(f, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+        return lambda f: compile(f, disable=disable)
     if not callable(model):
         raise refuse(AssertionError, f"A callable function is expected, but {type(model)} is provided.", received=f"{model!r:.60}")
     if disable:

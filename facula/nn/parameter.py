@@ -130,9 +130,9 @@ class UninitializedTensorMixin:
         return type(self), (self.requires_grad,)
 
 
-def is_lazy(value: Any) -> bool:
+def is_lazy(param: Any) -> bool:
     """Whether a parameter or buffer still waits for its shape."""
-    return isinstance(value, UninitializedTensorMixin)
+    return isinstance(param, UninitializedTensorMixin)
 
 
 class UninitializedParameter(UninitializedTensorMixin, Parameter):

@@ -504,9 +504,9 @@ class WhereIndex(Composite):
     samples = grid(condition=[boolean(3, 5)])
 
 
-def where(self: Tensor, condition: Tensor, y: Any = None) -> Tensor:
-    """The tensor where the condition holds, y elsewhere."""
-    return ops.where(condition, self, y)
+def where(self: Tensor, condition: Tensor, other: Any = None) -> Tensor:
+    """The tensor where the condition holds, other elsewhere."""
+    return ops.where(condition, self, other)
 
 
 Tensor.where = where

@@ -109,16 +109,16 @@ class EmbeddingGrad(Fused):
         return ops.index_get(g, [indices], (0,), 0), None
 
 
-def embedding_renorm_(weight: Tensor, indices: Tensor, max_norm: float, norm_type: float = 2.0) -> Tensor:
+def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float = 2.0) -> Tensor:
     """Rows that the indices name scaled down to a norm of at most `max_norm`, in place."""
     check_kind(indices, "embedding_renorm_")
-    check(indices, weight.shape[0], "index out of range in self", False)
+    check(indices, input.shape[0], "index out of range in self", False)
     with no_grad():
-        rows = ops.index_get(weight, [indices.reshape(-1)], (0,), 0)
+        rows = ops.index_get(input, [indices.reshape(-1)], (0,), 0)
         norms = ops.linalg_vector_norm(rows, norm_type, (1,), True)
         scale = ops.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
-        ops.index_put_(weight, [indices.reshape(-1)], (rows * scale).to(weight.dtype))
-    return weight
+        ops.index_put_(input, [indices.reshape(-1)], (rows * scale).to(input.dtype))
+    return input
 
 
 ops.embedding_renorm_ = embedding_renorm_

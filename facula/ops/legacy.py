@@ -217,10 +217,10 @@ for _name in ("alpha_dropout_", "feature_dropout_", "feature_alpha_dropout_", "d
     PUBLIC[("torch", _name)] = getattr(ops, _name)
 
 
-def _unrecorded(self: Tensor, other: Tensor, use_swap_tensors: bool = False) -> Tensor:
-    """What load_state_dict does with a value for this parameter."""
+def _unrecorded(self: Tensor, other: Tensor, assign: bool = False) -> Tensor:
+    """What load_state_dict does with a value for this parameter: its numbers are copied, or with `assign` it is taken itself."""
     with no_grad():
-        return self.copy_(other).detach()
+        return other.detach() if assign else self.copy_(other).detach()
 
 
 Tensor.module_load = _unrecorded

@@ -117,22 +117,22 @@ def _pair(x: Tensor, dim: Any) -> tuple[int, int]:
 class LinalgMatrixNorm(Composite):
     """A matrix's norm over two dims: "fro", "nuc", or 1, -1, inf, -inf (sums of columns or rows), 2, -2 (singular values)."""
 
-    schema = "linalg_matrix_norm(Tensor A, any ord='fro', int[] dim=[-2,-1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    schema = "linalg_matrix_norm(Tensor input, any ord='fro', int[] dim=[-2,-1], bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
     paths = "linalg"
 
     @staticmethod
-    def compose(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-        if not isinstance(A, Tensor):
+    def compose(input: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        if not isinstance(input, Tensor):
             raise TypeError(
-                f"linalg_matrix_norm() received an invalid combination of arguments - got ({type(A).__name__}), but expected one of:"
+                f"linalg_matrix_norm() received an invalid combination of arguments - got ({type(input).__name__}), but expected one of:"
             )
-        floating(A, "linalg.matrix_norm")
-        if A.ndim < 2:
+        floating(input, "linalg.matrix_norm")
+        if input.ndim < 2:
             raise refuse(
-                RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(A.shape)}"
+                RuntimeError, "linalg.matrix_norm: The input tensor A must have at least 2 dimensions.", received=f"{tuple(input.shape)}"
             )
-        first, second = _pair(A, dim)
-        x = A if dtype is None else A.to(dtype)
+        first, second = _pair(input, dim)
+        x = input if dtype is None else input.to(dtype)
         if ord == "fro":
             y = ops.linalg_vector_norm(x, 2.0, (first, second), keepdim)
         elif ord == "nuc" or (not isinstance(ord, str) and abs(ord) == 2):
@@ -161,24 +161,24 @@ class LinalgMatrixNorm(Composite):
 class LinalgNorm(Composite):
     """The norm of a vector or matrix: without `dim` and `ord` the 2-norm of all elements."""
 
-    schema = "linalg_norm(Tensor A, any ord=None, any dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    schema = "linalg_norm(Tensor input, any ord=None, any dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
     paths = "linalg"
 
     @staticmethod
-    def compose(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-        if not isinstance(A, Tensor):
+    def compose(input: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        if not isinstance(input, Tensor):
             raise TypeError(
-                f"linalg_norm() received an invalid combination of arguments - got ({type(A).__name__}, {type(ord).__name__}, keepdim=bool), but expected one of:"
+                f"linalg_norm() received an invalid combination of arguments - got ({type(input).__name__}, {type(ord).__name__}, keepdim=bool), but expected one of:"
             )
         dims = None if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
-        if ord is not None and dims is None and A.ndim not in (1, 2):
-            raise refuse(RuntimeError, f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.")
-        if ord is not None and (len(dims) == 2 if dims is not None else A.ndim == 2):
-            y = ops.linalg_matrix_norm(A, ord, (0, 1) if dims is None else dims, keepdim, dtype=dtype)
+        if ord is not None and dims is None and input.ndim not in (1, 2):
+            raise refuse(RuntimeError, f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {input.ndim}D.")
+        if ord is not None and (len(dims) == 2 if dims is not None else input.ndim == 2):
+            y = ops.linalg_matrix_norm(input, ord, (0, 1) if dims is None else dims, keepdim, dtype=dtype)
         elif isinstance(ord, str):
-            raise refuse(RuntimeError, f"linalg.norm: Order {ord} is for matrices", received=f"{A.ndim} dims, dim={dim}")
+            raise refuse(RuntimeError, f"linalg.norm: Order {ord} is for matrices", received=f"{input.ndim} dims, dim={dim}")
         else:
-            y = ops.linalg_vector_norm(A, 2.0 if ord is None else float(ord), dims, keepdim, dtype=dtype)
+            y = ops.linalg_vector_norm(input, 2.0 if ord is None else float(ord), dims, keepdim, dtype=dtype)
         return y
 
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1), sample(normal(4), 3.0), sample(normal(2, 3, 4), "fro", (1, 2))]

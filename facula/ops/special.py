@@ -182,17 +182,17 @@ def in_double_shapes(name: str, *args: Any) -> tuple[Layout, ...]:
 
 
 def _library(
-    name: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, aliases: str = "", paths: str = ""
+    name: str, function: Callable[..., Any], meaning: str, gradient: Any = None, samples: Any = None, operand: str = "input"
 ) -> type:
-    """A function of one tensor."""
+    """A function of one tensor, which PyTorch calls `operand`."""
     title = name.removeprefix("special_")
 
     def library(input: Any) -> Any:
         return in_double(title, function, input)
 
     body: dict[str, Any] = {
-        "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> Tensor", "dims": "*s -> *s", "paths": paths, "aliases": aliases, "out_dtype": "cast",
-        "library": staticmethod(library), "shapes": staticmethod(functools.partial(in_double_shapes, title)), "gradient": gradient and staticmethod(gradient), "samples": grid(input=samples or ANY),
+        "__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor {operand}) -> Tensor", "dims": "*s -> *s", "paths": "", "out_dtype": "cast",
+        "library": staticmethod(library), "shapes": staticmethod(functools.partial(in_double_shapes, title)), "gradient": gradient and staticmethod(gradient), "samples": grid(**{operand: samples or ANY}),
     }  # fmt: skip
     return type("".join(w.title() for w in name.split("_")), (Library,), body)
 
@@ -244,7 +244,7 @@ def _log_ndtr_gradient(g: Tensor, input: Tensor) -> Tensor:
 _library("special_erfcx", scipy_special("erfcx"), "exp(input**2) * erfc(input).", _erfcx_gradient)
 _library("special_ndtri", scipy_special("ndtri"), "The inverse of ndtr.", _ndtri_gradient, [uniform(3, 5, low=0.05, high=0.95)])
 _library("special_log_ndtr", scipy_special("log_ndtr"), "log of ndtr, without underflow.", _log_ndtr_gradient)
-_library("special_airy_ai", _airy, "Airy function Ai.")
+_library("special_airy_ai", _airy, "Airy function Ai.", operand="x")
 _library("special_bessel_j0", scipy_special("j0"), "Bessel function of the first kind, order 0.")
 _library("special_bessel_j1", scipy_special("j1"), "Bessel function of the first kind, order 1.")
 _library("special_bessel_y0", scipy_special("y0"), "Bessel function of the second kind, order 0.", samples=ABOVE)
@@ -252,8 +252,8 @@ _library("special_bessel_y1", scipy_special("y1"), "Bessel function of the secon
 _library("special_modified_bessel_i0", scipy_special("i0"), "Modified Bessel function of the first kind, order 0.")
 _library("special_modified_bessel_k0", scipy_special("k0"), "Modified Bessel function of the second kind, order 0.", samples=ABOVE)
 _library("special_modified_bessel_k1", scipy_special("k1"), "Modified Bessel function of the second kind, order 1.", samples=ABOVE)
-_library("special_scaled_modified_bessel_k0", scipy_special("k0e"), "exp(input) * k0(input).", samples=ABOVE)
-_library("special_scaled_modified_bessel_k1", scipy_special("k1e"), "exp(input) * k1(input).", samples=ABOVE)
+_library("special_scaled_modified_bessel_k0", scipy_special("k0e"), "exp(x) * k0(x).", samples=ABOVE, operand="x")
+_library("special_scaled_modified_bessel_k1", scipy_special("k1e"), "exp(x) * k1(x).", samples=ABOVE, operand="x")
 
 
 def _spherical_j0(x: Any) -> Any:
@@ -268,7 +268,7 @@ def _spherical_j0(x: Any) -> Any:
     )
 
 
-_library("special_spherical_bessel_j0", _spherical_j0, "Spherical Bessel function of the first kind, order 0: sin(x) / x.")
+_library("special_spherical_bessel_j0", _spherical_j0, "Spherical Bessel function of the first kind, order 0: sin(x) / x.", operand="x")
 
 
 # -- two arguments
@@ -450,8 +450,8 @@ def _polynomial(name: str, evaluate: Callable[[str, Any, Any], Any], meaning: st
         x, whole = np.broadcast_arrays(x, whole)
         return np.where(whole < 0, 0.0, evaluate(kind, np.maximum(whole, 0), x))
 
-    samples = [*grid(input=[uniform(3, 5)], n=[integer(3, 5, high=5), integer(5, high=9)]), sample(uniform(3, 5), 3)]
-    _of_two("special_" + name, "input", "n", function, meaning, None, samples)
+    samples = [*grid(x=[uniform(3, 5)], n=[integer(3, 5, high=5), integer(5, high=9)]), sample(uniform(3, 5), 3)]
+    _of_two("special_" + name, "x", "n", function, meaning, None, samples)
 
 
 DEGREES = 100_000  # the recurrences take a step a degree: more of them is refused
@@ -508,7 +508,7 @@ for _kind, (_word, _first) in KINDS.items():
     _polynomial(
         f"shifted_chebyshev_polynomial_{_kind}",
         chebyshev(_first, True),
-        f"Chebyshev polynomial of the {_word} kind at 2 * input - 1, degree n.",
+        f"Chebyshev polynomial of the {_word} kind at 2x - 1, degree n.",
     )
 HERMITE = {"float32": 128, "float64": 512}  # PyTorch's last degrees
 _polynomial(

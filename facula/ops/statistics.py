@@ -206,35 +206,38 @@ _moment("std_mean", lambda x, k, c, keep: tuple(ops.var_mean_forward(x, _dims(k)
 class VectorNorm(Fused):
     """(sum |x|^ord)^(1/ord) over dims; ord 0 counts, the infinities are extremes."""
 
-    schema = "linalg_vector_norm(Tensor x, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
+    schema = "linalg_vector_norm(Tensor input, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
     batching = "front dim"
     paths = ""
     static = ("ord",)
 
     @staticmethod
-    def kernel(x: Layout, ord: Any, dim: Any, keepdim: bool, dtype: DType | None) -> Result:
-        if not (x.dtype.is_floating_point or x.dtype.is_complex):
+    def kernel(input: Layout, ord: Any, dim: Any, keepdim: bool, dtype: DType | None) -> Result:
+        if not (input.dtype.is_floating_point or input.dtype.is_complex):
             raise refuse(
-                RuntimeError, f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_type_name(x.dtype)}"
+                RuntimeError,
+                f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_type_name(input.dtype)}",
             )
         from dataclasses import replace
 
         from ..kernel.launch import Number, bits
 
-        dims = reduced_dims(dim, x.ndim)
-        if (ord < 0 or ord == math.inf) and (not x.numel) and any(x.shape[k] == 0 for k in dims):
+        dims = reduced_dims(dim, input.ndim)
+        if (ord < 0 or ord == math.inf) and (not input.numel) and any(input.shape[k] == 0 for k in dims):
             if dim is None:
                 raise refuse(
                     RuntimeError,
                     f"linalg.vector_norm cannot compute the {ord} norm on an empty tensor because the operation does not have an identity",
                 )
-            empty = next(k for k in ((dim,) if isinstance(dim, int) else dim) if x.shape[k] == 0)
+            empty = next(k for k in ((dim,) if isinstance(dim, int) else dim) if input.shape[k] == 0)
             raise refuse(
                 RuntimeError,
                 f"linalg.vector_norm cannot compute the {ord} norm on the dimension {empty}because this dimension is empty and the operation does not have an identity",
             )
-        kind = (dtype or x.dtype).real
-        got = reduction(x, dims, keepdim, norm_of(x.dtype.compute, float(ord) if ord in (0, 1, 2, math.inf, -math.inf) else None), kind)
+        kind = (dtype or input.dtype).real
+        got = reduction(
+            input, dims, keepdim, norm_of(input.dtype.compute, float(ord) if ord in (0, 1, 2, math.inf, -math.inf) else None), kind
+        )
 
         def fixed(w: Any) -> Any:
             return bits(float(ord), w.type) if isinstance(w, Number) else w
@@ -243,26 +246,26 @@ class VectorNorm(Fused):
         return Result(got.outputs, replace(got.schedule, launches=launches))
 
     @staticmethod
-    def gradient(g: Tensor, x: Tensor, out: Tensor, ord: Any, dim: Any, keepdim: bool) -> Tensor:
-        n, big = spread(out, x.shape, dim, keepdim), spread(g, x.shape, dim, keepdim)
+    def gradient(g: Tensor, input: Tensor, out: Tensor, ord: Any, dim: Any, keepdim: bool) -> Tensor:
+        n, big = spread(out, input.shape, dim, keepdim), spread(g, input.shape, dim, keepdim)
         if ord == 0:
-            return ops.zeros_like(x)
+            return ops.zeros_like(input)
         if ord == 1:
-            return big * x.sgn()
+            return big * input.sgn()
         if ord == 2:
-            return (big * (x / n)).masked_fill(n == 0, 0)
+            return (big * (input / n)).masked_fill(n == 0, 0)
         if ord in (math.inf, -math.inf):
-            size = x.abs()
+            size = input.abs()
             hit = ((size == n) | ((size != size) & (n != n))).to(big.dtype)
-            dims = reduced_dims(dim, x.ndim)
-            return x.sgn() * (big / hit.sum(dims, True) * hit)
+            dims = reduced_dims(dim, input.ndim)
+            return input.sgn() * (big / hit.sum(dims, True) * hit)
         if ord < 1:
-            part = x.sgn() * x.abs().pow(ord - 1).masked_fill(x == 0, 0)
+            part = input.sgn() * input.abs().pow(ord - 1).masked_fill(input == 0, 0)
             return part * (big * n.pow(1 - ord)).masked_fill(n == 0, 0)
-        part = x.sgn() * (x.abs() / n).pow(ord - 1)
+        part = input.sgn() * (input.abs() / n).pow(ord - 1)
         return (part * big).masked_fill(n == 0, 0)
 
-    samples = grid(x=[normal(3, 4)], ord=[2, 1, math.inf, 3], dim=[None, 1])
+    samples = grid(input=[normal(3, 4)], ord=[2, 1, math.inf, 3], dim=[None, 1])
 
 
 class Logsumexp(Fused):

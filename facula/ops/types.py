@@ -77,15 +77,15 @@ class Numel(Composite):
 class ResultType(Composite):
     """The type in which arithmetic of two tensors or numbers is done."""
 
-    schema = "result_type(Tensor|Scalar tensor1, Tensor|Scalar tensor2) -> ScalarType"
+    schema = "result_type(Tensor|Scalar tensor, Tensor|Scalar other) -> ScalarType"
     paths = "torch"
     through_binder = True
     out = False
 
     @staticmethod
-    def compose(tensor1: Any, tensor2: Any) -> DType:
-        tensors = [t for t in (tensor1, tensor2) if isinstance(t, Tensor)]
-        numbers = [of_number(t) for t in (tensor1, tensor2) if not isinstance(t, Tensor)]
+    def compose(tensor: Any, other: Any) -> DType:
+        tensors = [t for t in (tensor, other) if isinstance(t, Tensor)]
+        numbers = [of_number(t) for t in (tensor, other) if not isinstance(t, Tensor)]
         return promoted([t.dtype for t in tensors if t.ndim], [t.dtype for t in tensors if not t.ndim], numbers)
 
     samples = [sample(normal(2), 1.5)]

@@ -31,3 +31,17 @@ def test_signals_are_seen_while_a_list_is_made() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert during > 2
+
+
+def test_dlpack_copies_and_moves_where_asked() -> None:
+    x = facula.rand(3)
+    assert facula.from_dlpack(x).data_ptr() == facula.from_dlpack(x, device="cpu").data_ptr() == x.data_ptr()
+    own = facula.from_dlpack(x, copy=True)
+    assert own.data_ptr() != x.data_ptr() and facula.equal(own, x)
+    assert facula.from_dlpack(x, device="meta").is_meta
+    with pytest.raises(ValueError, match="cannot move DLPack tensor from device cpu to meta without copying"):
+        facula.from_dlpack(x, device="meta", copy=False)
+    with pytest.raises(AssertionError, match="not supported when ext_tensor is already a DLPack capsule"):
+        facula.from_dlpack(x.__dlpack__(), copy=True)
+    with facula.device("meta"):
+        assert facula.equal(facula.from_dlpack(x.__dlpack__()), x)

@@ -31,9 +31,9 @@ def named_modules(
             yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
 
-def modules(self: ModuleBase) -> Iterator[Any]:
-    """This module and all below it, each once."""
-    for _, module in self.named_modules():
+def modules(self: ModuleBase, remove_duplicate: bool = True) -> Iterator[Any]:
+    """This module and all below it, each once unless `remove_duplicate=False`."""
+    for _, module in self.named_modules(remove_duplicate=remove_duplicate):
         yield module
 
 
