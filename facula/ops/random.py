@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import device
+from ..base.device import META, device
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.settings import SETTINGS
@@ -18,6 +18,7 @@ from ..core.modes import MODE
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
 from ..kernel import random as kernels
+from ..kernel.launch import Schedule
 from ..spec.binder import BINDER
 from ..spec.block import Composite, Procedure
 from ..spec.registry import ops
@@ -180,8 +181,8 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
         return self
     if ACTIVE.levels and (how := randomness()):
         return _drawn_under_vmap(self, how, title, make, generator, *numbers)
-    if lay.contiguous:
-        draw(self, make(lay), generator, *numbers, counted=True)
+    if lay.contiguous or lay.device is META:  # where nothing is drawn, the launches of a large tensor need not be made either
+        draw(self, Schedule(()) if lay.device is META else make(lay), generator, *numbers, counted=True)
         return _without_history(self)
     order, back = memory_order(self)
     flat = layout(tuple(lay.shape[k] for k in order), lay.dtype, None, lay.device)

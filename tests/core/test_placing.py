@@ -7,6 +7,7 @@ import gc
 import io
 import pickle
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -396,3 +397,11 @@ def test_what_reads_memory_meets_none() -> None:
     ):
         with pytest.raises((TypeError, NotImplementedError), match="meta"):
             look()
+
+
+def test_drawing_on_meta_takes_no_time_whatever_the_size() -> None:
+    x = meta(1 << 58)
+    start = time.perf_counter()
+    for draw in (x.normal_, x.uniform_, x.exponential_, x.random_, x.bernoulli_):
+        draw()
+    assert facula.randn(1 << 40, 1 << 18, device="meta").is_meta and x._version == 5 and time.perf_counter() - start < 1
