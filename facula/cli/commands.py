@@ -26,24 +26,47 @@ def _add_debug(command: argparse.ArgumentParser) -> None:
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
 
+class _Help(argparse.HelpFormatter):
+    """Defaults after the help of options that have one; a switch and an option that may be left out say it themselves."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        bare = action.default is None or action.default is False or action.default == argparse.SUPPRESS
+        return text if bare else f"{text} (default: %(default)s)".lstrip()
+
+
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
+    return _whole(text, 1)
 
 
 def _not_negative(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {value}")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+    if not least <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"must be between {least} and {2**32 - 1}, not {value}")
     return value
 
 
 def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
+    value = _decay(text)
+    if value == 0:
         raise argparse.ArgumentTypeError(f"must be a positive number, not {text}")
+    return value
+
+
+def _decay(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number or 0, not {text}")
     return value
 
 
@@ -53,19 +76,21 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="train a classifier",
         description="Train an image classifier: by default on the handwritten digits that scikit-learn ships, or on a folder of images with "
         "one sub-folder a class. Writes OUT/checkpoint.pt after every epoch and OUT/report.png at the end.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     train.add_argument("--data", metavar="FOLDER", help="images in one sub-folder a class; without it, the digits")
     train.add_argument("--size", type=_count, default=None, help="side in pixels that images are resized to (default: 8 for digits, 32)")
-    train.add_argument("--model", choices=("cnn", "mlp", "resnet"), default="cnn")
+    train.add_argument(
+        "--model", choices=("cnn", "mlp", "resnet"), default="cnn", help="convolutions, one hidden layer, or residual blocks"
+    )
     train.add_argument("--width", type=_count, default=32, help="channels of the first layer")
-    train.add_argument("--epochs", type=_count, default=15)
-    train.add_argument("--batch-size", type=_count, default=64)
+    train.add_argument("--epochs", type=_count, default=15, help="passes over the training images")
+    train.add_argument("--batch-size", type=_count, default=64, help="images a step")
     train.add_argument("--lr", type=_rate, default=5e-3, help="highest learning rate (AdamW, one cycle)")
-    train.add_argument("--weight-decay", type=float, default=0.02)
+    train.add_argument("--weight-decay", type=_decay, default=0.02, help="of AdamW")
     train.add_argument("--seed", type=_not_negative, default=0, help="split, initial weights, order and augmentation follow from it")
     train.add_argument("--device", default="cpu", help="where to compute; only cpu exists so far")
-    train.add_argument("--dtype", choices=("float32", "float64", "bfloat16"), default="float32")
+    train.add_argument("--dtype", choices=("float32", "float64", "bfloat16"), default="float32", help="element type of weights and images")
     train.add_argument("--compile", action="store_true", help="record the training step and replay it")
     train.add_argument("--workers", type=_not_negative, default=0, help="processes that prepare batches")
     train.add_argument("--threads", type=_count, default=None, help="compute threads (default: all cores)")
@@ -77,7 +102,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     predict = commands.add_parser("predict", help="classify images with a checkpoint of train")
     predict.add_argument("checkpoint", metavar="CHECKPOINT", help="file that train wrote")
-    predict.add_argument("images", metavar="IMAGE", nargs="*", help="image files")
+    predict.add_argument("images", metavar="IMAGE", nargs="*", help="image files, and folders of them")
     predict.add_argument("--digits", action="store_true", help="classify the digits that training held out, and print the accuracy")
     predict.add_argument("--threads", type=_count, default=None, help="compute threads (default: all cores)")
     _add_debug(predict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from .failure import Failure
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_PIXELS = 64 * 1024 * 1024  # of one image file: beyond, it is a mistake or an attack
+GRAY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L"})  # Pillow's modes without colour
 
 
 @dataclass
@@ -50,6 +52,7 @@ def digits(side: int | None = None) -> Pictures:
 
     data: Any = load_digits()
     images = np.round(data.images * (255 / 16)).astype(np.uint8)  # (n, 8, 8), values 0 to 16 before
+    fits("the images", 2 * len(images) * (side or 8) ** 2)
     if side is not None and side != 8:
         images = np.stack([_resized(image, side) for image in images])
     return Pictures(ops.from_numpy(images[:, None].copy()), ops.tensor([int(t) for t in data.target]), [str(i) for i in range(10)])
@@ -86,7 +89,7 @@ def read_image(path: Path, side: int, mode: str) -> Tensor:
                 raise Failure(
                     "the image is too large", received=f"{path}: {image.width} x {image.height}", expected=f"{MOST_PIXELS:,} pixels at most"
                 )
-            pixels = np.asarray(image.convert(mode).resize((side, side), Image.Resampling.BILINEAR))
+            pixels = np.asarray(_of_bytes(image).convert(mode).resize((side, side), Image.Resampling.BILINEAR))
     except (Failure, FileNotFoundError, PermissionError, IsADirectoryError):
         raise
     except Exception as error:
@@ -99,6 +102,21 @@ def read_image(path: Path, side: int, mode: str) -> Tensor:
     return ops.from_numpy(np.ascontiguousarray(pixels.reshape(side, side, -1).transpose(2, 0, 1)))
 
 
+def _of_bytes(image: Any) -> Any:
+    """An image of one byte a channel: Pillow's own conversion cuts deeper pixels off at 255, and warns of see-through palettes."""
+    import numpy as np
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, not 8 or 16 bits a channel")
+    if image.mode.startswith("I"):
+        deep = np.asarray(image)
+        if deep.size and not 0 <= int(deep.min()) <= int(deep.max()) < 2**16:
+            raise ValueError("its pixels have more than 16 bits a channel")
+        return Image.fromarray((deep >> 8).astype(np.uint8))
+    return image.convert("RGBA") if "transparency" in image.info else image
+
+
 def from_folder(folder: str, side: int, workers: int) -> Pictures:
     """All images below FOLDER/CLASS/, decoded once; classes in alphabetical order."""
     root = Path(folder)
@@ -107,7 +125,7 @@ def from_folder(folder: str, side: int, workers: int) -> Pictures:
     if not os.access(root, os.R_OK | os.X_OK):
         raise Failure("the data folder cannot be read", received=str(root.resolve()), hint="check its permissions")
     classes = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    files = [(p, label) for label, name in enumerate(classes) for p in _image_files(root / name)]
+    files = [(p, label) for label, name in enumerate(classes) for p in image_files(root / name)]
     found = {label for _, label in files}
     if len(found) < 2 or len(found) < len(classes):
         empty = [name for label, name in enumerate(classes) if label not in found]
@@ -117,11 +135,12 @@ def from_folder(folder: str, side: int, workers: int) -> Pictures:
             + (f", none in {', '.join(empty[:5])}" if empty else ""),
             expected="FOLDER/CLASS/*.png (or jpg, bmp, gif, webp, tif)",
         )
-    smallest = min(sum(1 for _, label in files if label == other) for other in found)
-    if smallest < 2:
-        raise Failure("a class has a single image", expected="two or more a class: some are held out for testing")
+    alone = [classes[label] for label, count in Counter(label for _, label in files).items() if count < 2]
+    if alone:
+        raise Failure("a class has a single image", received=", ".join(alone[:5]), expected="two or more: some are held out for testing")
     paths = [p for p, _ in files]
-    mode = _mode_of(paths[0])
+    mode = "L" if all(map(_is_gray, paths)) else "RGB"
+    fits("the images", len(paths) * side * side * (1 if mode == "L" else 3))
     images = _decoded(paths, side, mode, workers)
     return Pictures(images, ops.tensor([label for _, label in files]), classes)
 
@@ -140,19 +159,32 @@ def _decoded(paths: list[Path], side: int, mode: str, workers: int) -> Tensor:
     return ops.cat(batches, 0)
 
 
-def _image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """All image files below a folder, by name."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _mode_of(path: Path) -> str:
-    """Gray or colour, by the first image."""
+def _is_gray(path: Path) -> bool:
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return "L" if image.mode in ("1", "L", "I", "I;16", "LA") else "RGB"
+            return image.mode in GRAY
     except Exception:
-        return "RGB"  # reading it reports what is wrong
+        return False  # reading it reports what is wrong
+
+
+def fits(what: str, nbytes: int) -> None:
+    """Refuse work that needs more than this machine's memory: the system would end the process without a word."""
+    from ..runtime.host import memory
+
+    if nbytes > memory():
+        raise Failure(
+            f"{what} would not fit into memory",
+            received=f"about {nbytes / 2**30:,.1f} GiB",
+            expected=f"at most {memory() / 2**30:,.1f} GiB",
+            hint="a smaller --size, --batch-size or --width",
+        )
 
 
 def split(labels: Tensor, seed: int, share: float = 0.2) -> tuple[Tensor, Tensor]:
@@ -179,4 +211,4 @@ def to_input(images: Tensor, dtype: Any = float32) -> Tensor:
     return images.to(dtype) / 255
 
 
-__all__ = ["Pictures", "digits", "from_folder", "load", "read_image", "split", "to_input"]
+__all__ = ["Pictures", "digits", "fits", "from_folder", "image_files", "load", "read_image", "split", "to_input"]

@@ -30,10 +30,20 @@ def predict(checkpoint: str, images: list[str], use_digits: bool) -> int:
 
 def _files(model: Any, images: list[str], state: dict[str, Any], shape: tuple[int, ...], dtype: Any) -> None:
     mode = "L" if shape[0] == 1 else "RGB"
-    batch = ops.stack([_as_trained(pictures.read_image(Path(name), shape[1], mode), state) for name in images], 0)
-    for name, row in zip(images, probabilities_of(model, batch, dtype).tolist()):
+    paths = [path for name in images for path in _paths(Path(name))]
+    batch = ops.stack([_as_trained(pictures.read_image(path, shape[1], mode), state) for path in paths], 0)
+    for name, row in zip(paths, probabilities_of(model, batch, dtype).tolist()):
         best = sorted(range(len(row)), key=lambda i: -row[i])[:3]
         print(f"{name}: " + ", ".join(f"{state['classes'][i]} {row[i]:.1%}" for i in best))
+
+
+def _paths(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = pictures.image_files(path)
+    if not found:
+        raise Failure("the folder holds no images", received=str(path), expected="png, jpg, bmp, gif, webp, tif, ppm or pgm files")
+    return found
 
 
 def _as_trained(image: Any, state: dict[str, Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ def write_report(path: Path, history: Any, data: Pictures, test: TensorDataset, 
     from matplotlib.figure import Figure  # without pyplot: no window system is asked for, nothing global changes
 
     labels = test.tensors[1].tolist()
+    classes = [name.replace("$", r"\$") for name in data.classes]  # two of them would begin and end a formula
     figure: Any = Figure(figsize=(13, 9), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1, 1.1])
     curves = upper.subplots(1, 2)
     _curve(curves[0], "loss", history.train_loss, history.test_loss)
     _curve(curves[1], "accuracy", history.train_accuracy, history.test_accuracy)
     left, right = lower.subfigures(1, 2)
-    _confusion(left.subplots(), labels, probabilities.argmax(1).tolist(), data.classes)
-    _mistakes(right, test.tensors[0], labels, probabilities.tolist(), data.classes)
+    _confusion(left.subplots(), labels, probabilities.argmax(1).tolist(), classes)
+    _mistakes(right, test.tensors[0], labels, probabilities.tolist(), classes)
     temporary = path.with_name(f".{path.stem}-{os.getpid()}.png")
     try:
-        figure.savefig(temporary, dpi=110)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in scripts that the font lacks show as boxes
+            figure.savefig(temporary, dpi=110)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from .. import nn, ops, optim
 from ..base import dtypes
+from ..base.device import device
 from ..core import Tensor, no_grad
 from ..io import load, save
 from ..nn import functional as F
 from ..ops.random import Generator, manual_seed
-from ..summary import summarize
+from ..summary import Summary, summarize
 from ..utils.data import DataLoader, TensorDataset
 from . import models, pictures
 from .failure import Failure
@@ -143,6 +145,16 @@ class Run:
         self.epoch = state["epoch"]
 
 
+def described(settings: Settings, data: pictures.Pictures) -> Summary:
+    """The table of the model's layers, from the meta device: a model that does not fit into memory is refused before it is made."""
+    dtype = getattr(dtypes, settings.dtype)
+    with device("meta"):
+        model = models.build(settings.model, data.shape, len(data.classes), settings.width).to(dtype)
+    table = summarize(model, (min(settings.batch_size, len(data.labels)), *data.shape), dtype=dtype)
+    pictures.fits("training", 4 * table.parameter_bytes + table.activation_bytes)  # weights, gradients, two moments of AdamW
+    return table
+
+
 def _compiled(step: Any) -> Any:
     from ..graph import compile
 
@@ -178,8 +190,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def _need_packages() -> None:
+    """Before work begins: the report, which comes last, needs one of them."""
+    missing = [name for name in ("matplotlib", "PIL", "tqdm") if find_spec(name) is None]
+    if missing:
+        raise Failure(
+            "training needs packages that are not installed", received=f"no {', '.join(missing)}", hint="pip install 'facula[train]'"
+        )
+
+
 def train(settings: Settings) -> int:
     """The command; the exit code."""
+    _need_packages()
     out = Path(settings.out)
     path = out / CHECKPOINT
     state = read_checkpoint(path) if settings.resume else None
@@ -188,11 +210,12 @@ def train(settings: Settings) -> int:
         out.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise Failure("the output folder cannot be made", received=str(out), expected="a folder, or a name that is free") from None
+    table = described(settings, data)
     run = Run(settings, data)
     if state is not None:
         run.resume(state, path)
     print(f"{len(run.train)} training and {len(run.test)} test images of {' x '.join(map(str, data.shape))}, {len(data.classes)} classes")
-    print(summarize(run.model, (settings.batch_size, *data.shape), dtype=run.dtype))
+    print(table)
     try:
         seconds = _epochs(run, path)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import facula.cli.training as training
 from facula import ops
 from facula.cli.commands import main
+from facula.cli.pictures import read_image
 from facula.cli.training import CHECKPOINT, REPORT
 from facula.io import load
 
@@ -69,8 +72,6 @@ def test_train_and_predict_a_folder(folder: Path, tmp_path: Path, capsys: pytest
 def test_a_resumed_run_gives_the_same_bits(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["train", "--data", folder, "--size", 8, "--width", 4, "--batch-size", 8, "--epochs", 3]
     assert run(capsys, *options, "--out", tmp_path / "a")[0] == 0
-    import facula.cli.training as training
-
     whole = training._epochs
 
     def stopped(job, path):
@@ -129,6 +130,20 @@ def one_class(folder: Path) -> None:
     (folder / "a").mkdir()
 
 
+def one_image(folder: Path) -> None:
+    for name, count in (("many", 2), ("alone", 1)):
+        (folder / name).mkdir()
+        for i in range(count):
+            Image.new("L", (4, 4)).save(folder / name / f"{i}.png")
+
+
+def floats(folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        for i in range(2):
+            Image.new("F", (4, 4)).save(folder / name / f"{i}.tif")
+
+
 def damaged(folder: Path) -> None:
     (folder / CHECKPOINT).write_bytes(b"PK\3\4" + bytes(100))
 
@@ -140,6 +155,10 @@ def damaged(folder: Path) -> None:
         (["train", "--data", "{tmp}"], one_class, "does not hold images of at least two classes"),
         (["train", "--data", "{tmp}"], bad_image, "cannot read an image"),
         (["train", "--data", "{tmp}", "--workers", "1"], bad_image, "cannot read an image (received: "),
+        (["train", "--data", "{tmp}"], one_image, "a class has a single image (received: alone;"),
+        (["train", "--data", "{tmp}"], floats, "its pixels are floating-point numbers"),
+        (["train", "--size", "100000"], None, "the images would not fit into memory (received: about 33,4"),
+        (["train", "--model", "mlp", "--width", "100000000", "--out", "{tmp}"], None, "training would not fit into memory"),
         (["train", "--device", "cuda"], None, "device 'cuda' is not available"),
         (["train", "--out", "/dev/null/x", "--epochs", "1"], None, "the output folder cannot be made"),
         (["train", "--resume", "--out", "{tmp}"], None, "No such file"),
@@ -164,11 +183,76 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(folder: Path, tmp_path: P
     assert code == 2 and "other settings" in err and "lr=0.005, now 0.5" in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["train", "--epochs", "0"], ["train", "--lr", "-1"], ["train", "--model", "gpt"]])
-def test_options_are_checked(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "the following arguments are required"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "--epochs", "0"], "must be between 1 and"),
+        (["train", "--epochs", "1.5"], "must be a whole number, not '1.5'"),
+        (["train", "--seed", str(2**70)], "must be between 0 and"),
+        (["train", "--lr", "-1"], "must be a positive number"),
+        (["train", "--lr", "fast"], "must be a number, not 'fast'"),
+        (["train", "--weight-decay", "-1"], "must be a positive number or 0, not -1"),
+        (["train", "--model", "gpt"], "invalid choice: 'gpt'"),
+    ],
+)
+def test_options_are_checked(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
-    assert caught.value.code == 2 and "usage" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert caught.value.code == 2 and "usage" in err and words in err
+
+
+def test_help_tells_the_defaults_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert caught.value.code == 0 and "None" not in text and "False" not in text
+    assert "images a step (default: 64)" in text and "follow from it (default: 0)" in text and "(default: 8 for digits, 32) --" in text
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA", "CMYK", "1", "I", "I;16"])
+def test_images_of_every_mode_keep_their_brightness(mode: str, tmp_path: Path) -> None:
+    for name, level in (("dark", 20), ("light", 250)):
+        deep = np.full((5, 6), level * 257)
+        plain = Image.new("RGB", (6, 5), (level,) * 3)
+        if mode.startswith("I"):
+            image = Image.fromarray(deep.astype(np.uint16 if mode == "I;16" else np.int32))
+        elif mode == "1":
+            image = Image.new("1", (6, 5), level > 127)
+        else:
+            image = plain.quantize(2) if mode == "P" else plain.convert(mode)
+        path = tmp_path / f"{name}.tif"
+        image.save(path)
+        wanted = 255 * (level > 127) if mode == "1" else level
+        assert {tuple(read_image(path, 4, m).unique().tolist()) for m in ("L", "RGB")} == {(wanted,)}
+
+
+def test_a_palette_that_can_be_seen_through_is_read_without_a_warning(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4), (9, 9, 9)).quantize(2).save(tmp_path / "a.png", transparency=bytes([128, 128]))
+    assert read_image(tmp_path / "a.png", 4, "RGB").unique().tolist() == [9]
+
+
+def test_a_folder_is_predicted_and_any_name_is_shown(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    classes = {"dark": r"$\frac$", "bright": "漢 $x$"}
+    for name, new in classes.items():
+        shutil.copytree(folder / name, tmp_path / "images" / new)
+    Image.new("L", (8, 8)).save(tmp_path / "images" / classes["dark"] / "-gray.png")  # sorts first
+    options = ["--size", 8, "--width", 4, "--batch-size", 8, "--epochs", 1, "--out", tmp_path / "run"]
+    code, out, err = run(capsys, "train", "--data", tmp_path / "images", *options)
+    assert code == 0 and "3 x 8 x 8, 2 classes" in out and "Warning" not in err
+    code, out, _ = run(capsys, "predict", tmp_path / "run" / CHECKPOINT, tmp_path / "images")
+    assert code == 0 and len(out.splitlines()) == 21 and all(str(tmp_path / "images") in line for line in out.splitlines())
+    (tmp_path / "none").mkdir()
+    code, _, err = run(capsys, "predict", tmp_path / "run" / CHECKPOINT, tmp_path / "none")
+    assert code == 2 and "the folder holds no images" in err
+
+
+def test_packages_that_are_missing_are_named_before_work_begins(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(training, "find_spec", lambda name: None if name == "matplotlib" else name)
+    code, out, err = run(capsys, "train", "--out", tmp_path)
+    assert code == 2 and not out and "training needs packages that are not installed (received: no matplotlib; hint: pip install" in err
 
 
 def test_ctrl_c_keeps_the_last_checkpoint(tmp_path: Path) -> None:
