@@ -192,8 +192,10 @@ class _Walk:
             if node.extra and "metadata" in node.extra:
                 _name_line(node, error)
             raise
-        if not self.retain_graph and node.saved:
+        if not self.retain_graph and node.saved and rule.op is not None:  # where a view begins may be asked again
             node.saved = None
+            if node.extra:
+                node.extra.pop("packed", None)
         if len(got) != n:
             raise RuntimeError(f"Function {node.name()} returned an incorrect number of gradients (expected {n}, got {len(got)})")
         inputs = rule.inputs

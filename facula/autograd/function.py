@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import facula.autograd.engine as engine
 
@@ -71,8 +71,10 @@ class FunctionCtx:
 
 def _checked(node: Any, value: Any, version: Any) -> Any:
     """A saved value; a result of this node gets its history back."""
+    if isinstance(value, _Packed):
+        return value.unpacked(node)
     if not isinstance(value, Tensor):
-        return value() if callable(value) else value
+        return value
     if tape.objects_.version(value) != version:
         raise tape._modified(node, value, version, 0)
     place = node.more.get("outputs", {}).get(id(value))
@@ -81,6 +83,21 @@ def _checked(node: Any, value: Any, version: Any) -> Any:
         out._node, out._flags = node, place << F.OUTPUT_SHIFT
         return out
     return value
+
+
+class _Packed(NamedTuple):
+    """A saved tensor that went through a hook, and where its gradient goes: an edge, or with `place` a result of the node that saved it."""
+
+    unpack: Callable[[Any], Any]
+    packed: Any
+    made: Any
+    output: int
+    place: int | None
+
+    def unpacked(self, node: Any) -> Any:
+        value = self.unpack(self.packed)
+        made, output = (self.made, self.output) if self.place is None else (node, self.place)
+        return tape.with_edge(value, made, output) if MODE.grad and made is not None else value
 
 
 BackwardCFunction = FunctionCtx
@@ -207,8 +224,8 @@ def _save(ctx: FunctionCtx, node: Any, outs: Sequence[Any], made: Sequence[Any])
             outputs[id(t)] = place
         if hooks and t is not None:
             pack, unpack = hooks[-1]
-            packed = pack(t)
-            saved += (functools.partial(unpack, packed), None)
+            made = t._node if t._node is not None else t if t.requires_grad else None
+            saved += (_Packed(unpack, pack(t), made, t._output_nr, place), None)
             continue
         saved += (t, tape.objects_.version(t) if t is not None else None)
     node.saved = tuple(saved)

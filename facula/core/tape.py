@@ -200,15 +200,40 @@ def unpack(node: Node) -> list[Any]:
         value, expected = saved[k], saved[k + 1]
         if packed and k // 2 in packed:
             value = packed[k // 2]()
+            if MODE.grad:
+                value = _again(node, value, is_result, i)
         elif expected is not None:
             if objects_.version(value) != expected:
                 raise _modified(node, value, expected, i if is_result else 0)
             if is_result and MODE.grad:  # its own history matters only to those who differentiate again
-                value = objects_.alias(objects_.Tensor, value, value._layout, 0)
-                value._node, value._flags = node, i << 8
+                value = with_edge(value, node, i)
         values.append(value)
         k += 2
     return values
+
+
+def with_edge(value: Any, made: Any, output: int) -> Any:
+    """An alias of `value` whose gradient goes to result `output` of the node `made`, or to the leaf `made`."""
+    if isinstance(made, objects_.Tensor):
+        if value is made:
+            return value
+        lay = made._layout
+        made = record(Rule("AliasBackward0", None, lambda grads, values, needs: grads, (), (0,), (lay,), (lay,)), [made], [])
+        output = 0
+    value = objects_.alias(objects_.Tensor, value, value._layout, 0)
+    value._node, value._flags = made, output << 8
+    return value
+
+
+def _again(node: Node, value: Any, is_result: bool, i: int) -> Any:
+    """What a hook unpacked, with the history of what was packed: it matters to those who differentiate again."""
+    if is_result:
+        return with_edge(value, node, i)
+    if i not in node.rule.edges:
+        return value
+    edge = 2 * node.rule.edges.index(i)
+    made, output = node.edges[edge : edge + 2]
+    return value if made is None else with_edge(value, made, output)
 
 
 def _modified(node: Node, value: Any, version: int, output: int) -> RuntimeError:
