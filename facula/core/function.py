@@ -24,12 +24,13 @@ from .plan import Plan, around
 class Function:
     """A public name: its overloads, and how a call of it is bound. `variant`: function, method, in_place, reflected, operator."""
 
-    __slots__ = ("doc", "entry", "name", "ops", "public", "schemas", "title", "values", "variant")
+    __slots__ = ("doc", "entry", "name", "ops", "public", "schemas", "takes_out", "title", "values", "variant")
 
     def __init__(self, name: str, ops_: Sequence[Op], variant: str) -> None:
         self.name, self.ops, self.variant = name, list(ops_), variant
         self.title = name
         self.schemas = [op.schema for op in self.ops]
+        self.takes_out = variant == "function" and "out" not in self.schemas[0].index and any(op.block.out for op in self.ops)
         self.doc = signature_text(self.ops[0], name, variant) + (self.ops[0].block.__doc__ or "")
         self.values = any(
             getattr(op.block, "static", ()) or any(map(callable, getattr(op.block, "special", {}).values())) for op in self.ops
@@ -79,7 +80,7 @@ class Function:
         raise refusal
 
     def _bound(self, arguments: tuple[Any, ...], names: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        out = kwargs.pop("out", None) if "out" in kwargs and "out" not in self.schemas[0].index else None
+        out = kwargs.pop("out", None) if self.takes_out else None
         operator = self.variant in ("operator", "in_place_operator")
         try:
             which, bound = BINDER.choose(self.schemas, args, kwargs, self.title, self.variant in ("method", "in_place"))

@@ -169,6 +169,7 @@ class Convolution(Fused):
     """y = x * w + bias; x (N, C, *S), w (O, C / groups, *K), or (C, O / groups, *K) when transposed."""
 
     schema = f"convolution(Tensor input, Tensor weight, Tensor? bias, {GEOMETRY}) -> Tensor"
+    out = False
     paths = "torch"
     contiguous = True
 
@@ -543,6 +544,7 @@ class Conv3d(Composite):
     """input (N, C, D, H, W) or (C, D, H, W) with weight (O, C / groups, KD, KH, KW)."""
 
     schema = "conv3d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, any dilation=1, int groups=1) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod

@@ -124,6 +124,7 @@ class CtcLoss(Composite):
 
     needs_values = True
     schema = "ctc_loss(Tensor log_probs, Tensor targets, any input_lengths, any target_lengths, int blank=0, int reduction=1, bool zero_infinity=False) -> Tensor"
+    out = False
     by_example = True
     paths = "torch"
 

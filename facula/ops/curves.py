@@ -57,6 +57,7 @@ class Trapezoid(Composite):
     """The area below straight lines between points."""
 
     schema = "trapezoid(Tensor y, Tensor? x=None, *, Scalar dx=1, int dim=-1) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

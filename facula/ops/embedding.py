@@ -37,6 +37,7 @@ class Embedding(Composite):
     """Rows of a matrix by index; `padding_idx` gets no gradient."""
 
     schema = "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -199,6 +199,7 @@ class BinaryCrossEntropyWithLogits(Composite):
     """Binary cross entropy of logits, safe for large ones."""
 
     schema = "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=0) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -228,6 +228,7 @@ class AsArray(Composite):
     """A tensor of an object: its own memory where that is possible, unless `copy` says otherwise."""
 
     schema = "asarray(any obj, *, ScalarType? dtype=None, Device? device=None, bool? copy=None, bool requires_grad=False) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -272,6 +273,7 @@ class FromBuffer(Composite):
     """A vector on the memory of an object with Python's buffer protocol."""
 
     schema = "frombuffer(any buffer, *, ScalarType dtype, int count=-1, int offset=0, bool requires_grad=False) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -600,6 +602,7 @@ class Vander(Composite):
     """Powers of a vector's elements as columns."""
 
     schema = "vander(Tensor x, int? N=None, bool increasing=False) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

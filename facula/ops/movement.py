@@ -437,6 +437,7 @@ class AsStrided(Composite):
     """Any shape and strides on the storage; `storage_offset` counts elements from the storage's beginning."""
 
     schema = "as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor"
+    out = False
     by_strides = True
 
     @staticmethod

@@ -202,6 +202,7 @@ class BatchNorm(Composite):
     """Normalisation per channel over the batch and space; statistics of the batch when `training` or when none are kept."""
 
     schema = "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -260,6 +261,7 @@ class InstanceNorm(Composite):
     """Batch normalisation of every example by itself. Ulyanov et al. 2016, arXiv 1607.08022."""
 
     schema = "instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -426,6 +428,7 @@ class GroupNorm(Composite):
     """Layer normalisation of groups of channels, scaled per channel. Wu & He 2018, arXiv 1803.08494."""
 
     schema = "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -21,6 +21,7 @@ class KlDiv(Composite):
     """y (log y - x) for log-probabilities x; `log_target` says that y is given as its logarithm."""
 
     schema = "kl_div(Tensor input, Tensor target, int reduction=0, *, bool log_target=False) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -45,6 +46,7 @@ class PoissonNllLoss(Composite):
     """-log of a Poisson probability; `full` adds Stirling's term for log(target!)."""
 
     schema = "poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -65,6 +67,7 @@ class MarginRankingLoss(Composite):
     """max(0, -y (x1 - x2) + margin)."""
 
     schema = "margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0.0, int reduction=0) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -82,6 +85,7 @@ class HingeEmbeddingLoss(Composite):
     """x where y is 1, max(0, margin - x) where y is -1."""
 
     schema = "hinge_embedding_loss(Tensor input, Tensor target, float margin=1.0, int reduction=0) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -97,6 +101,7 @@ class CosineEmbeddingLoss(Composite):
     """1 - cos(x1, x2) where y is 1, max(0, cos(x1, x2) - margin) where y is -1."""
 
     schema = "cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0.0, int reduction=0) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -126,6 +131,7 @@ class TripletMarginLoss(Composite):
         "triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1.0, float p=2.0, float eps=1e-6, bool swap=False, "
         "int reduction=0) -> Tensor"
     )
+    out = False
     paths = "torch"
 
     @staticmethod

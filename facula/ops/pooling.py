@@ -527,7 +527,7 @@ def _declare(n: int) -> None:
     ]  # fmt: skip
     for name, compose, arguments, paths, samples in rows:
         body = {"__doc__": f"{name.replace('_', ' ')} over the last {n} dims.", "__module__": __name__, "schema": f"{name}({arguments}) -> Tensor", "paths": paths,
-                "compose": staticmethod(compose), "samples": samples, "out": n > 1}  # fmt: skip
+                "compose": staticmethod(compose), "samples": samples, "out": n > 1 and compose is not max_pool}  # fmt: skip
         type("".join(w.title() for w in name.split("_")), (Composite,), body)
 
 

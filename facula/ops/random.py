@@ -455,6 +455,7 @@ class Dropout(Composite):
     """Each element is zero with probability p, else scaled by 1 / (1 - p). Srivastava et al. 2014."""
 
     schema = "dropout(Tensor input, float p, bool train) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -294,6 +294,7 @@ class GridSampler(Composite):
     """Values of (N, C, *S) at a grid (N, *R, len(S)) of coordinates (x, y[, z]) from -1 to 1. Modes: 0 linear, 1 nearest, 2 cubic."""
 
     schema = "grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -369,6 +370,7 @@ class AffineGridGenerator(Composite):
     """The grid of affine maps theta (N, n, n + 1) for results of `size` (N, C, *S): (N, *S, n)."""
 
     schema = "affine_grid_generator(Tensor theta, int[] size, bool align_corners) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

@@ -254,6 +254,7 @@ class LayerNorm(Composite):
     """(x - mean) / sqrt(var + eps) * weight + bias over the last dims."""
 
     schema = "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod
@@ -396,6 +397,7 @@ class RmsNorm(Composite):
     """x / sqrt(mean(x^2) + eps) * weight over the last dims; eps is the type's epsilon when not given."""
 
     schema = "rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor"
+    out = False
     paths = "torch"
 
     @staticmethod

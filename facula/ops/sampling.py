@@ -51,6 +51,8 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
     given = [None if b is None else b.__index__() if hasattr(b, "__index__") else int(b) for b in bounds]
     low, high = (given[0], given[1]) if len(given) == 2 else (0, given[0]) if given else (None, None)
     low, high = names.pop("from", low), names.pop("to", high)
+    for name in names:
+        raise TypeError(f"random_() got an unexpected keyword argument {name!r}")
     kind = self.dtype
     if kind.is_complex:
         raise refuse(NotImplementedError, f"\"random_\" not implemented for '{scalar_type_name(kind)}'")
@@ -419,7 +421,7 @@ def _drop(name: str, feature: bool, alpha: bool) -> None:
 
     what = "channel" if feature else "element"
     body = {"__doc__": f"Each {what} dropped with probability p" + (", keeping mean and variance of SELU's outputs." if alpha else "."), "__module__": __name__,
-            "schema": f"{name}(Tensor input, float p, bool train) -> Tensor", "paths": "torch", "compose": staticmethod(compose), "samples": [sample(normal_sample(2, 3), 0.5, False)]}  # fmt: skip
+            "schema": f"{name}(Tensor input, float p, bool train) -> Tensor", "paths": "torch", "out": False, "compose": staticmethod(compose), "samples": [sample(normal_sample(2, 3), 0.5, False)]}  # fmt: skip
     type(name.title().replace("_", ""), (Composite,), body)
     setattr(ops, name + "_", write)
 

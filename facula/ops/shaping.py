@@ -48,6 +48,7 @@ class Moveaxis(Composite):
     """`movedim` under NumPy's name."""
 
     schema = "moveaxis(Tensor input, any source, any destination) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, source: Any, destination: Any) -> Tensor:
@@ -60,6 +61,7 @@ class Swapaxes(Composite):
     """`transpose` under NumPy's name."""
 
     schema = "swapaxes(Tensor input, int axis0, int axis1) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, axis0: int, axis1: int) -> Tensor:
@@ -72,6 +74,7 @@ class Swapdims(Composite):
     """Two dims exchanged."""
 
     schema = "swapdims(Tensor input, int dim0, int dim1) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -201,6 +204,7 @@ class UnsafeSplitWithSizes(Composite):
     """`split_with_sizes` whose pieces are not views."""
 
     schema = "unsafe_split_with_sizes(Tensor input, int[] split_sizes, int dim=0) -> Tensor"
+    out = False
 
     @staticmethod
     def compose(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:

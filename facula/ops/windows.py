@@ -239,6 +239,7 @@ class ChannelShuffle(Composite):
     """(N, G K, *) -> the same channels, groups interleaved. Zhang et al. 2017, arXiv 1707.01083."""
 
     schema = "channel_shuffle(Tensor input, int groups) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod
@@ -260,6 +261,7 @@ class NativeChannelShuffle(Composite):
     """channel_shuffle by its other name."""
 
     schema = "native_channel_shuffle(Tensor input, int groups) -> Tensor"
+    out = False
     paths = "torch nn.functional"
 
     @staticmethod

@@ -153,6 +153,12 @@ SAID: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: torch.reshape(T(2), (2,), out=None), TypeError, "reshape() got an unexpected keyword argument 'out'"),
     (lambda: torch.trace(T(2, 2), out=T(())), TypeError, "trace() got an unexpected keyword argument 'out'"),
     (lambda: torch.zeros_like(T(2), out=T(2)), TypeError, "zeros_like() got an unexpected keyword argument 'out'"),
+    (lambda: torch.layer_norm(T(2, 2), (2,), out=T(2, 2)), TypeError, "layer_norm() got an unexpected keyword argument 'out'"),
+    (lambda: torch.max_pool2d(T(1, 1, 2, 2), 2, out=T(1)), TypeError, "max_pool2d() got an unexpected keyword argument 'out'"),
+    (lambda: torch.dropout(T(2), 0.5, True, out=T(2)), TypeError, "dropout() got an unexpected keyword argument 'out'"),
+    (lambda: torch.neg_(T(2), out=T(2)), TypeError, "neg_() got an unexpected keyword argument 'out'"),
+    (lambda: T(2).add(T(2), out=T(2)), TypeError, "add() got an unexpected keyword argument 'out'"),
+    (lambda: T(2, 2).sum(0, out=None), TypeError, "sum() got an unexpected keyword argument 'out'"),
     (lambda: torch.set_printoptions(profile="bogus"), ValueError, "set_printoptions(): unknown profile 'bogus'"),  # PyTorch ignores it
     (lambda: T(2).new_full(100, 1.0), TypeError, "new_full(): argument 'size' (position 1) must be tuple of ints, not int"),
     (lambda: T(2).resize_(), TypeError, 'resize_() missing 1 required positional arguments: "size"'),
@@ -171,6 +177,16 @@ def test_what_pytorch_says(call: Callable[[], object], kind: type[Exception], se
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value).split("\n")[0] == sentence
+
+
+@pytest.mark.parametrize("name", [name for name, made in vars(torch.Tensor).items() if not name.startswith("_") and callable(made)])
+def test_methods_take_no_out(name: str) -> None:
+    """Functions do. What is told may be another mistake in the same call, which has no other arguments."""
+    x = T(2, 2)
+    method = getattr(x, name)
+    with pytest.raises((TypeError, RuntimeError)):
+        method(out=T(2, 2))
+    assert x.equal(T(2, 2))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="exceptions have no notes")

@@ -49,7 +49,10 @@ class Row:
         """body(place, key) where the key's bits from `above` on are the found ones (or less), in order."""
         f, width = self.f, self.width
         above, found = self.cut(above), self.cut(found)
-        matches = lambda high, want: ~high.ugt(want) if or_below else high.eq(want)  # noqa: E731
+
+        def matches(high: Value, want: Value) -> Value:
+            return ~high.ugt(want) if or_below else high.eq(want)
+
         main = begin + ((end - begin) & -width)
         with f.range(begin, main, width) as i:
             key = keys.encode(f, self.d, f.load(vector(width, self.d.llvm), self.x, i), self.descending)
@@ -222,7 +225,7 @@ def _by_rank(x: Operand, rank: int, descending: bool, median: bool, used: int, f
 
 
 def _one(x: Operand, rank: int, median: bool) -> Schedule:
-    d, n = x.dtype, x.shape[1]
+    d = x.dtype
 
     def finish(start: int, count: int, places: tuple[Word, ...], sizes: tuple[int, ...]) -> Launch:
         words = (Out(0, start * d.itemsize), Out(1, start * 8), *places, *sizes)
