@@ -1,4 +1,4 @@
-"""How vectors of elements come from memory and go back: contiguous, broadcast or with a stride, whole or only their first lanes.
+"""How vectors of elements come from memory and go back: contiguous, reversed, broadcast or with a stride, whole or only their first lanes.
 
 A memory value is a Value of `n` lanes of the dtype's memory type, or a pair (real parts, imaginary parts) of them for a complex dtype;
 `widened` and `narrowed` convert between it and the type that arithmetic is done in. Lanes that lie outside repeat a lane
@@ -16,6 +16,7 @@ from .scalar.memory import from_memory, to_memory
 Memory = Value | tuple[Value, Value]
 
 CONTIGUOUS, BROADCAST, STRIDED, TURNED, INDEX = "contiguous", "broadcast", "strided", "turned", "index"
+REVERSED = "reversed"  # a stride of -1, of inputs only
 CARRIER = {"half": "i16"}  # masked loads of halves go as integers: not every target has them as floats
 
 
@@ -76,9 +77,15 @@ def load(f: Function, d: dtype, n: int, pointer: Value, kind: str, stride: Value
             if lane < n - 1:
                 at = f.bytes(at, step)
         return (parts[0], parts[1]) if d.is_complex else parts[0]
+    if kind == REVERSED:
+        return _turned_round(f, load(f, d, n, f.bytes(pointer, (1 - n) * d.itemsize), CONTIGUOUS))
     if d.is_complex:
         return _split(f, f.load(vector(2 * n, d.llvm), pointer))
     return f.load(vector(n, d.llvm), pointer)
+
+
+def _turned_round(f: Function, value: Memory) -> Memory:
+    return _map(value, lambda v: f.shuffle(v, None, range(count(v.type) - 1, -1, -1)))
 
 
 def _split(f: Function, both: Value) -> tuple[Value, Value]:
@@ -98,13 +105,16 @@ def load_part(f: Function, d: dtype, n: int, pointer: Value, kind: str, left: Va
     """The first `left` (1 .. n) of `n` elements; the lanes behind them repeat an element."""
     if kind == BROADCAST:
         return load(f, d, n, pointer, kind)
-    if kind == CONTIGUOUS and f.module.target.masked and not d.is_complex:
+    if kind in (CONTIGUOUS, REVERSED) and f.module.target.masked and not d.is_complex:
         carrier = CARRIER.get(d.llvm, d.llvm)
-        out = f.load(vector(n, carrier), pointer, 0, f.mask(n, left), f.splat(f.load(carrier, pointer), n))
-        return f.cast("bitcast", out, vector(n, d.llvm))
+        back = kind == REVERSED  # the lanes inside are then the last ones of the vector that ends here
+        start, mask = (f.bytes(pointer, (1 - n) * d.itemsize), _turned_round(f, f.mask(n, left))) if back else (pointer, f.mask(n, left))
+        out = f.load(vector(n, carrier), start, 0, mask, f.splat(f.load(carrier, pointer), n))
+        out = f.cast("bitcast", out, vector(n, d.llvm))
+        return _turned_round(f, out) if back else out
     parts = 2 if d.is_complex else 1
     stage = f.array(d.llvm, n * parts)
-    step = f.i64(1) if kind == CONTIGUOUS else stride
+    step = f.i64(-1 if kind == REVERSED else 1) if kind in (CONTIGUOUS, REVERSED) else stride
     assert step is not None
     last = left - 1
     with f.range(0, n) as k:

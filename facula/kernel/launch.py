@@ -37,6 +37,13 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Counter(Array):
+    """An operand without memory, of int32 or int64: an element is `start` plus its index along each dim times that dim's stride."""
+
+    start: int = 0
+
+
+@dataclass(frozen=True)
 class Out:
     """Address of output `index`, plus `offset` bytes."""
 

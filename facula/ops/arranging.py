@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base import dtypes as d
-from ..base.device import contiguous_format
+from ..base.device import contiguous_format, preserve_format
 from ..base.errors import refuse
 from ..core.copying import converted
 from ..core.layout import Layout, layout
 from ..core.placing import known, no_values
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
+from ..kernel.launch import Counter
 from ..kernel.pointwise import flip, pointwise
-from ..kernel.scalar import Scalar, const, index, input, where
+from ..kernel.scalar import Scalar, const, input, where
 from ..spec.block import Composite, Fused, Procedure
 from ..spec.registry import ops
 from ..spec.samples import each, grid, normal, refused, sample, values
+from .creation import strides_like
 
 
 def _list(dims: Any) -> tuple[int, ...]:
@@ -33,7 +35,7 @@ class FlipDims(Fused):
 
     @staticmethod
     def kernel(x: Layout, dims: tuple[int, ...]) -> Result:
-        out = layout(x.shape, x.dtype)
+        out = layout(x.shape, x.dtype, strides_like(x, preserve_format))
         return Result((out,), flip(out, x, dims))
 
     @staticmethod
@@ -189,23 +191,13 @@ class Triangle(Fused):
 
     @staticmethod
     def kernel(x: Layout, diagonal: int, upper: bool) -> Result:
-        from dataclasses import replace
-
-        from ..kernel.launch import Number
-        from ..kernel.scalar import number
-
         out = layout(x.shape, x.dtype)
-        columns, rows = number(0, d.int64), number(1, d.int64)
-        place = index()
-        column, row = place % columns, (place // columns) % rows
-        keep = (column - row >= number(2, d.int64)) if upper else (column - row <= number(2, d.int64))
-        value = input(0, x.dtype.compute)
-        schedule = pointwise([out], [x], (where(keep, value, _zero(value)),), ["i64", "i64", "i64"])
-        fixed = (x.shape[-1], x.shape[-2], diagonal)
-        launches = tuple(
-            replace(y, words=tuple(fixed[w.index] if isinstance(w, Number) else w for w in y.words)) for y in schedule.launches
-        )
-        return Result((out,), replace(schedule, launches=launches))
+        rows, columns = x.shape[-2:]
+        kind = d.int32 if rows + columns < 1 << 31 else d.int64
+        # how far an element lies to the right of the diagonal
+        right = Counter(kind, x.shape, (*(0,) * (x.ndim - 2), -1, 1), -max(-rows, min(diagonal, columns)))
+        value, place = input(0, x.dtype.compute), input(1, kind)
+        return Result((out,), pointwise([out], [x, right], (where(place >= 0 if upper else place <= 0, value, _zero(value)),)))
 
     @staticmethod
     def gradient(g: Tensor, diagonal: int, upper: bool) -> Tensor:

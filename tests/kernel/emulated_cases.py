@@ -13,7 +13,7 @@ from facula.kernel import compiler, convolution, emulate, indexing, random, rows
 from facula.kernel.convolution.interpret import interpret_backward_input, interpret_backward_weight, interpret_forward
 from facula.kernel.gemm import matmul
 from facula.kernel.launch import Schedule
-from facula.kernel.pointwise import copy, interpret_pointwise, pointwise
+from facula.kernel.pointwise import copy, flip, interpret_pointwise, pointwise
 from facula.kernel.pointwise.nest import number_types
 from facula.kernel.random.mt19937 import BYTES
 from facula.kernel.reduction import argmax_of, interpret_reduce, max_of, moments_of, reduce, sum_of
@@ -141,6 +141,15 @@ def layouts(target: Target) -> None:
     x = values((30, 41), float32)
     for y in (x[::2, ::3], x.T, np.broadcast_to(x[:1], (30, 41)), x[:, 5:9]):
         same(target, [np.empty(y.shape, np.float32)], [y], [input(0) * 2.0])
+
+
+@case
+def reversed_rows(target: Target) -> None:
+    for d in (uint8, float16, float32, int64):
+        x = values((3, 21), d)
+        out = np.empty_like(x)
+        emulate.run(flip(operand(out), operand(x), (1,)), [out], [x], target=target)
+        assert np.array_equal(out, x[:, ::-1])
 
 
 @case

@@ -26,7 +26,7 @@ from facula.base.dtypes import (
 )
 from facula.base.target import Target
 from facula.kernel.compiler import run
-from facula.kernel.launch import Array, Schedule
+from facula.kernel.launch import Array, Counter, Schedule
 from facula.kernel.pointwise import copy, fill, flip, interpret_pointwise, pointwise
 from facula.kernel.scalar import Scalar, cast, exp, index, input, number
 from facula.runtime import pool
@@ -191,14 +191,26 @@ def test_copy_and_fill(target: Target, d: dtype) -> None:
     assert not out.any()
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (7,), (1000,), (3, 40, 50), (0, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (1000,), (3, 40, 50), (0, 3), (2, 9, 67)], ids=str)
 def test_flip(target: Target, shape: tuple[int, ...]) -> None:
-    for d in (int8, float32, complex128):
+    for d in (bool_, int8, bfloat16, float32, complex128):
         x = values(shape, d)
         for dims in ((), *((k,) for k in range(len(shape))), tuple(range(len(shape)))):
             out = np.empty(shape, d.numpy)
-            run(flip(operand(out), operand(x), dims), [out], [x])
+            schedule = flip(operand(out), operand(x), dims)
+            run(schedule, [out], [x])
             assert np.array_equal(out, np.flip(x, dims))
+        assert 0 in shape or x.size == 1 or "reversed" in schedule.notes[0]  # vectors, not one element after the other
+
+
+def test_counter(target: Target) -> None:
+    """Places along dims as an operand: their sum with any factors, from any start."""
+    for shape, steps in (((17,), (3,)), ((5, 40), (-1, 1)), ((2, 30, 9), (0, -7, 2)), ((70, 90), (1, 0))):
+        for d in (int32, int64):
+            out, x = np.empty(shape, np.float64), values(shape, float32)
+            place = Counter(d, shape, steps, -4)
+            run(pointwise([operand(out)], [operand(x), place], [cast(input(1, d), float64) + cast(input(0), float64)]), [out], [x])
+            assert np.array_equal(out, x + (sum(i * s for i, s in zip(np.indices(shape), steps)) - 4.0))
 
 
 def test_operands_of_different_shapes_are_refused() -> None:

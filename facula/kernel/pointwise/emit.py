@@ -15,7 +15,7 @@ from typing import Any
 
 from ...base.dtypes import DTYPES, dtype
 from ...runtime.ir import SIZE, Function, Module, Value, Var, vector
-from ..access import BROADCAST, INDEX, STRIDED, TURNED, Memory, bits_type, load, load_part, narrowed, store, store_part, widened
+from ..access import BROADCAST, INDEX, REVERSED, STRIDED, TURNED, Memory, bits_type, load, load_part, narrowed, store, store_part, widened
 from ..scalar import Scalar, emit, parse
 from .cost import lanes_of, unroll_of, used_inputs
 
@@ -71,7 +71,7 @@ class Row:
     def _at(self, port: Port, pointer: Value, step: Value, i: Value) -> Value:
         if port[1] == BROADCAST:
             return pointer
-        return self.f.bytes(pointer, i * step if port[1] == STRIDED else i * DTYPES[port[0]].itemsize)
+        return self.f.bytes(pointer, i * (step if port[1] == STRIDED else DTYPES[port[0]].itemsize * (-1 if port[1] == REVERSED else 1)))
 
     def _loaded(self, i: int, pointers: list[Value], steps: list[Value], at: Value, left: Value | None) -> Any:
         """Register value of input `i` from element `at` on."""
@@ -79,8 +79,8 @@ class Row:
         k = len(self.outs) + i
         d, kind = DTYPES[port[0]], port[1]
         if kind == INDEX:
-            lanes = f.lanes(vector(n, "i64"), list(range(n)))
-            return f.splat(pointers[k] + at * steps[k], n) + lanes * f.splat(steps[k], n)
+            first, step = (f.cast("trunc", v, d.llvm) for v in (pointers[k] + at * steps[k], steps[k]))
+            return f.splat(first, n) + f.lanes(vector(n, d.llvm), list(range(n))) * f.splat(step, n)
         kind = "contiguous" if kind == TURNED else kind
         here = self._at(port, pointers[k], steps[k], at)
         stride = steps[k] // d.itemsize if kind == STRIDED else None

@@ -11,9 +11,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ...base.dtypes import complex64, complex128, float32, float64, int64
-from ..access import BROADCAST, CONTIGUOUS, INDEX, STRIDED, TURNED, kind_of
+from ..access import BROADCAST, CONTIGUOUS, INDEX, REVERSED, STRIDED, TURNED, kind_of
 from ..coalesce import Geometry, coalesce, contiguous
-from ..launch import Array, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
+from ..launch import Array, Counter, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
 from ..scalar import Scalar, cast, const, input, interpret, number, simplify, substitute, text
 from ..scalar.node import order
 from .cost import run_of, used_inputs, weight
@@ -35,6 +35,7 @@ def pointwise(
 
     `numbers[j]` is the word type of `scalar.number(j)`: "float", "double" or "i64", and "float+float" or "double+double" for a complex
     number; by default what the leaf's dtype wants. `in_place`: an output is an input (with the same strides), so it is in the caches.
+    An input may be a `Counter`: places along the dims, counted on instead of divided out of a linear index. It stands behind the tensors.
     """
     shape = tuple(outputs[0].shape)
     if any(tuple(o.shape) != shape for o in (*outputs, *inputs)):
@@ -43,18 +44,16 @@ def pointwise(
         return Schedule(())
     kinds = tuple(numbers) or number_types(body)
     roots, operands = fitted(outputs, inputs, body, kinds)
-    words = [*(Out(k) for k in range(len(outputs))), *(In(k) for k in range(len(inputs)))]
-    has_index = len(operands) > len(words)
     geometry = coalesce(operands)
-    form, geometry, ports = _form(geometry, operands, len(outputs), has_index, used_inputs(roots))
+    form, geometry, ports = _form(geometry, operands, len(outputs), used_inputs(roots))
     run = run_of(roots, [o.dtype for o in operands])
     total, grain, block = _items(form, geometry, ports, run)
     traffic = sum(_bytes(o) for o in (*outputs, *inputs))
     if traffic > STREAM_BYTES and not in_place and _streams(ports[: len(outputs)], geometry):
         form += " stream"
     head: list[Word] = [
-        *words,
-        *([0] if has_index else []),
+        *(Out(k) for k in range(len(outputs))),
+        *(o.start & WORD if isinstance(o, Counter) else In(k) for k, o in enumerate(operands[len(outputs) :])),
         *geometry.shape,
         *(s & WORD for steps in geometry.strides for s in steps),
         block,
@@ -93,7 +92,7 @@ def fitted(
     """The body from and to the types that the operands have in memory, and the operands with the linear index, if it is read, as one more."""
     operands: list[Operand] = [*outputs, *inputs]
     if any(n.op == "index" for n in order(list(body))):
-        operands.append(Array(int64, tuple(outputs[0].shape), contiguous(outputs[0].shape)))
+        operands.append(Counter(int64, tuple(outputs[0].shape), contiguous(outputs[0].shape)))
     return tuple(grounded([cast(b, o.dtype.compute) for b, o in zip(body, outputs)], inputs, kinds)), operands
 
 
@@ -128,25 +127,21 @@ def number_words(kinds: Sequence[str]) -> list[Word]:
     return [Number(j, t, part) for j, kind in enumerate(kinds) for part, t in enumerate(kind.split("+"))]
 
 
-def _form(
-    geometry: Geometry, operands: Sequence[Operand], outs: int, has_index: bool, used: frozenset[int]
-) -> tuple[str, Geometry, tuple[Port, ...]]:
+def _form(geometry: Geometry, operands: Sequence[Operand], outs: int, used: frozenset[int]) -> tuple[str, Geometry, tuple[Port, ...]]:
     """Name of the form, the loops in the order it wants, and each operand's class in the innermost one."""
     if geometry.rank == 0:
         geometry = Geometry((1,), tuple((1,) for _ in operands))
-    turned, geometry = _turned(geometry, operands, outs, has_index, used)
+    turned, geometry = _turned(geometry, operands, outs, used)
     kinds: list[str] = []
     for o, steps in enumerate(geometry.strides):
-        kind = TURNED if o in turned else kind_of(steps[-1], geometry.shape[-1])
-        kinds.append(INDEX if has_index and o == len(operands) - 1 else STRIDED if kind == BROADCAST and o < outs else kind)
+        kind = TURNED if o in turned else REVERSED if o >= outs and steps[-1] == -1 else kind_of(steps[-1], geometry.shape[-1])
+        kinds.append(INDEX if isinstance(operands[o], Counter) else STRIDED if kind == BROADCAST and o < outs else kind)
     ports = tuple((o.dtype.name, kind) for o, kind in zip(operands, kinds))
     form = "tiles" if turned else "flat" if geometry.rank == 1 else "blocks" if geometry.shape[-1] > LONG_ROW else "rows"
     return form, geometry, ports
 
 
-def _turned(
-    geometry: Geometry, operands: Sequence[Operand], outs: int, has_index: bool, used: frozenset[int]
-) -> tuple[frozenset[int], Geometry]:
+def _turned(geometry: Geometry, operands: Sequence[Operand], outs: int, used: frozenset[int]) -> tuple[frozenset[int], Geometry]:
     """Inputs whose unit stride lies in another loop than the outputs', and the loops with that one last but one."""
     last = geometry.rank - 1
     if geometry.rank < 2 or geometry.shape[last] < SHORT or any(s[last] != 1 for s in geometry.strides[:outs]):
@@ -155,7 +150,7 @@ def _turned(
     for i in sorted(used):
         o = outs + i
         steps, size = geometry.strides[o], operands[o].dtype.itemsize
-        if steps[last] > 1 and size <= 8 and not (has_index and o == len(operands) - 1):
+        if steps[last] > 1 and size <= 8 and not isinstance(operands[o], Counter):
             d = next((d for d in range(last) if steps[d] == 1 and geometry.shape[d] >= SHORT), None)
             if d is not None:
                 candidates.setdefault(d, []).append(o)
@@ -188,7 +183,11 @@ def _streams(outs: Sequence[Port], geometry: Geometry) -> bool:
 
 def _bytes(operand: Operand) -> int:
     """Bytes that lie behind an operand: a broadcast dim counts once."""
-    return operand.dtype.itemsize * prod(n for n, s in zip(operand.shape, operand.strides) if s != 0 or n == 0)
+    return (
+        0
+        if isinstance(operand, Counter)
+        else operand.dtype.itemsize * prod(n for n, s in zip(operand.shape, operand.strides) if s != 0 or n == 0)
+    )
 
 
 # -- definition
