@@ -24,9 +24,10 @@ from .base.dtypes import ALIASES, DTYPES, dtype
 from .base.errors import OutOfMemoryError
 from .base.limits import finfo, iinfo
 from .base.size import Size
+from .base.symbolic import NAMES as SYMBOLIC
 from .core import Tensor, defaults, enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from .core.function import PUBLIC
-from .core.interchange import from_dlpack
+from .core.interchange import from_dlpack, to_dlpack
 from .core.placing import get_default_device, get_device_module, set_default_device
 from .core.printing import set_printoptions
 from .core.streams import Event, Stream
@@ -47,4 +48,5 @@ NAMES: dict[str, Any] = {
                                no_grad, set_grad_enabled, is_anomaly_enabled, is_anomaly_check_nan_enabled, set_anomaly_enabled, from_dlpack, set_printoptions, compile, explain,
                                get_default_device, get_device_module, set_default_device, Event, Stream)},
     **{f.name: f for f in (channels_last, channels_last_3d, contiguous_format, preserve_format, sparse_coo, sparse_csr, strided)},
+    **{f.__name__: f for f in SYMBOLIC}, "legacy_contiguous_format": contiguous_format, "to_dlpack": to_dlpack,
 }  # fmt: skip

@@ -20,8 +20,9 @@ from .anomaly import remember
 class FunctionCtx:
     """What forward hands to backward."""
 
+    needs_input_grad: tuple[bool, ...] = ()
+
     def __init__(self) -> None:
-        self.needs_input_grad: tuple[bool, ...] = ()
         self._to_save: tuple[Any, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._plain: tuple[Any, ...] = ()
@@ -111,7 +112,7 @@ class FunctionMeta(type):
         cls._backward_cls = type(name + "Backward", (FunctionCtx,), {})
 
 
-class Function(metaclass=FunctionMeta):
+class Function(FunctionCtx, metaclass=FunctionMeta):
     """Subclass with static `forward` and `backward`; call `apply`.
 
     `forward(ctx, *args)`, or `forward(*args)` and `setup_context(ctx, inputs, output)`. `backward(ctx, *grads)` returns one gradient (or

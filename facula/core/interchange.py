@@ -208,6 +208,11 @@ class _Lease:
             ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.managed.deleter)(ctypes.addressof(self.managed))
 
 
+def to_dlpack(tensor: Any) -> Any:
+    """A capsule on the tensor's memory, to be used once."""
+    return tensor.__dlpack__()
+
+
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:
     """A tensor on the memory of any object that speaks DLPack, or with `copy` on its own; moved when it shall be on another `device`."""
     if not hasattr(ext_tensor, "__dlpack__"):
