@@ -28,7 +28,7 @@ from ..base.settings import SETTINGS
 from .expression import PLANS, wants
 from .modes import MODE, sync
 from .native import fields as F
-from .plan import AROUND, KernelPlan, Plan, ViewPlan, ViewsPlan, settle
+from .plan import AROUND, KernelPlan, Plan, ViewPlan, ViewsPlan, record_form, settle
 from .tape import Rule
 
 Place = tuple[int, int]  # where a chain finds an object (fields.FROM_...)
@@ -191,6 +191,10 @@ class Trace:
         for i, t in enumerate(got):
             self._know(t, (F.FROM_ITEM, step << 8 | i))
 
+    def constant(self, t: Any) -> None:
+        """This was made of numbers that the key holds, and is only read."""
+        self._know(t, (F.FROM_CONSTANT, id(t)))
+
     def draws(self) -> None:
         """The next kernel takes numbers from a stream."""
         self.drawing = True
@@ -204,7 +208,24 @@ class Trace:
             if id(o) in self.state:
                 self.state[id(o)] = _state(o)
         plan = Plan(None, rule, None)
-        self._step(plan, _record_form(plan, rule, len(operands), outs), [*operands, *outs], ())
+        self._step(plan, record_form(plan, rule, len(operands), [o._layout for o in outs]), [*operands, *outs], ())
+
+    def assigns(self, plan: Plan, target: Any, result: Any) -> None:
+        """Run this, which gives the target values and a history; it comes last, as it must not happen twice."""
+        address = plan.native(())
+        self.pure = self.pure and not self.closed and address != 0
+        self._step(plan, address, (target, result), target)
+        MODE.recorder = MODE.trace = None
+        sync()
+        try:
+            plan.run((target, result))
+        finally:
+            MODE.recorder = MODE.trace = self
+            sync()
+        self.closed = self.written = True
+        for t in (target, target._root):
+            if id(t) in self.state:
+                self.state[id(t)] = _state(t)
 
     def look(self, t: Any, value: int, kind: int) -> None:
         """The call goes on because this element has this value."""
@@ -256,24 +277,10 @@ class Trace:
         if not self.pure or place is None or not untouched or not all(self._as_made(t) for t in self.keep if id(t) in self.state):
             return None
         made = Chain(self.steps, place)
-        made.keep += [x for x in self.keep if not isinstance(x, objects.Tensor) and not is_tuple(x)]
+        made.keep += [
+            x for x in self.keep if not is_tuple(x) and (not isinstance(x, objects.Tensor) or self.known[id(x)][0] == F.FROM_CONSTANT)
+        ]
         return made
-
-
-def _record_form(plan: Plan, rule: Rule, operands: int, outs: Sequence[Any]) -> int:
-    """Address of the native form of a node for results that lie behind `operands` operands."""
-    lists = {
-        "outs": [w for o in outs for w in (0, 0, 0, int(o.dtype.is_floating_point or o.dtype.is_complex))],
-        "saved": [i << 1 | is_result for is_result, i in rule.save],
-        "edges": list(rule.edges),
-    }
-    arrays = {name: (ctypes.c_int64 * max(1, len(words)))(*words) for name, words in lists.items()}
-    values = dict.fromkeys(F.PLAN, 0) | {name: ctypes.addressof(words) for name, words in arrays.items()}
-    values |= {"kind": F.KIND_RECORD, "rule": id(rule), "reads_n": operands, "outs_n": len(outs)}
-    values |= {"saved_n": len(rule.save), "edges_n": len(rule.edges)}
-    block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
-    plan.keep += [*arrays.values(), block]
-    return ctypes.addressof(block)
 
 
 def nothing_found(position: Any) -> bool:
@@ -344,6 +351,7 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
             return run(arguments, names)
         table, met = objects.branch()
         trace = Trace(arguments)
+        as_given = {id(t): as_it_is(t) for t in trace.tensors}
         layouts = tuple(t._layout for t in trace.tensors)
         if (trace.shared and layouts in together) or next(traces) > TRACES_MAX:
             return run(arguments, names)
@@ -368,10 +376,23 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
         if plan is not None:
             PLANS[(plan,)] = plan  # which are not dropped while another thread may be inside one
         address = F.ROW_NEVER if plan is None else plan.native(())
-        objects.insert(entry(), names, len(arguments) - len(names or ()), arguments, plan, address)
+        objects.insert(entry(), names, len(arguments) - len(names or ()), instead(arguments, as_given), plan, address)
         return got
 
     return traced
+
+
+def as_it_is(t: Any) -> Any:
+    """Another tensor that is the same to the key of a call, whatever becomes of this one."""
+    twin = objects.alias(type(t), t, t._layout, 0)
+    twin._node, twin._flags = t._node, t._flags
+    return twin
+
+
+def instead(arguments: Sequence[Any], twins: dict[int, Any]) -> tuple[Any, ...]:
+    """Arguments with other tensors in the places of some, by identity."""
+    sequence = (tuple, list)
+    return tuple(type(a)(instead(a, twins)) if type(a) in sequence else twins.get(id(a), a) for a in arguments)
 
 
 def by_name(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], Any], Any]:

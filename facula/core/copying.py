@@ -19,7 +19,7 @@ from .layout import Layout, layout
 from .modes import MODE
 from .native import fields as F
 from .placing import no_values
-from .plan import KernelPlan, around
+from .plan import KernelPlan, Plan, around
 
 
 def converted(source: DType, target: DType) -> Scalar:
@@ -43,20 +43,25 @@ def copy_into(target: Any, source: Any) -> None:
     if target._layout.device is META:
         objects.bump(target)
         return
-    key = (copy_into, target._layout, source._layout)
-    plan = PLANS.get(key)
-    if plan is None:
-        lay = target._layout
-        body = (converted(source.dtype, lay.dtype),)
-        check_holds(lay, [source._layout], "copy_")
-        outs, ins = loops([lay], [source._layout], tuple(lay.shape), expanded)
-        schedule = pointwise(outs, ins, body)
-        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], _second(schedule), 2)
+    plan = copy_plan(target._layout, source._layout)
     operands = [target, source]
     if MODE.slow:
         around(plan, operands)
     else:
         plan.run(operands)
+
+
+def copy_plan(lay: Layout, source: Layout) -> Plan:
+    """Operand 1 is written into operand 0."""
+    key = (copy_plan, lay, source)
+    plan = PLANS.get(key)
+    if plan is None:
+        body = (converted(source.dtype, lay.dtype),)
+        check_holds(lay, [source], "copy_")
+        outs, ins = loops([lay], [source], tuple(lay.shape), expanded)
+        schedule = pointwise(outs, ins, body)
+        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], _second(schedule), 2)
+    return plan
 
 
 def _second(schedule: Schedule) -> Schedule:

@@ -95,8 +95,8 @@ class Function:
             raise BINDER.no_fit(self.schemas, args, kwargs, self.title, False)
         if self.variant in ("in_place", "in_place_operator"):
 
-            def note(operands: Sequence[Any], plan: Any) -> None:
-                self._row(arguments, names, operands, plan)
+            def note(operands: Sequence[Any], plan: Any, target: Any) -> None:
+                self._row(arguments, names, operands, plan, target)
 
             return writing.in_place(op, bound, self.title, note if objects.NATIVE and not MODE.slow else None)
         if out is not None:
@@ -109,8 +109,9 @@ class Function:
             self._row(arguments, names, operands, plan)
         return got
 
-    def _row(self, arguments: tuple[Any, ...], names: Any, operands: Sequence[Any], plan: Plan) -> None:
-        """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came."""
+    def _row(self, arguments: tuple[Any, ...], names: Any, operands: Sequence[Any], plan: Plan, target: Any = None) -> None:
+        """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came. `target`: what
+        operand 0 was before it was written to."""
         places: list[int] = []
         listed = chains.flattened(arguments)
         for operand in operands:  # the same object may be given twice: positional arguments come in the order of operands
@@ -124,6 +125,8 @@ class Function:
                 return  # its value decided something, and the key does not hold it
         address = plan.native(tuple(places))
         if address:
+            if target is not None:
+                arguments = chains.instead(arguments, {id(operands[0]): target})
             objects.insert(self.entry, names, len(arguments) - len(names or ()), arguments, plan, address)
 
     def __repr__(self) -> str:

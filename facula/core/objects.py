@@ -54,14 +54,14 @@ def _check_interpreter() -> None:
         )
 
 
-def install(node: type, numbers: tuple[str, ...]) -> None:
-    """Builds the objects; `node` is the tape's node class, `numbers` the operators that get a slot of the type."""
+def install(node: type, rule: type, numbers: tuple[str, ...]) -> None:
+    """Builds the objects; `node` and `rule` are the tape's classes, `numbers` the operators that get a slot of the type."""
     if NATIVE:
         _check_interpreter()
         from .native.build import build
     else:
         from .twin import build
-    globals().update(build(node, Entry, numbers))
+    globals().update(build(node, rule, Entry, numbers))
 
     def unknown(arguments: tuple[Any, ...], names: Any) -> Any:
         return NotImplemented

@@ -147,7 +147,7 @@ class KernelPlan(Plan):
         if self.shapes_only:
             return 0
         complex_numbers = any(isinstance(w, Number) and w.part for _, launch in self.launches for w in launch.words)
-        if (self.mutates and self.rule is not None) or len(self.outs) > 15 or complex_numbers:
+        if (self.mutates and self.rule is not None and not self.how & F.RECORDS) or len(self.outs) > 15 or complex_numbers:
             return 0
         template: list[int] = []
         patches: list[int] = []
@@ -266,6 +266,22 @@ def native_views(plan: Plan, views: Sequence[tuple[Layout, int]], wrap: int, pla
     values |= {"rule": id(rule) if rule else 0, "source": places[0], "wrap": wrap}
     block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
     plan.keep += [*arrays.values(), block]
+    return ctypes.addressof(block)
+
+
+def record_form(plan: Plan, rule: Rule, operands: int, outs: Sequence[Layout]) -> int:
+    """Address of the native form of a node for results that lie behind `operands` operands."""
+    lists = {
+        "outs": [w for o in outs for w in (0, 0, 0, int(o.dtype.is_floating_point or o.dtype.is_complex))],
+        "saved": [i << 1 | is_result for is_result, i in rule.save],
+        "edges": list(rule.edges),
+    }
+    arrays = {name: (ctypes.c_int64 * max(1, len(words)))(*words) for name, words in lists.items()}
+    values = dict.fromkeys(F.PLAN, 0) | {name: ctypes.addressof(words) for name, words in arrays.items()}
+    values |= {"kind": F.KIND_RECORD, "rule": id(rule), "reads_n": operands, "outs_n": len(outs)}
+    values |= {"saved_n": len(rule.save), "edges_n": len(rule.edges)}
+    block = (ctypes.c_int64 * len(F.PLAN))(*(values[name] for name in F.PLAN))
+    plan.keep += [rule, *arrays.values(), block]
     return ctypes.addressof(block)
 
 

@@ -27,7 +27,7 @@ from .modes import MODE
 from .native import fields as F
 from .placing import no_values
 from .plan import exposed, located, settle
-from .tape import Handle, Node
+from .tape import Handle, Node, Rule
 from .views import refresh
 
 NUMBERS = (
@@ -36,7 +36,7 @@ NUMBERS = (
     "inplace_floor_divide", "inplace_remainder", "inplace_power", "inplace_and", "inplace_or", "inplace_xor", "inplace_lshift", "inplace_rshift",
     "subscript", "set_item", "compare_lt", "compare_le", "compare_eq", "compare_ne", "compare_gt", "compare_ge",
 )  # fmt: skip
-objects.install(Node, NUMBERS)
+objects.install(Node, Rule, NUMBERS)
 if TYPE_CHECKING:
 
     class Members(type):

@@ -147,7 +147,7 @@ def _always(answer: Any) -> Callable[..., Any]:
     return function
 
 
-def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
+def build(node: type, rule: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     """The names that `core.objects` documents."""
     Tensor: Any = type("Tensor", (Twin,), {"__slots__": (), "__module__": "facula"})
     entries: dict[str, Any] = {}

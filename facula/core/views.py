@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import facula.core.objects as objects
@@ -13,10 +14,9 @@ from .modes import MODE
 from .native import fields as F
 
 
-def place_in(root: Any, view: Any) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    """Shape, strides and offset (elements) of a view relative to its base's first element."""
-    offset = (view._address - root._address) // root.dtype.itemsize
-    return tuple(view.shape), view._layout.strides, offset
+def offset_in(root: Any, view: Any) -> int:
+    """How many elements behind the first of its base a view begins."""
+    return (view._address - root._address) // root.dtype.itemsize
 
 
 def refresh(view: Any) -> None:
@@ -30,32 +30,37 @@ def refresh(view: Any) -> None:
         return
     if root.dtype is not view.dtype:
         return
-    shape, strides, offset = place_in(root, view)
-    lay = root._layout
+    node = tape.record(viewed_rule(root._layout, view._layout), [root, offset_in(root, view)], [view])
+    view._node, view._flags = node, view._flags & 0xFE
+
+
+@functools.lru_cache(1 << 12)
+def viewed_rule(root: Layout, view: Layout) -> tape.Rule:
+    """The derivative of a view; operands are its base and how many elements further it begins."""
 
     def backward(grads: Any, values: Any, wanted: Any) -> list[Any]:
-        return [ops.as_strided_backward(grads[0], lay, shape, strides, offset)]
+        return [ops.as_strided_backward(grads[0], root, tuple(view.shape), view.strides, values[0])]
 
-    rule = tape.Rule("AsStridedBackward0", None, backward, (), (0,), (lay,), (view._layout,))
-    node = tape.record(rule, [root], [view])
-    view._node, view._flags = node, view._flags & 0xFE
+    return tape.Rule("AsStridedBackward0", None, backward, ((False, 1),), (0,), (root,), (view,))
+
+
+@functools.lru_cache(1 << 12)
+def slices_rule(root: Layout, view: Layout, result: Layout) -> tape.Rule:
+    """The derivative of a base, a view of which was overwritten; operands are the base as it was, the view's new values, and where it begins."""
+
+    def backward(grads: Any, values: Any, wanted: Any) -> list[Any]:
+        place = root, tuple(view.shape), view.strides, values[0]
+        inside = ops.as_strided_gather(grads[0], *place) if wanted[1] else None
+        outside = ops.as_strided_zeroed(grads[0], *place) if wanted[0] else None
+        return [outside, inside]
+
+    return tape.Rule("CopySlices", None, backward, ((False, 2),), (0, 1), (root, result), (root,))
 
 
 def scatter_node(root: Any, view: Any, result: Any) -> None:
     """The base's history after `view` (into it) was overwritten with `result`: the old base outside the view, `result` inside."""
-    shape, strides, offset = place_in(root, view)
-    before = objects.alias(objects.Tensor, root, root._layout, 0)
-    before._node, before._flags = root._node, root._flags
-    lay: Layout = root._layout
-
-    def backward(grads: Any, values: Any, wanted: Any) -> list[Any]:
-        g = grads[0]
-        inside = ops.as_strided_gather(g, lay, shape, strides, offset) if wanted[1] else None
-        outside = ops.as_strided_zeroed(g, lay, shape, strides, offset) if wanted[0] else None
-        return [outside, inside]
-
-    rule = tape.Rule("CopySlices", None, backward, (), (0, 1), (lay, result._layout), (lay,))
-    node = tape.record(rule, [before, result], [root])
+    rule = slices_rule(root._layout, view._layout, result._layout)
+    node = tape.record(rule, [root, result, offset_in(root, view)], [root])
     root._node, root._flags = node, root._flags & 0xFE
     root._viewed = objects.version(root)
     view._viewed = -1

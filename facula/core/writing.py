@@ -14,13 +14,15 @@ from ..base.errors import refuse, warn
 from ..base.narrow import is_sequence
 from ..spec.promotion import cpp_name, scalar_type_name
 from ..spec.registry import Op, ops
+from .assigning import assign, assignment, write
+from .chains import Chain, as_it_is
 from .door import LIMIT, call, plan_for
 from .expression import PLANS, broadcast, wants
 from .layout import Layout
 from .modes import MODE, no_grad
 from .named import named_tuple
 from .native import fields as F
-from .plan import around, located
+from .plan import KernelPlan, Plan, around, located
 from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
@@ -135,8 +137,9 @@ def _pretty(t: DType) -> str:
     return {"bool": "Bool", "complex64": "ComplexFloat"}.get(t.name, scalar_type_name(t))
 
 
-def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[Any], Any], None] | None = None) -> Any:
-    """`x.op_(...)`: the result goes where argument 0 is, and into its history. `row` is told (operands, plan) when one kernel did it."""
+def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[Any], Any, Any], None] | None = None) -> Any:
+    """`x.op_(...)`: the result goes where argument 0 is, and into its history. `row` is told when one kernel did it: operands, plan, and what
+    the target was to the key of the call."""
     target = bound[0]
     if not isinstance(target, objects.Tensor):
         raise TypeError(f"{title}(): argument 'self' must be Tensor, not {type(target).__name__}")
@@ -162,22 +165,46 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
             guard = guard_of(call)
             if guard is not None:
                 guard(bound[op.schema.index[op.block.guard[0]]])
+            seen = as_it_is(target) if rule is not None and not call.needs[0] else target
             got = plan.run(operands)
             if rule is not None:
                 tape.attach(tape.record(rule, operands, [target]), [target])
-            elif row is not None and guard is None:
-                row(operands, plan)
+                plan = _recorded_plan(plan, rule)
+            if row is not None and guard is None:
+                row(operands, plan, seen)
             return got
     if not recording and not MODE.slow and (write_now := getattr(op.block, "write", None)) is not None:
         write_now(*bound)
         objects.bump(target)
         target._viewed = objects.version(target)
         return target
-    result = _recorded(op, bound, target, title)
-    return assign(target, result, title)
+    seen = as_it_is(target)
+    result, operands, plan = _recorded(op, bound, target, title)
+    together = row is not None and plan is not None and result.dtype is target.dtype and recording
+    written = assignment(target, result, False) if together else None
+    assign(target, result, title)
+    if row is not None and plan is not None and written is not None:
+        row(operands, _written_plan(plan, written, len(operands)), seen)
+    return target
 
 
-def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
+def _written_plan(plan: KernelPlan, written: Plan, operands: int) -> Plan:
+    """A result, and its way into the target with its history, for the plan table."""
+    key = (plan, written)
+    found = PLANS.get(key)
+    if found is None:
+        mode = F.MODE_GRAD
+        places = [(F.FROM_ARGUMENT, i) for i in range(operands)]
+        steps = [(plan, plan.native(tuple(range(operands))), mode, places),
+                 (written, written.native(()), mode, [(F.FROM_ARGUMENT, 0), (F.FROM_STEP, 0)])]  # fmt: skip
+        found = PLANS[key] = Chain(steps, (F.FROM_ARGUMENT, 0))
+    return found
+
+
+def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> tuple[Any, list[Any], KernelPlan | None]:
+    """What goes into the target; operands and plan where one plan, and nothing else, made it."""
+    operands: list[Any] = []
+    alone = None
     if op.kind in ("composite", "procedure", "library"):  # what these keep is known only afterwards
         if MODE.grad and any(wants(t) for t in gather(op, bound).tensors):
             bound = [before(target), *bound[1:]]
@@ -186,9 +213,11 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
         plan, operands = plan_for(op, bound)
         if plan.rule is not None and (False, 0) in plan.rule.save:  # the derivative will read the old value
             plan, operands = plan_for(op, [before(target), *bound[1:]])
+        elif op.kind == "pointwise" and isinstance(plan, KernelPlan) and guard_of(gather(op, bound)) is None:
+            alone = plan
         result = around(plan, operands) if MODE.slow else plan.run(operands)
     if is_sequence(result):
-        result = result[0]
+        result, alone = result[0], None
     if tuple(result.shape) != tuple(target.shape):
         raise refuse(
             RuntimeError,
@@ -198,7 +227,7 @@ def _recorded(op: Op, bound: Sequence[Any], target: Any, title: str) -> Any:
         )
     if not can_cast(result.dtype, target.dtype):
         raise refuse_cast(result.dtype, target.dtype)
-    return result
+    return result, operands, alone
 
 
 def before(target: Any) -> Any:
@@ -238,6 +267,17 @@ def _history_alone(call: Any, target: Any) -> bool:
 RULES: dict[tuple[Any, ...], tape.Rule | None] = {}  # of recorded writes
 
 
+def _recorded_plan(plan: KernelPlan, rule: tape.Rule) -> KernelPlan:
+    """The write and its derivative as one plan, for the plan table."""
+    key = (plan, rule)
+    found = PLANS.get(key)
+    if found is None:
+        assert plan.schedule is not None
+        found = PLANS[key] = KernelPlan(plan.op, plan.outs, plan.schedule, plan.tensors, rule)
+        found.how |= F.RECORDS
+    return found
+
+
 def _direct_rule(call: Any, target: Any) -> tape.Rule | None:
     """The derivative of a call whose result overwrites the target; None where it reads what was overwritten."""
     key = key_of(call)
@@ -248,84 +288,6 @@ def _direct_rule(call: Any, target: Any) -> tape.Rule | None:
         rule = RULES[key] = expression_for(call).rule(call.layouts, [target._layout], call.needs)
     reads = [] if rule is None else [call.tensors[i] for is_result, i in rule.save if not is_result and i < len(call.tensors)]
     return None if any(t._block == target._block for t in reads) else rule
-
-
-def assign(target: Any, result: Any, title: str) -> Any:
-    """Write `result` into `target` and move its history there (through the base, when the target is a view)."""
-    recording = MODE.grad and (result._node is not None or wants(target))
-    plain = result.detach() if result._node is not None else result
-    write(target, plain)
-    if recording:
-        if result.dtype is not target.dtype:
-            result = result.to(target.dtype)
-        rebase(target, result)
-    return target
-
-
-def write(target: Any, source: Any) -> None:
-    """Copy values; the version counter moves, the history does not."""
-    with no_grad():
-        copy_values(target, source)
-    target._viewed = objects.version(target)
-
-
-def copy_values(target: Any, source: Any) -> None:
-    """target[...] = source, with conversion and broadcasting, nothing else."""
-    from .copying import copy_into
-
-    copy_into(target, source)
-
-
-def rebase(target: Any, result: Any) -> None:
-    """The target's value now comes from `result`'s node; a view tells its base."""
-    root = target._root
-    retained = [(t, t._node, t._output_nr) for t in (target, root) if t is not None and t._flags & F.RETAINS_GRAD and t._node is not None]
-    _rebase(target, root, result)
-    for t, node, nr in retained:  # who keeps the gradient of a tensor means the tensor as it is now
-        if t._node is not node:
-            node.more["retain"].pop(nr, None)
-            t._node.more.setdefault("retain", {})[t._output_nr] = t
-
-
-def _rebase(target: Any, root: Any, result: Any) -> None:
-    from .views import scatter_node
-
-    if root is None:
-        node = result._node
-        if node is not None and (result._layout is target._layout):
-            target._node, target._flags = node, (target._flags & 0xFE) | result._output_nr << F.OUTPUT_SHIFT
-        elif node is not None:
-            restrided(target, result)
-        target._viewed = objects.version(target)
-        return
-    scatter_node(root, target, result)
-
-
-def overwriting(target: Any, result: Any) -> Any:
-    """`result` with an edge to what the target came from, along which zeros go: its leaves get gradients of 0, not None."""
-    twin = objects.alias(objects.Tensor, target, target._layout, 0)
-    twin._node, twin._flags = target._node, target._flags
-    out = objects.alias(objects.Tensor, result, result._layout, 0)
-    shape, kind = tuple(target.shape), target.dtype
-    rule = tape.Rule(
-        "CopyBackwards",
-        None,
-        lambda g, v, n: [ops.zeros(shape, dtype=kind), g[0]],
-        (),
-        (0, 1),
-        (target._layout, result._layout),
-        (result._layout,),
-    )
-    tape.attach(tape.record(rule, [twin, result], [out]), [out])
-    return out
-
-
-def restrided(target: Any, result: Any) -> None:
-    """The same values in another layout: history by an identity node."""
-    twin = objects.alias(objects.Tensor, target, target._layout, 0)
-    rule = tape.Rule("CopyBackwards", None, lambda g, v, n: [g[0]], (), (0,), (result._layout,), (target._layout,))
-    tape.attach(tape.record(rule, [result], [twin]), [twin])
-    target._node, target._flags = twin._node, target._flags & 0xFE
 
 
 def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:

@@ -184,7 +184,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     if MODE.grad and (wants(src) or wants(self)):
         value = src if src.dtype is self.dtype else src.to(self.dtype)
         value = value.expand(self.shape) if value.shape != self.shape else _fresh(value)
-        return writing.assign(self, writing.overwriting(self, value) if wants(self) and self._root is None else value, "copy_")
+        return writing.assign(self, value, "copy_", keeps=wants(self) and self._root is None)
     writing.write(self, src)
     return self
 

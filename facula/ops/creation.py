@@ -21,7 +21,7 @@ from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
 from ..core.native import fields as F
 from ..core.placing import here, placed
-from ..core.plan import KernelPlan, allocate, execute, run, settle
+from ..core.plan import KernelPlan, allocate, execute, memory_for, run
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
@@ -528,7 +528,8 @@ class TensorOf(Composite):
     samples = [sample([[1.0, 2.0], [3.0, 4.0]]), sample(3)]
 
 
-CODES = {"float32": "f", "float64": "d", "int64": "q"}  # in Python's arrays
+CODES = {"float32": "f", "float64": "d", "int64": "q", "bool": "b"}  # in Python's arrays
+OWN: dict[type, Any] = {float: False, int: d.int64, bool: d.bool_}  # the element type that Python numbers become; of floats the default
 
 
 def _of_list(data: Any, dtype: DType | None) -> Tensor | None:
@@ -540,20 +541,22 @@ def _of_list(data: Any, dtype: DType | None) -> Tensor | None:
             return None
         data = [*itertools.chain.from_iterable(data)]
     types = {*map(type, data)}
-    if types != {float} and types != {int}:
+    if len(types) != 1 or (own := OWN.get(*types)) is None:
         return None
-    kind = dtype or (d.int64 if types == {int} else SETTINGS.default_dtype)
+    kind = dtype or own or SETTINGS.default_dtype
     code = CODES.get(kind.name)
-    if code is None or (code == "q" and types != {int}):
+    if code is None or (code in "qb" and kind is not own):
         return None
     try:
         values = arrays.array(code, data)
     except OverflowError:
         return None
-    out = allocate(layout(shape, kind))
-    settle((), (out,))
+    out = memory_for(layout(shape, kind))
     ctypes.memmove(out._address, values.buffer_info()[0], out._layout.nbytes)
-    return out
+    if MODE.trace is None:
+        return out
+    MODE.trace.constant(out)
+    return ops.clone(out)
 
 
 def _from_data(data: Any, dtype: DType | None) -> Tensor:

@@ -15,6 +15,7 @@ from facula.base import dtypes as d
 from facula.base.settings import SETTINGS
 from facula.core import chains, objects
 from facula.core.modes import MODE, sync
+from facula.core.native import fields
 from facula.spec.registry import OPS
 from facula.testing.derived import call, public
 
@@ -428,3 +429,101 @@ def test_a_recording_looks_at_values_itself() -> None:
     x, run = t.arange(200.0), t.compile(f)
     for n in (4, 4, 4, 9, 4, 9, 0):
         assert run(x, _first(n)).item() == 2 * sum(range(n))
+
+
+WRITES: dict[str, Any] = {
+    "mul_": lambda z, a, b: z.mul_(2),
+    "mul_ tensor": lambda z, a, b: z.mul_(b),
+    "add_": lambda z, a, b: z.add_(a),
+    "add_ itself": lambda z, a, b: z.add_(z),
+    "operator": lambda z, a, b: z.__iadd__(a),
+    "relu_": lambda z, a, b: z.relu_(),
+    "sigmoid_": lambda z, a, b: z.sigmoid_(),
+    "clamp_": lambda z, a, b: z.clamp_(-0.5, 0.5),
+    "zero_": lambda z, a, b: z.zero_(),
+    "fill_": lambda z, a, b: z.fill_(3.0),
+    "copy_": lambda z, a, b: z.copy_(a),
+    "copy_ of a row": lambda z, a, b: z.copy_(a[0]),
+    "copy_ of another type": lambda z, a, b: z.copy_(a.double()),
+    "masked_fill_": lambda z, a, b: z.masked_fill_(b > 0, 0.5),
+    "item": lambda z, a, b: z.__setitem__(1, a[0]),
+    "number": lambda z, a, b: z.__setitem__((0, 1), 4.0),
+    "slice": lambda z, a, b: z.__setitem__((slice(1, 3), 2), a[:2, 0]),
+    "indices": lambda z, a, b: z.__setitem__([0, 2], a[:2]),
+    "view mul_": lambda z, a, b: z[1].mul_(2),
+    "view of a view": lambda z, a, b: z[1:][0].sub_(a[2]),
+    "view add_": lambda z, a, b: z.t().add_(a.t()),
+    "view copy_": lambda z, a, b: z[:, 1].copy_(a[0]),
+    "view zero_": lambda z, a, b: z[0].zero_(),
+}
+
+
+def written(write: Any, start: str, seed: int) -> list[Any]:
+    """What a write leaves: values, version, history by name, gradients."""
+    t.manual_seed(seed)
+    a, b = t.randn(3, 3, requires_grad=True), t.randn(3, 3)
+    z = {"nothing": lambda: b + 0, "leaf's": lambda: a * 1, "view": lambda: (a * 1)[:]}[start]()
+    write(z, a, b)
+    told = [z.tolist(), z._version, z.requires_grad, None if z.grad_fn is None else z.grad_fn.name()]
+    if z._base is not None and z._base.grad_fn is not None:
+        told += [z._base.tolist(), z._base.grad_fn.name()]
+    return [*told, *(t.autograd.grad((z * b).sum(), [a], allow_unused=True) if z.requires_grad else ())]
+
+
+@pytest.mark.parametrize("start", ["nothing", "leaf's", "view"])
+@pytest.mark.parametrize("name", WRITES)
+def test_recorded_writes_are_the_same_on_every_road(name: str, start: str) -> None:
+    with python():
+        want = repr(written(WRITES[name], start, 9))
+    for seed in (1, 2, 3):
+        written(WRITES[name], start, seed)
+    assert repr(written(WRITES[name], start, 9)) == want
+
+
+@native
+@pytest.mark.parametrize("name", ["mul_", "add_", "relu_", "copy_", "item", "view mul_", "view copy_"])
+def test_recorded_writes_pass_no_python(name: str) -> None:
+    for _ in range(3):
+        written(WRITES[name], "leaf's", 1)
+    a = t.randn(3, 3, requires_grad=True)
+    z, b = a * 1, t.randn(3, 3)
+    before = objects.state[fields.STATE["misses"]]
+    WRITES[name](z, a, b)
+    assert objects.state[fields.STATE["misses"]] == before
+
+
+def test_writes_that_are_refused_stay_refused() -> None:
+    x = t.randn(3, 3, requires_grad=True)
+    for _ in range(4):
+        z = x * 1
+        z.mul_(2)
+        z[0].mul_(2)
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+            x.mul_(2)
+        with pytest.raises(RuntimeError, match="a view of a leaf Variable"):
+            x[0].mul_(2)
+        with pytest.raises(RuntimeError, match="is a view and is being modified inplace"):
+            (x * 1).unbind(0)[0].mul_(2)
+
+
+def test_a_retained_gradient_follows_a_write() -> None:
+    x = t.ones(3, requires_grad=True)
+    for _ in range(4):
+        z = x * 1
+        z.retain_grad()
+        z.mul_(3)
+        z[0].mul_(5)
+        z.sum().backward()
+        assert z.grad.tolist() == [1.0, 1.0, 1.0]
+        assert x.grad.tolist() == [15.0, 3.0, 3.0]
+        x.grad = None
+
+
+def test_where_a_view_begins_is_no_part_of_its_key() -> None:
+    for i in (0, 1, 2, 0, 2):
+        x = t.ones(3, 2, requires_grad=True)
+        z = x * 1
+        row = z.unsqueeze(0)[0, i]
+        row.mul_(i + 2)
+        z.sum().backward()
+        assert x.grad[i].tolist() == [i + 2.0] * 2 and x.grad.sum().item() == 4 + 2 * (i + 2)

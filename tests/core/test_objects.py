@@ -22,4 +22,4 @@ def test_other_interpreters(monkeypatch: pytest.MonkeyPatch, attribute: str, val
     monkeypatch.setattr(sys, attribute, value)
     monkeypatch.setattr(objects, "NATIVE", True)
     with pytest.raises(ImportError, match=message):
-        objects.install(object, ())
+        objects.install(object, object, ())

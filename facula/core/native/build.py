@@ -129,11 +129,15 @@ def _tensor_type(at: dict[str, int], numbers: tuple[str, ...]) -> Any:
     return create(ctypes.addressof(spec))
 
 
-def build(node: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
+def build(node: type, rule: type, entry: type, numbers: tuple[str, ...]) -> dict[str, Any]:
     """The names that `core.objects` documents."""
     state = (ctypes.c_int64 * F.STATE_WORDS)()
     table = (ctypes.c_int64 * (F.ROWS * F.ROW_WORDS))()
-    slots = slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")), slot_offsets(entry, ("handler", "mask", "plain", "tracer"))
+    slots = (
+        slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")),
+        slot_offsets(rule, ("outputs",)),
+        slot_offsets(entry, ("handler", "mask", "plain", "tracer")),
+    )
     kernel = Kernel(emit_core, (*slots, _slice_offsets(), numbers))
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
     if not hasattr(ctypes.pythonapi, "PyObject_Vectorcall"):  # Python 3.10 has it in a header only; what is called so is a Python function

@@ -105,13 +105,17 @@ PLAN = {
             "steps_n",
             "steps",
             "result",
+            "root",
+            "into_root",
+            "history",
         )
     )
 }
-# how a plan is recorded: not at all, it runs; it may write all of its operands; it runs if nothing it reads waits; it may fuse with a neighbour
-AT_ONCE, WRITES, SOON, FUSES = 1, 2, 4, 8
+# how a plan is recorded: not at all, it runs; it may write all of its operands; it runs if nothing it reads waits; it may fuse with a neighbour;
+# and what its results come from is the new history of the argument it overwrites
+AT_ONCE, WRITES, SOON, FUSES, RECORDS = 1, 2, 4, 8, 16
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
-KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE = range(5)
+KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN = range(6)
 STEP_WORDS, STEPS_MAX, STEP_OPERANDS_MAX = (
     4,
     24,

@@ -13,49 +13,23 @@ import facula.core.native.fields as F
 from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
 from .chains import emit_chains
+from .keys import FLAT, emit_key
 from .recording import emit_recording
-
-# The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind.
-TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_SEQUENCE, TAG_SLICE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 5, 6, 7  # after TAG_VALUE: the float's bits
-TAG_SAME = TAG_SLICE  # with a number above: this argument, or this tensor of the sequences, again
-LIST = 8  # bit of a sequence's word; its length stands above
-FLAT = 64  # words for a call's arguments and the tensors in its sequences
-
-
-class Key:
-    """Writes a key word by word inside `f`, which returns -1 at once where a value does not fit."""
-
-    def __init__(self, f: Function, words: Value, n: int) -> None:
-        self.f, self.words, self.n = f, words, f.var("i64", n)
-        self.overflow = Value(f, "ptr", f.alloca("i32"))
-
-    def push(self, word: Value) -> None:
-        self.f.store(word, self.words, self.n.v)
-        self.n.v = self.n.v + 1
-
-    def integer(self, obj: Value) -> Value:
-        """The value of an int, if 64 bits hold it."""
-        value = self.f.call("i64", "PyLong_AsLongLongAndOverflow", obj, self.overflow)
-        with self.f.when(self.f.load("i32", self.overflow).ne(0)):
-            self.f.ret(-1)
-        return value
-
-    def packed(self, obj: Value, tag: int) -> None:
-        """Push value and tag as one word, if 61 bits hold the value."""
-        value = self.integer(obj)
-        word = value << 3
-        with self.f.when(word.ashr(3).ne(value)):
-            self.f.ret(-1)
-        self.push(word | tag)
+from .writes import emit_assign, emit_writable
 
 
 class Core:
     """Writes the module; small methods so that each piece is readable alone."""
 
     def __init__(
-        self, module: Module, node_slots: dict[str, int], entry_slots: dict[str, int], slice_slots: Sequence[int], numbers: Sequence[str]
+        self,
+        module: Module,
+        slots: Sequence[Sequence[tuple[str, int]]],
+        slice_slots: Sequence[int],
+        numbers: Sequence[str],
     ) -> None:
-        self.m, self.node, self.entry, self.slice, self.numbers = module, node_slots, entry_slots, slice_slots, numbers
+        self.m, self.slice, self.numbers = module, slice_slots, numbers
+        self.node, self.rule, self.entry = (dict(s) for s in slots)
 
     # -- small pieces
     def state(self, f: Function, name: str | int, type_: str = "ptr") -> Value:
@@ -163,147 +137,6 @@ class Core:
             got = f.call("i32", "PyObject_GetBuffer", array, view, flags)
             self.decref(f, array)
             f.ret(got)
-
-    # -- the key
-    def emit_key(self) -> None:
-        """facula_key(entry, args, nargs, kwnames, words, flat) -> length, or -1 when the call cannot be keyed by identities. Tensors in
-        sequences go to `flat`: their number, room for the arguments, then they."""
-        params = "ptr entry, ptr args, i64 nargs, ptr kwnames, ptr words, ptr flat"
-        with self.m.function("facula_key", params, "i64", internal=True) as (f, entry, args, nargs, kwnames, words, flat):
-            mode = self.state(f, "mode", "i64")
-            with f.when((mode & F.MODE_SLOW).ne(0)):
-                f.ret(-1)
-            mask = f.call("i64", "PyLong_AsLongLong", self.get(f, entry, self.entry["mask"]))
-            f.store(self.address(f, entry) + mode, words, 0)
-            f.store(self.address(f, kwnames) + nargs, words, 1)
-            f.store(f.i64(0), flat)
-            total = f.var("i64", nargs)
-            with f.when(kwnames.ne(0)):
-                total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
-            key = Key(f, words, 2)
-            traced = self.get(f, entry, self.entry["tracer"]).ne(self.state(f, "none"))
-            with f.range(0, total.v) as i:
-                with f.when(key.n.v > F.ROW_KEY_MAX - 2):
-                    f.ret(-1)
-                obj = f.load("ptr", f.at(args, i, "ptr"))
-                after = f"K{f.tick()}"
-                with f.when(self.is_tensor(f, obj)):
-                    with f.when(traced), f.range(0, i) as j, f.when(f.load("ptr", f.at(args, j, "ptr")).eq(obj)):
-                        key.push(((j + 1) << 3) | TAG_SAME)
-                        f.leave(after)
-                    self.key_tensor(key, obj, mode)
-                    f.leave(after)
-                self.key_number(key, obj, ((mask >> f.smin(i, 63)) & 1).ne(0), ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
-                self.key_constant(key, obj, after)
-                kind = self.get(f, obj, F.TYPE)
-                is_list = self.is_a(f, obj, "PyList_Type")
-                with f.when(self.is_a(f, obj, "PyTuple_Type") | kind.eq(self.state(f, "size")) | is_list):
-                    self.key_sequence(key, obj, mode, f.bytes(flat, (total.v + 1) * 8), flat)
-                    f.leave(after)
-                f.ret(-1)
-                f.do(f"br label %{after}")
-                f.label(after)
-            f.ret(key.n.v)
-
-    def is_a(self, f: Function, obj: Value, symbol: str) -> Value:
-        return self.get(f, obj, F.TYPE).eq(self.symbol(f, symbol))
-
-    def is_identity(self, f: Function, obj: Value) -> Value:
-        """Whether `obj` is one of those that are equal only when they are the same: None, a bool, a name, an element type, ..."""
-        same = self.is_a(f, obj, "PyUnicode_Type") | self.is_a(f, obj, "PyBool_Type") | obj.eq(self.state(f, "none"))
-        for name in ("dtype", "memory_format", "device"):
-            same = same | self.get(f, obj, F.TYPE).eq(self.state(f, name))
-        return same | obj.eq(self.state(f, "ellipsis"))
-
-    def key_constant(self, key: Key, obj: Value, after: str) -> None:
-        """What is known by its address, and slices of ints."""
-        f = key.f
-        with f.when(self.is_identity(f, obj)):
-            key.push(self.address(f, obj))
-            f.leave(after)
-        with f.when(self.get(f, obj, F.TYPE).eq(self.state(f, "slice"))):
-            with f.when(key.n.v > F.ROW_KEY_MAX - 6):
-                f.ret(-1)
-            key.push(f.i64(TAG_SLICE))
-            for offset in self.slice:
-                bound = self.get(f, obj, offset)
-                absent = bound.eq(self.state(f, "none"))
-                with f.when(absent):
-                    key.push(self.address(f, bound))
-                with f.when(~absent):
-                    with f.when(~self.is_a(f, bound, "PyLong_Type")):
-                        f.ret(-1)
-                    key.packed(bound, TAG_ITEM)
-            f.leave(after)
-
-    def key_tensor(self, key: Key, obj: Value, mode: Value) -> None:
-        """Its layout, and whether a gradient is wanted of it; a view whose history is stale is Python's business."""
-        f = key.f
-        node, flags = self.held(f, obj, "node"), self.get(f, obj, F.TENSOR["flags"], "i64")
-        wanted = f.cast("zext", node.ne(0), "i64") | (flags & F.REQUIRES_GRAD)
-        with f.when(self.held(f, obj, "base").ne(0)):
-            block = self.get(f, obj, F.TENSOR["block"])
-            stale = self.get(f, obj, F.TENSOR["viewed"], "i64").ne(self.get(f, block, F.BLOCK_VERSION, "i64"))
-            late = self.wants(f, self.get(f, obj, F.TENSOR["base"])) & wanted.eq(
-                0
-            )  # the base wants a gradient since after the view was made
-            with f.when(stale | (((flags & F.VIEWED_WITHOUT_GRAD).ne(0) | late) & (mode & F.MODE_GRAD).ne(0))):
-                f.ret(-1)
-        with f.when((flags & (F.UNTRACKED | F.INFERENCE) & ~(mode & F.MODE_INFERENCE)).ne(0)):
-            f.ret(-1)
-        key.push(self.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
-
-    def key_number(self, key: Key, obj: Value, operand: Value, floats_decide: Value, after: str) -> None:
-        """A float or int: as an operand its type alone (the plan reads the value when it runs), else its value where that decides something."""
-        f = key.f
-        with f.when(self.is_a(f, obj, "PyFloat_Type")):
-            decides = floats_decide & ~operand
-            key.push(f.select(decides, f.i64(TAG_VALUE), f.i64(TAG_FLOAT)))
-            with f.when(decides):
-                key.push(f.cast("bitcast", f.call("double", "PyFloat_AsDouble", obj), "i64"))
-            f.leave(after)
-        with f.when(self.is_a(f, obj, "PyLong_Type")):
-            with f.when(operand):
-                key.integer(obj)  # it must fit
-                key.push(f.i64(TAG_INT))
-                f.leave(after)
-            key.packed(obj, TAG_CONSTANT)
-            f.leave(after)
-
-    def key_sequence(self, key: Key, obj: Value, mode: Value, found: Value, count: Value) -> None:
-        """A tuple or list of tensors, ints and constants; any other is not for the table."""
-        f = key.f
-        size = f.call("i64", "PySequence_Size", obj)
-        with f.when((key.n.v + size) > F.ROW_KEY_MAX - 2):
-            f.ret(-1)
-        listed = self.is_a(f, obj, "PyList_Type")
-        key.push((size << 4) | f.select(listed, f.i64(LIST), f.i64(0)) | TAG_SEQUENCE)
-        with f.range(0, size) as j:
-            with f.when(key.n.v > F.ROW_KEY_MAX - 2):
-                f.ret(-1)
-            item = f.var("ptr", f.const("ptr", 0))
-            with f.when(listed):
-                item.v = f.call("ptr", "PyList_GetItem", obj, j)
-            with f.when(~listed):
-                item.v = f.call("ptr", "PyTuple_GetItem", obj, j)
-            x = item.v
-            after = f"K{f.tick()}"
-            with f.when(self.is_a(f, x, "PyLong_Type")):
-                key.packed(x, TAG_ITEM)
-                f.leave(after)
-            with f.when(self.is_tensor(f, x)):
-                n = f.load("i64", count)
-                f.store(x, f.at(found, n, "ptr"))
-                f.store(n + 1, count)
-                with f.range(0, n) as k, f.when(f.load("ptr", f.at(found, k, "ptr")).eq(x)):
-                    key.push(((k + 1) << 3) | TAG_SAME)
-                    f.leave(after)
-                self.key_tensor(key, x, mode)
-                f.leave(after)
-            self.key_constant(key, x, after)
-            f.ret(-1)
-            f.do(f"br label %{after}")
-            f.label(after)
 
     def emit_find(self) -> None:
         """facula_row(words, n, place) -> row: the row that holds this key, else null; `place` != 0 gives the row to overwrite."""
@@ -437,8 +270,11 @@ class Core:
                 with f.when(f.load("i64", spec, 3).ne(0)):
                     out = f.load("ptr", f.at(outs, i, "ptr"))
                     self.incref(f, node)
+                    before = self.get(f, out, T["node"])
                     self.set(f, out, T["node"], node)
                     self.set(f, out, T["flags"], i << F.OUTPUT_SHIFT)
+                    with f.when(before.ne(0)):
+                        self.decref(f, before)
             self.decref(f, node)
 
     def emit_outputs(self) -> None:
@@ -473,12 +309,12 @@ class Core:
                     out = f.load("ptr", f.at(args, extra, "ptr"))
                     block = self.get(f, out, T["block"])
                     # an operand that shows the written memory in another way is Python's business
-                    with f.range(0, self.get(f, plan, P["edges_n"], "i64")) as k:
-                        other = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["edges"]), k), "ptr"))
+                    with f.range(0, self.get(f, plan, P["reads_n"], "i64")) as k:
+                        other = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["reads"]), k), "ptr"))
                         shared = self.get(f, other, T["block"]).eq(block)
                         moved = self.get(f, other, T["data"]).ne(self.get(f, out, T["data"]))
                         turned = self.get(f, other, T["layout"]).ne(self.get(f, out, T["layout"]))
-                        apart = how.eq(F.OUT_APART) & f.load("i64", self.get(f, plan, P["edges"]), k).ne(extra)
+                        apart = how.eq(F.OUT_APART) & f.load("i64", self.get(f, plan, P["reads"]), k).ne(extra)
                         with f.when(shared & (moved | turned | apart)):
                             f.ret(-1)
                     self.incref(f, out)
@@ -517,6 +353,8 @@ class Core:
                 f.call("void", "facula_record", plan, args, f.at(args, self.get(f, plan, P["reads_n"], "i64"), "ptr"))
                 self.incref(f, self.state(f, "none"))
                 f.ret(self.state(f, "none"))
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_ASSIGN)):
+                f.ret(f.call("ptr", "facula_assign", plan, args, queue))
             n = self.get(f, plan, P["outs_n"], "i64")
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_TUPLE)):
                 with f.range(0, n) as i:
@@ -525,6 +363,9 @@ class Core:
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VIEW)):
                 self.views(f, plan, args, mode, outs)
                 f.ret(f.call("ptr", "facula_results", plan, outs))
+            records = (self.get(f, plan, P["how"], "i64") & F.RECORDS).ne(0)
+            with f.when(records), f.when(f.call("i32", "facula_writable", plan, args, queue).eq(0)):
+                f.ret(0)
             how = f.var("i64", 2)  # facula_room's answers: 1 the launch waits, 2 it is done now
             with f.when(queue.ne(0)):
                 how.v = f.call("i64", "facula_room", plan, args, queue)
@@ -556,7 +397,7 @@ class Core:
             data = f.bytes(self.get(f, source, T["data"]), f.load("i64", spec, 1))
             out = self.new_tensor(f, f.load("ptr", spec), data, block)
             f.store(out, f.at(outs, i, "ptr"))
-            self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.INFERENCE)
+            self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & (F.INFERENCE | F.UNTRACKED))
             with f.when(unseen):
                 inference = f.select((mode & F.MODE_INFERENCE).ne(0), f.i64(F.VIEWED_IN_INFERENCE), f.i64(0))
                 self.set(f, out, T["flags"], self.get(f, out, T["flags"], "i64") | inference | F.VIEWED_WITHOUT_GRAD)
@@ -774,24 +615,27 @@ def emit_core(
     module: Module,
     name: str,
     node_slots: tuple[tuple[str, int], ...],
+    rule_slots: tuple[tuple[str, int], ...],
     entry_slots: tuple[tuple[str, int], ...],
     slice_slots: tuple[int, ...],
     numbers: tuple[str, ...],
 ) -> None:
     """The whole native core as one module."""
-    core = Core(module, dict(node_slots), dict(entry_slots), slice_slots, numbers)
+    core = Core(module, (node_slots, rule_slots, entry_slots), slice_slots, numbers)
     emit_memory(module)
     core.emit_object()
     core.emit_buffer()
-    core.emit_key()
+    emit_key(core)
     core.emit_find()
     core.emit_words()
     core.emit_launch()
     core.emit_record()
+    emit_writable(core)
     core.emit_outputs()
     emit_recording(core)
     core.emit_now()
     core.emit_results()
+    emit_assign(core)
     emit_chains(core)
     core.emit_run()
     core.emit_dispatch()
