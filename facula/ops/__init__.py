@@ -14,7 +14,7 @@ from ..core.tensor import NUMBERS
 from ..spec.registry import FAMILIES as OPERATORS
 from ..spec.registry import ops as _table
 
-FAMILIES = ("activation", "arithmetic", "arranging", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "covariance", "creation", "ctc", "curves", "distances", "embedding", "examples", "exponential", "extremes", "gathering", "grouping", "indexing", "joining", "legacy", "locating", "losses", "making", "masked", "movement", "normalisation", "norms", "pair_losses", "pooling", "products", "random", "recurrent", "reduction", "resampling", "rounding", "row_norms", "sampling", "scans", "scattering", "shaping", "softmax", "sorting", "special", "stacking", "statistics", "storing", "trigonometric", "types", "unpooling", "windows")  # fmt: skip
+FAMILIES = ("activation", "arithmetic", "arranging", "attention", "bitwise", "comparison", "complex", "contraction", "conversion", "convolution", "covariance", "creation", "ctc", "curves", "distances", "embedding", "examples", "exponential", "extremes", "gathering", "grouping", "indexing", "joining", "legacy", "locating", "losses", "making", "masked", "movement", "normalisation", "norms", "pair_losses", "pooling", "products", "random", "recurrent", "reduction", "resampling", "rounding", "row_norms", "sampling", "scans", "scattering", "shaping", "softmax", "sorting", "special", "stacking", "statistics", "storing", "tapers", "trigonometric", "types", "unpooling", "windows")  # fmt: skip
 for _family in FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 _publish()
