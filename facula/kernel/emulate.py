@@ -119,7 +119,7 @@ class _Arm:
         uc.mem_map(TRAP, PAGE)
         uc.mem_write(TRAP, bytes.fromhex("c0035fd6") * (PAGE // 4))  # ret
         self.scratch = self.place(bytes(SCRATCH))
-        uc.mem_write(STATE, struct.pack("<QQQ", self.scratch, SCRATCH, 1))
+        uc.mem_write(STATE, struct.pack("<QQ", self.scratch | SCRATCH.bit_length() - 1, 1))
         self.traps: list[str] = []
         uc.hook_add(unicorn.UC_HOOK_CODE, self._trap, begin=TRAP + 4, end=TRAP + PAGE - 1)
 
@@ -241,7 +241,7 @@ class _Wasm:
         self.memory = wasmtime.Memory(self.store, wasmtime.MemoryType(wasmtime.Limits(64, None)))
         self.next = WASM_TABLES + (1 << 20)  # one kernel's tables lie below
         self.scratch = self._room(SCRATCH)
-        self.memory.write(self.store, struct.pack("<QQQ", self.scratch, SCRATCH, 1), WASM_STATE)
+        self.memory.write(self.store, struct.pack("<QQ", self.scratch | SCRATCH.bit_length() - 1, 1), WASM_STATE)
 
     def _room(self, n: int) -> int:
         at = -(-self.next // 64) * 64

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ..base.dtypes import DTYPES, dtype
 from ..runtime import host
 from ..runtime.ir import SIZE, Function, Module, Term, Value
+from ..runtime.pool import reserve
 from ..runtime.pool_code import SCRATCH, scratch
 from . import lanes
 from .gemm.blocked import padded_words
@@ -370,10 +371,8 @@ def cut(kind: Kind, batch: int, stages: Sequence[Stage]) -> int:
     rows = -(-batch // max(1, round(batch / ROWS)))
     each = max(s.state.size + 4 * kind.lanes + s.gates * kind.columns for s in stages) * SIZE[kind.acc]
     zeros = max(max(s.state.size, s.units) for s in stages) * SIZE[kind.acc] + (1 << 12)
-    most = (SCRATCH - zeros) // each - 2
-    if most < 1:
-        raise MemoryError(f"a recurrent layer of {stages[0].units} units does not fit scratch memory of {SCRATCH} bytes")
-    return min(rows, most)
+    reserve(zeros + 3 * each)
+    return min(rows, max(1, (SCRATCH - zeros) // each - 2))
 
 
 def spread(steps: int, flops: int) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..base.target import Target
 from ..runtime import host
 from ..runtime.ir import SIZE, Function, Module, Value, vector
-from ..runtime.pool_code import SCRATCH, scratch
+from ..runtime.pool import reserve
+from ..runtime.pool_code import scratch
 from .lanes import load_first, narrow, store_first
 from .launch import In, Kernel, Launch, Operand, Out, Schedule, Word
 from .pooling import lanes as ln
@@ -131,8 +132,7 @@ def _schedule(
     source, to = (result, size) if back else (size, result)  # of the interpolation itself
     if min(*size, *result) == 0 or 0 in out.shape:
         return Schedule(())
-    if (size[2] + 2 * lanes) * SIZE[kind] > SCRATCH:
-        raise NotImplementedError(f"rows of {size[2]} elements do not fit {SCRATCH} bytes of scratch memory")
+    reserve((size[2] + 2 * lanes) * SIZE[kind])
     made = [_tables(n, r, mode, align, f, kind == "double", back, lanes, i == 2) for i, (n, r, f) in enumerate(zip(source, to, factors))]
     bands = -(-result[1] // BAND)
     words: dict[str, Word] = {

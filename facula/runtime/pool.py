@@ -21,9 +21,8 @@ from .pool_code import (
     OUTSIDE,
     RUNNING,
     SCRATCH,
-    SCRATCH_BASE,
+    SCRATCH_PLACE,
     SCRATCH_SLOTS,
-    SCRATCH_STRIDE,
     SPIN,
     STARTER,
     WAITING,
@@ -80,24 +79,31 @@ def _patience(n: int) -> int:
     return SPIN_NS if n <= host.cores() else 0
 
 
-def _scratch() -> None:
-    """Reserve address space for every slot; memory comes when it is touched."""
-    for extra in (max(32, 2 * (os.cpu_count() or 1), get_num_threads()), get_num_threads(), 1):
-        slots = LEADER + extra
-        base = state.pages(slots * SCRATCH, align=host.HUGE_PAGE, huge=True)
-        if base:
-            state.word("facula_scratch", SCRATCH_BASE).value = base
-            state.word("facula_scratch", SCRATCH_STRIDE).value = SCRATCH
-            state.word("facula_scratch", SCRATCH_SLOTS).value = slots
+MOST = 1 << 46  # bytes of address space: half of what a process has
+
+
+def reserve(nbytes: int) -> None:
+    """Have that much scratch memory a slot from now on, for a kernel that works on more at once than SCRATCH bytes. Only address space is taken;
+    memory comes when it is touched. A kernel that runs meanwhile keeps the slot it has: nothing is given back."""
+    place, slots = (state.word("facula_scratch", at) for at in (SCRATCH_PLACE, SCRATCH_SLOTS))
+    with _start_lock:
+        if slots.value and nbytes <= 1 << (place.value & 63):
             return
-    raise MemoryError("no address space for the kernels' scratch memory")
+        size = max(SCRATCH, 1 << (nbytes - 1).bit_length())
+        threads = get_num_threads()
+        for count in [slots.value] if slots.value else [LEADER + n for n in (max(32, 2 * (os.cpu_count() or 1), threads), threads, 1)]:
+            base = state.pages(count * size, align=host.HUGE_PAGE, huge=True) if count * size < MOST else 0
+            if base:
+                place.value, slots.value = base | size.bit_length() - 1, count
+                return
+    raise MemoryError(f"no address space for {nbytes} bytes of scratch memory a thread")
 
 
 def setup() -> None:
     """Fill the state that the native side reads."""
     if _word(STARTER).value:
         return
-    _scratch()
+    reserve(SCRATCH)
     n = get_num_threads()
     _word(WANTED).value = _usable(n)
     _word(SPIN).value = _patience(n)

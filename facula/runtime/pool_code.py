@@ -21,8 +21,11 @@ LOCK, WANTED, RUNNING, GENERATION, STARTER, SPIN, OUTSIDE = 320, 328, 336, 344, 
 POOL_BYTES = 4096
 
 # Fields of the state at @facula_scratch.
-SCRATCH_BASE, SCRATCH_STRIDE, SCRATCH_SLOTS = 0, 8, 16
-SCRATCH = 4 << 20  # bytes of scratch memory a slot
+SCRATCH_PLACE, SCRATCH_SLOTS = (
+    0,
+    8,
+)  # an address, whose lowest six bits are the binary logarithm of a slot's size: one word changes both at once
+SCRATCH = 4 << 20  # bytes of scratch memory that a slot has always: a kernel that needs more says so to `pool.reserve`
 
 # What `worker` is in a kernel: 0 for a caller that keeps the interpreter's lock, 1-15 for callers without it while the pool is busy,
 # 16 for the caller that leads the pool, 17 and more for the pool's threads.
@@ -37,11 +40,14 @@ WAIT, WAKE = 128, 129  # FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE
 
 def scratch(f: Function, worker: Value) -> Value:
     """Address of the worker's own scratch memory: SCRATCH bytes, 2 MiB aligned, valid until the kernel returns, contents undefined."""
+    place = scratch_place(f)
+    return f.cast("inttoptr", (place & -64) + (worker << (place & 63)), "ptr")
+
+
+def scratch_place(f: Function) -> Value:
+    """The word that tells where scratch memory lies and how large a slot is."""
     f.module.external("facula_scratch")
-    state = Value(f, "ptr", "@facula_scratch")
-    base = f.op("ptr", "load ptr, ptr @facula_scratch, align 8")
-    stride = f.load("i64", f.bytes(state, SCRATCH_STRIDE))
-    return f.bytes(base, worker * stride)
+    return f.op("i64", "load i64, ptr @facula_scratch, align 8")
 
 
 class _Pool:

@@ -18,7 +18,7 @@ from facula.kernel.launch import Kernel
 from facula.kernel.random.mt19937 import State
 from facula.runtime import host
 from facula.runtime.ir import Function, Module, Value
-from facula.runtime.pool_code import SCRATCH, scratch
+from facula.runtime.pool_code import scratch, scratch_place
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = "ptr words, i64 lo, i64 hi, i64 worker"
@@ -87,7 +87,8 @@ def in_a_table(f: Function, x: Value, y: Value, n: Value, index: int) -> None:
 
 def in_scratch(f: Function, x: Value, y: Value, n: Value, index: int) -> None:
     room = scratch(f, f.args[3])
-    f.store(f.load("float", x), room, n - 5 + (SCRATCH // 4 + index))
+    size = f.i64(1) << (scratch_place(f) & 63)
+    f.store(f.load("float", x), room, n - 5 + (size.udiv(4) + index))
 
 
 ACCESSES = {a.__name__: a for a in (

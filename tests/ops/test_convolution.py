@@ -34,3 +34,11 @@ def test_absurd_strides_are_refused_at_once() -> None:
     x = facula.ones(1, 1, 4, requires_grad=True)
     with pytest.raises(RuntimeError, match="stride is too large"):
         facula.nn.functional.conv1d(x, facula.ones(1, 1, 3), stride=2**40).sum().backward()
+
+
+def test_channels_of_a_million_samples_by_themselves() -> None:
+    n = (1 << 20) + 5
+    x = (facula.arange(3 * n) % 5).to(facula.float32).reshape(1, 3, n).requires_grad_()
+    y = F.conv1d(x, facula.ones(3, 1, 5), groups=3)  # any five neighbours of a channel are 0 to 4
+    y.sum().backward()
+    assert y.unique().tolist() == [10] and x.grad[0, 1, 4:-4].unique().tolist() == [5] and x.grad[0, 2, :4].tolist() == [1, 2, 3, 4]

@@ -265,8 +265,19 @@ def test_other_python_threads_run_during_a_long_region() -> None:
 
 
 def test_scratch_slots_do_not_meet() -> None:
-    base, stride = (state.word("facula_scratch", at).value for at in (0, 8))
-    assert base % (2 << 20) == 0 and stride == SCRATCH
+    place = state.word("facula_scratch", 0).value
+    assert (place & -64) % (2 << 20) == 0 and 1 << (place & 63) >= SCRATCH
+
+
+def test_scratch_memory_grows_for_a_kernel_that_needs_more() -> None:
+    size = 1 << (state.word("facula_scratch", 0).value & 63)
+    pool.reserve(size)
+    assert 1 << (state.word("facula_scratch", 0).value & 63) == size
+    pool.reserve(size + 1)
+    assert 1 << (state.word("facula_scratch", 0).value & 63) == 2 * size
+    mark(work=10, grain=1)
+    with pytest.raises(MemoryError, match="no address space for 4611686018427387904 bytes"):
+        pool.reserve(1 << 62)
 
 
 def test_default_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from ...runtime import host
 from ...runtime.ir import Function, Module, Value
-from ...runtime.pool_code import SCRATCH, scratch
+from ...runtime.pool import reserve
+from ...runtime.pool_code import scratch
 from .. import elementary, lanes
 from ..launch import In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work
 from .blocks import BLOCK, FAR, LARGER, Shape, masked_scores, pack_rows, pack_turned, padded, product
@@ -151,8 +152,7 @@ def shape_of(q: Operand, v: Operand, mask: Operand | None) -> Shape:
     block = LARGER if BLOCK < max(q.shape[2], v.shape[2]) <= LARGER else BLOCK
     head, value = (padded(x.shape[3], target, q.dtype) for x in (q, v))
     room = (2 * LARGER * LARGER + LARGER * (3 * head + 2 * value + target.lanes + 1)) * q.dtype.compute.itemsize
-    if room > SCRATCH:
-        raise ValueError(f"heads of {q.shape[3]} and {v.shape[3]} elements do not fit attention's blocks")
+    reserve(room)
     return Shape(q.dtype, head, value, mask.dtype.name if mask is not None else "", block)
 
 

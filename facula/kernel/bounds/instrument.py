@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...runtime.ir import SIZE, Function, Module, Value, count, element
-from ...runtime.pool_code import SCRATCH, scratch
+from ...runtime.pool_code import scratch, scratch_place
 from .record import ADDRESS, BYTES, COUNT, END, FIRST, RANGES, READ_SINK, ROOM, ROOT, ROW, SITE, START, WRITABLE, WRITE, WRITE_SINK
 
 KERNEL = "ptr %a0, i64 %a1, i64 %a2, i64 %a3"  # the parameters of a kernel, as text
@@ -259,7 +259,7 @@ def _emit_check(m: Module) -> None:
                 f.ret(place)
             if "facula_scratch" in m.globals:
                 low = f.load("i64", context, SCRATCH_AT)
-                with f.when((start >= low) & (end <= low + SCRATCH)):
+                with f.when((start >= low) & (end <= low + (f.i64(1) << (scratch_place(f) & 63)))):
                     f.ret(place)
             for found in filter(None, map(CONSTANT.match, list(m.globals.values()))):
                 low = f.cast("ptrtoint", Value(f, "ptr", "@" + found[1]), "i64")

@@ -15,6 +15,7 @@ import facula.kernel.convolution.winograd_gradient as wino_gradient
 
 from ...base.target import Target
 from ...runtime import host
+from ...runtime.pool import reserve
 from ..launch import Kernel, Launch, Operand, Schedule, Word, Work, unsigned
 from .geometry import Grid, Table, Three, table
 from .product import DEPTH, MASKS, PANEL_WORDS, PANELS, WORDS, Form, emit_panels, emit_product
@@ -354,8 +355,7 @@ def _depthwise(
     _, dh, dw = p.dilation
     pitch = -(-result[1] // shape.lanes) * shape.lanes * stride + (kw - 1) * dw + 3 * shape.lanes
     band = min(result[0], max(1, (dw_kernels.BOARD // (shape.size * pitch) - (kh - 1) * dh - 8) // stride))
-    if pitch * shape.size * ((dw_kernels.ROWS + band) * stride + (kh - 1) * dh + 1) > 2 * dw_kernels.BOARD:
-        raise NotImplementedError(f"depthwise convolution of planes {source}: a row does not fit the scratch memory")
+    reserve(pitch * shape.size * ((dw_kernels.ROWS + band) * stride + (kh - 1) * dh + 1) + dw_kernels.BOARD)
     bands, flip = -(-result[0] // band), what == "input"
     words: dict[str, Word] = {
         "x": x.at, "w": weight, "y": y.at, "bias": 0 if bias is None else bias, "groups": p.groups, "images": p.images, "multiplier": p.outputs,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.target import Target
 from ...runtime import host
 from ...runtime.ir import SIZE
+from ...runtime.pool import reserve
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, bits, unsigned
 from . import gradients as gr
 from . import lanes as ln
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 BOARD = 3 << 19  # bytes of scratch memory for the rows of a band
-SCRATCH = 4 << 20
 Three = tuple[int, int, int]
 
 
@@ -204,10 +204,7 @@ def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None
         rows = -(-rows // 2)
     while columns > lanes and board(rows, columns) > BOARD:
         columns = -(-columns // 2 // lanes) * lanes
-    if board(rows, columns) > SCRATCH - 4096:
-        raise NotImplementedError(
-            f"a pooling window of {p.kernel} over a plane of {p.size} needs more than {SCRATCH} bytes of scratch memory"
-        )
+    reserve(board(rows, columns) + 4096)
     bands_h, bands_w = -(-p.out[1] // max(rows, 1)), -(-p.out[2] // max(columns, 1))
     plane = (p.size[1] * p.size[2], p.size[2], 1)
     code = tuple(x * y for x, y in zip(plane, p.dilation)) if note == "index" else (kh * kw, kw, 1)
@@ -259,8 +256,8 @@ def _tap_offsets(p: _Pool) -> np.ndarray:
 
 
 def _scatter(planes: int, d: Any, size: Three, out: Three, note: str, how: str, p: _Pool | None = None) -> Schedule:
-    if d.compute is not d and math.prod(size) * 4 > SCRATCH:
-        raise NotImplementedError(f"planes of {size} in {d} are too large: sums are kept in {SCRATCH} bytes of scratch memory")
+    if d.compute is not d:
+        reserve(4 * math.prod(size))  # sums of a plane
     words: dict[str, Word] = {
         "g": In(0), "codes": In(1), "to": Out(0), "offsets": 0, "size": math.prod(size), "out_depth": out[0], "out_height": out[1],
         "out_width": out[2], "step_d": 0, "step_h": 0, "step_w": 0, "corner": 0,
@@ -324,8 +321,8 @@ def _adaptive(how: str, out: Operand, x: Operand, spatial: int, index: bool, tar
 
 
 def _regions(how: str, p: _Pool, bounds: list[np.ndarray], index: bool, override: int) -> Schedule:
-    if how == "spread" and p.dtype.compute is not p.dtype and math.prod(p.size) * 4 > SCRATCH:
-        raise NotImplementedError(f"planes of {p.size} in {p.dtype} are too large: sums are kept in {SCRATCH} bytes of scratch memory")
+    if how == "spread" and p.dtype.compute is not p.dtype:
+        reserve(4 * math.prod(p.size))  # sums of a plane
     x, y = (Out(0), In(0)) if how == "spread" else (In(0), Out(0))
     words: dict[str, Word] = {
         "x": x, "y": y, "codes": Out(1) if index else 0, "bounds_d": bounds[0].ctypes.data, "bounds_h": bounds[1].ctypes.data,

@@ -8,7 +8,6 @@ import pytest
 from facula.base import dtypes
 from facula.kernel import attention as sdpa
 from facula.kernel import compiler
-from facula.kernel.launch import Array
 from facula.testing.operands import operand
 
 TOLERANCE = {"float32": 3e-6, "float64": 1e-13, "float16": 2e-3, "bfloat16": 1.6e-2}
@@ -108,9 +107,3 @@ def test_a_query_without_keys_is_zero(target: None) -> None:
     out, lse = np.empty_like(q), np.empty((1, 1, 2), np.float32)
     compiler.run(sdpa.attention(*[operand(q)] * 4, operand(mask)), [out, lse], [q, q, q, mask], (0.5,))
     assert (out[0, 0, 0] == 1).all() and (out[0, 0, 1] == 0).all() and lse[0, 0, 1] == -np.inf
-
-
-def test_heads_beyond_the_scratch_memory_are_refused() -> None:
-    q = Array(dtypes.float64, (1, 1, 2, 4096), (8192, 8192, 4096, 1))
-    with pytest.raises(ValueError, match="do not fit"):
-        sdpa.attention(q, q, q, q)
