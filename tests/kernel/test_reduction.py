@@ -185,3 +185,21 @@ def test_schedules_depend_on_the_shape_alone() -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="outputs of"):
         reduce([Array(float32, (3,), (1,))], [Array(float32, (3, 4), (4, 1))], (0,), sum_of(float32))
+
+
+@pytest.mark.parametrize(
+    "own, shape", [((1, 1, 1), (8, 40, 33)), ((6, 1, 5), (6, 300, 5)), ((1, 40, 1), (7, 40, 9)), ((1, 0), (5, 0))], ids=str
+)
+def test_broadcast_dims_are_read_once(target: Target, own: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    x = np.broadcast_to((np.random.default_rng(0).standard_normal(own) * 4).astype(np.float32), shape)
+    for k in range(len(shape)):
+        for dims in ((k,), tuple(range(k + 1)), tuple(range(len(shape)))):
+            agree(x, dims, max_of(float32), "f")
+            agree(x, dims, count_nonzero_of(float32), "q")
+            agree(x, dims, argmax_of(float32), "q")
+            agree(x, dims, min_max_of(float32), "ff")
+            agree(x, dims, sum_of(float32), "f", tolerance=1e-5)
+            agree(x, dims, mean_of(float32), "f", tolerance=1e-5)
+            agree(x, dims, moments_of(float32), "f", (1.0,), tolerance=1e-4)
+    schedule = reduce([Array(float32, shape[1:], tuple(operand(x[0]).strides))], [operand(x)], (0,), sum_of(float32))
+    assert sum(y.flops for y in schedule.launches) <= 4 * (np.prod(own) + x[0].size)  # nothing is done for each of the repeated elements

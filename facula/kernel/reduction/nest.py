@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ...base.dtypes import dtype, int64
 from ..access import BROADCAST, CONTIGUOUS, INDEX, STRIDED, kind_of
 from ..coalesce import Geometry, contiguous, merge, sort
-from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word, Work
+from ..launch import Array, In, Kernel, Launch, Number, Operand, Out, Schedule, Word, Work, rebased
 from ..pointwise.cost import weight
-from ..pointwise.nest import WORDS, grounded, number_types, number_words
-from ..scalar import cast, input, interpret, simplify, text
+from ..pointwise.nest import WORDS, copy, grounded, number_types, number_words
+from ..scalar import cast, input, interpret, number, simplify, substitute, text
 from .emit import COLUMNS, Port, emit_reduce
 from .reducer import Reducer
 
@@ -44,6 +44,11 @@ def reduce(
         raise ValueError(f"reduce wants inputs of one shape and outputs of {rest}, not {[tuple(o.shape) for o in (*inputs, *outputs)]}")
     if 0 in rest:
         return Schedule(())
+    still = {d for d, n in enumerate(shape) if n > 1 and not any(i.strides[d] for i in inputs)}
+    if still - set(gone):
+        return _spread(outputs, inputs, gone, still - set(gone), reducer, numbers)
+    if still and reducer.repeat:
+        return _repeated(outputs, inputs, gone, still, reducer, numbers)
     kinds = tuple(numbers) or number_types((*reducer.lift, *reducer.finish))
     fitted_ = _fitted(outputs, inputs, reducer, kinds)
     kept, reduced = _loops(outputs, inputs, gone)
@@ -54,6 +59,51 @@ def reduce(
     if pieces == 1:
         return Schedule((plan.launch(1, length),), notes=(plan.note(),))
     return _twice(plan, pieces, length)
+
+
+def _spread(
+    outputs: Sequence[Operand], inputs: Sequence[Operand], gone: Sequence[int], still: set[int], reducer: Reducer, numbers: Sequence[str]
+) -> Schedule:
+    """Kept dims along which no input moves: one result of each, copied along them."""
+    few = [_narrow(i, still) for i in inputs]
+    rest = tuple(n for d, n in enumerate(few[0].shape) if d not in gone)
+    place, offsets = 0, list[int]()
+    for o in outputs:
+        offsets.append(place)
+        place += -(-prod(rest) * o.dtype.itemsize // 64) * 64
+    small = [Array(o.dtype, rest, contiguous(rest)) for o in outputs]
+    first = rebased(reduce(small, few, gone, reducer, numbers), [Work(x) for x in offsets], (), place)
+    launches, notes = [*first.launches], [*first.notes]
+    for k, (o, s, at) in enumerate(zip(outputs, small, offsets)):
+        steps = tuple(0 if n != m else step for n, m, step in zip(rest, o.shape, s.strides))
+        spread = rebased(copy(o, Array(o.dtype, tuple(o.shape), steps)), [Out(k)], [Work(at)])
+        launches += spread.launches
+        notes += spread.notes
+    return Schedule(tuple(launches), max(first.workspace, place), tuple(notes))
+
+
+def _repeated(
+    outputs: Sequence[Operand], inputs: Sequence[Operand], gone: Sequence[int], still: set[int], reducer: Reducer, numbers: Sequence[str]
+) -> Schedule:
+    """Reduced dims along which no input moves: one element of each stands for all."""
+    kinds = tuple(numbers) or number_types((*reducer.lift, *reducer.finish))
+    place, size = len(kinds), len(reducer.state)
+    times = prod(inputs[0].shape[d] for d in still)
+    again = substitute(list(reducer.repeat), {input(size, int64): number(place, int64)})
+    count = input(size, int64) * number(place, int64)
+    swap = {input(k, d): s for k, (d, s) in enumerate(zip(reducer.state, again))} | {input(size, int64): count}
+    whole = replace(reducer, finish=tuple(substitute(list(reducer.finish), swap)), repeat=())
+    schedule = reduce(outputs, [_narrow(i, still) for i in inputs], gone, whole, (*kinds, "i64"))
+
+    def fixed(w: Word) -> Word:
+        return times if isinstance(w, Number) and w.index == place else w
+
+    return replace(schedule, launches=tuple(replace(x, words=tuple(map(fixed, x.words))) for x in schedule.launches))
+
+
+def _narrow(operand: Operand, dims: set[int]) -> Array:
+    """The operand with one element along the dims."""
+    return Array(operand.dtype, tuple(1 if d in dims else n for d, n in enumerate(operand.shape)), tuple(operand.strides))
 
 
 @dataclass(frozen=True)

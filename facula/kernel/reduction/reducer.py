@@ -45,12 +45,14 @@ Finish = Callable[[States, Scalar], Any] | Callable[[States, Scalar, Scalar], An
 @dataclass(frozen=True)
 class Reducer:
     """Expressions: `initial` constants; `lift` of the inputs, `index()` (place in the reduced dims, row-major) and numbers; `combine` of the
-    inputs 0..s-1 and s..2s-1, the two states; `finish` of the state 0..s-1, the count (input s, int64) and numbers."""
+    inputs 0..s-1 and s..2s-1, the two states; `finish` of the state 0..s-1, the count (input s, int64) and numbers. `repeat` is the
+    state 0..s-1 combined with itself until it is there input s (int64) times; () where that is not worth an expression."""
 
     initial: tuple[Scalar, ...]
     lift: tuple[Scalar, ...]
     combine: tuple[Scalar, ...]
     finish: tuple[Scalar, ...]
+    repeat: tuple[Scalar, ...] = ()
 
     @property
     def state(self) -> tuple[dtype, ...]:
@@ -67,13 +69,15 @@ def reducer(
     lift: Lift,
     combine: Callable[[States, States], Any],
     finish: Finish = lambda s, n: s,
+    repeat: Callable[[States, Scalar], Any] | None = None,
     *,
     inputs: Sequence[dtype],
     indexed: bool = False,
     lift_numbers: Sequence[Scalar] = (),
     finish_numbers: Sequence[Scalar] = (),
 ) -> Reducer:
-    """Trace the parts: `lift(x, ...[, index], *lift_numbers)`, `combine(a, b)` of two tuples, `finish(state, count, *finish_numbers)`."""
+    """Trace the parts: `lift(x, ...[, index], *lift_numbers)`, `combine(a, b)` of two tuples, `finish(state, count, *finish_numbers)`,
+    `repeat(state, times)`."""
     leaves = [input(i, d) for i, d in enumerate(inputs)]
     size = len(state)
     a = tuple(input(i, d) for i, d in enumerate(state))
@@ -83,7 +87,18 @@ def reducer(
         tuple(cast(x, d) for x, d in zip(_several(lift(*leaves, *([index()] if indexed else []), *lift_numbers)), state)),
         _several(combine(a, b)),
         _several(finish(a, input(size, int64), *finish_numbers)),
+        _several(repeat(a, input(size, int64))) if repeat else (),
     )
+
+
+def _times(s: States, n: Scalar) -> Scalar:
+    """A sum of equal terms."""
+    return s[0] * cast(n, s[0].dtype)
+
+
+def _once(s: States, n: Scalar) -> States:
+    """What does not change when it is combined with itself."""
+    return s
 
 
 # -- the usual ones; `d` is the input's dtype
@@ -109,12 +124,12 @@ def highest(d: dtype) -> int | float:
 def sum_of(d: dtype, kept: dtype | None = None, prologue: Callable[[Scalar], Scalar] = lambda x: x) -> Reducer:
     """Sum of prologue(x) in type `kept` (default: the accumulator)."""
     kept = kept or accumulator(d)
-    return reducer([0], [kept], lambda x: cast(prologue(x), kept), lambda a, b: a[0] + b[0], inputs=[d])
+    return reducer([0], [kept], lambda x: cast(prologue(x), kept), lambda a, b: a[0] + b[0], repeat=_times, inputs=[d])
 
 
 def mean_of(d: dtype) -> Reducer:
     kept = accumulator(d)
-    return reducer([0], [kept], lambda x: cast(x, kept), lambda a, b: a[0] + b[0], lambda s, n: s[0] / cast(n, kept), inputs=[d])
+    return reducer([0], [kept], lambda x: cast(x, kept), lambda a, b: a[0] + b[0], lambda s, n: s[0] / cast(n, kept), _times, inputs=[d])
 
 
 def product_of(d: dtype, kept: dtype | None = None) -> Reducer:
@@ -124,11 +139,13 @@ def product_of(d: dtype, kept: dtype | None = None) -> Reducer:
 
 def max_of(d: dtype, first: bool = False) -> Reducer:
     """Maximum; NaN if any element is. Among zeros of both signs the last, or the `first`."""
-    return reducer([lowest(d)], [d.compute], lambda x: x, lambda a, b: maximum(b[0], a[0]) if first else maximum(a[0], b[0]), inputs=[d])
+    later: Callable[[States, States], Scalar] = lambda a, b: maximum(b[0], a[0]) if first else maximum(a[0], b[0])  # noqa: E731
+    return reducer([lowest(d)], [d.compute], lambda x: x, later, repeat=_once, inputs=[d])
 
 
 def min_of(d: dtype, first: bool = False) -> Reducer:
-    return reducer([highest(d)], [d.compute], lambda x: x, lambda a, b: minimum(b[0], a[0]) if first else minimum(a[0], b[0]), inputs=[d])
+    later: Callable[[States, States], Scalar] = lambda a, b: minimum(b[0], a[0]) if first else minimum(a[0], b[0])  # noqa: E731
+    return reducer([highest(d)], [d.compute], lambda x: x, later, repeat=_once, inputs=[d])
 
 
 def _first(better: Callable[[Scalar, Scalar], Scalar]) -> Callable[[tuple[Scalar, ...], tuple[Scalar, ...]], tuple[Scalar, ...]]:
@@ -171,15 +188,15 @@ def _arg(d: dtype, start: int | float, better: Callable[[Scalar, Scalar], Scalar
 
 
 def any_of(d: dtype) -> Reducer:
-    return reducer([0], [bool_], lambda x: cast(x, bool_), lambda a, b: a[0] | b[0], inputs=[d])
+    return reducer([0], [bool_], lambda x: cast(x, bool_), lambda a, b: a[0] | b[0], repeat=_once, inputs=[d])
 
 
 def all_of(d: dtype) -> Reducer:
-    return reducer([1], [bool_], lambda x: cast(x, bool_), lambda a, b: a[0] & b[0], inputs=[d])
+    return reducer([1], [bool_], lambda x: cast(x, bool_), lambda a, b: a[0] & b[0], repeat=_once, inputs=[d])
 
 
 def count_nonzero_of(d: dtype) -> Reducer:
-    return reducer([0], [int64], lambda x: cast(cast(x, bool_), int64), lambda a, b: a[0] + b[0], inputs=[d])
+    return reducer([0], [int64], lambda x: cast(cast(x, bool_), int64), lambda a, b: a[0] + b[0], repeat=_times, inputs=[d])
 
 
 def min_max_of(d: dtype) -> Reducer:
