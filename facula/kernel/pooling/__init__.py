@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 BOARD = 3 << 19  # bytes of scratch memory for the rows of a band
+WIDE = 128  # columns of a box from which one sum would be waited for
 Three = tuple[int, int, int]
 
 
@@ -188,6 +189,9 @@ def _window_tables(p: _Pool, how: str, include: bool, override: int, lanes: int)
 
 
 def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None, include: bool) -> Schedule:
+    if note != "tap" and p.dilation == (1, 1, 1) and (p.stride[2] > wn.PACES or p.out[2] == 1 < p.kernel[2]):
+        lines = zip(p.size, p.out, p.kernel, p.stride, p.padding)
+        return _regions(how, p, [window_bounds(*line, include) for line in lines], note == "index", override or 0)
     kind = ln.compute(p.dtype)
     lanes = ln.lanes_of(kind, target)
     w, h, d = keep = _window_tables(p, how, include, override or 0, lanes)
@@ -198,7 +202,7 @@ def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None
         return -(-n // lanes) * lanes * sw + (kw - 1) * dw + 3 * lanes
 
     def board(r: int, c: int) -> int:
-        return kd * ((r - 1) * sh + (kh - 1) * dh + 1) * pitch(c) * size
+        return (kd * ((r - 1) * sh + (kh - 1) * dh + 1) + 1) * pitch(c) * size
 
     while rows > 1 and board(rows, columns) > BOARD:
         rows = -(-rows // 2)
@@ -215,7 +219,9 @@ def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None
         "dd": dd, "dh": dh, "dw": dw, "band_height": rows, "bands_h": bands_h, "band_width": columns, "bands_w": bands_w,
         "pitch": pitch(columns), "code_d": code[0], "code_h": code[1], "code_w": code[2],
     }  # fmt: skip
-    form = wn.Form(how, p.dtype.name, kw if kw <= 3 else 0, sw if sw <= 2 else 0, note)
+    form = wn.Form(
+        how, p.dtype.name, kw if kw <= 3 else 0, sw if sw <= wn.PACES else 0, note, not note and kd * kh > 1 and math.prod(p.kernel) > 9
+    )
     total = p.planes * p.out[0] * bands_h * bands_w if math.prod(p.out) else 0
     return _schedule(Kernel(wn.emit_windows, (form,)), wn.WORDS, words, total, max(1, rows * columns), 5 * p.dtype.itemsize, keep)
 
@@ -323,12 +329,15 @@ def _adaptive(how: str, out: Operand, x: Operand, spatial: int, index: bool, tar
 def _regions(how: str, p: _Pool, bounds: list[np.ndarray], index: bool, override: int) -> Schedule:
     if how == "spread" and p.dtype.compute is not p.dtype:
         reserve(4 * math.prod(p.size))  # sums of a plane
+    if how == "max" and math.prod(p.size) >> 31:
+        raise NotImplementedError(f"planes of {p.size} for a maximum; places are counted in 32 bits")
     x, y = (Out(0), In(0)) if how == "spread" else (In(0), Out(0))
     words: dict[str, Word] = {
         "x": x, "y": y, "codes": Out(1) if index else 0, "bounds_d": bounds[0].ctypes.data, "bounds_h": bounds[1].ctypes.data,
         "bounds_w": bounds[2].ctypes.data, "depth": p.size[0], "height": p.size[1], "width": p.size[2],
         "out_depth": p.out[0], "out_height": p.out[1], "out_width": p.out[2], "override": bits(float(override), "double"),
     }  # fmt: skip
-    kernel = Kernel(pl.emit_regions, (pl.Form(how, p.dtype.name, index),))
+    wide = how == "avg" and int((bounds[2][:, 1] - bounds[2][:, 0]).max(initial=0)) >= WIDE
+    kernel = Kernel(pl.emit_regions, (pl.Form(how, p.dtype.name, index, 4 if wide else 1),))
     total = p.planes if how == "spread" or math.prod(p.out) else 0
     return _schedule(kernel, pl.REGION_WORDS, words, total, max(1, math.prod(p.size)), 2 * p.dtype.itemsize, tuple(bounds))

@@ -90,11 +90,13 @@ REGION_WORDS = {
 
 @dataclass(frozen=True)
 class Form:
-    """Static: "max", "avg" or "spread" (the average's gradient); the dtype's name; whether a maximum notes its flat index."""
+    """Static: "max", "avg" or "spread" (the average's gradient); the dtype's name; whether a maximum notes its flat index; sums of a box that
+    do not wait for each other."""
 
     how: str
     dtype: str
     index: bool = False
+    chains: int = 1
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,9 @@ def emit_regions(m: Module, name: str, form: Form) -> None:
                 if form.how == "spread":
                     _spread(f, w, kind, lanes, region, sums, _one(f, d, f.load(d.llvm, w.y, at)))
                 elif form.how == "avg":
-                    _store_one(f, d, _sum(f, w, d, kind, lanes, region, x) / region.divisor, w.y, at)
+                    _store_one(f, d, _sum(f, w, d, kind, lanes, form.chains, region, x) / region.divisor, w.y, at)
                 else:
-                    _region_maximum(f, w, d, kind, form.index, region, x, at)
+                    _region_maximum(f, w, d, kind, lanes, form.index, region, x, at)
             if form.how == "spread" and kind != d.llvm:
                 _narrow_plane(f, d, kind, lanes, sums, x, size)
 
@@ -146,17 +148,28 @@ def _store_one(f: Function, d: dtype, x: Value, to: Value, at: Value) -> None:
     f.store(x if x.type == d.llvm else f.extract(narrow(f, d, f.splat(x, 2)), 0), to, at)
 
 
-def _sum(f: Function, w: Names, d: dtype, kind: str, lanes: int, region: _Region, x: Value) -> Value:
-    """Lane j sums columns j, j + lanes, ...; the lanes are then added in a tree."""
+def _sum(f: Function, w: Names, d: dtype, kind: str, lanes: int, chains: int, region: _Region, x: Value) -> Value:
+    """Lane j sums columns j, j + lanes, ...; vectors of a row go to `chains` sums in turn. All are then added in a tree."""
     vec = vector(lanes, kind)
-    total = f.var(vec, 0)
+    totals = [f.var(vec, 0) for _ in range(chains)]
     begin, end = region.w
+    together = chains * lanes
+    whole = begin + ((end - begin) & -together) if chains > 1 else begin
     with f.range(*region.d) as z, f.range(*region.h) as h:
         row = (z * w.height + h) * w.width
-        with f.range(begin, end, lanes) as c:
+        if chains > 1:
+            with f.range(begin, whole, together) as c:
+                for i, total in enumerate(totals):
+                    total.v = total.v + ln.widen(f, d, f.load(vector(lanes, d.llvm), x, row + c + i * lanes))
+        with f.range(whole, end, lanes) as c:
             part = ln.widen(f, d, load_first(f, d.llvm, lanes, f.at(x, row + c, d.llvm), end - c))
-            total.v = total.v + f.select(f.mask(lanes, end - c), part, f.const(vec, 0))
-    return f.fold(total.v, lambda a, b: a + b)
+            totals[0].v = totals[0].v + f.select(f.mask(lanes, end - c), part, f.const(vec, 0))
+    while len(totals) > 1:
+        half = len(totals) // 2
+        for low, high in zip(totals, totals[half:]):
+            low.v = low.v + high.v
+        totals = totals[:half]
+    return f.fold(totals[0].v, lambda a, b: a + b)
 
 
 def _spread(f: Function, w: Names, kind: str, lanes: int, region: _Region, sums: Value, g: Value) -> None:
@@ -169,17 +182,43 @@ def _spread(f: Function, w: Names, kind: str, lanes: int, region: _Region, sums:
             f.store(f.load(share.type, place, 0, mask) + share, place, 0, mask)
 
 
-def _region_maximum(f: Function, w: Names, d: dtype, kind: str, index: bool, region: _Region, x: Value, at: Value) -> None:
-    """The first of equal values wins, and any NaN, as in PyTorch."""
-    start = (region.d[0] * w.height + region.h[0]) * w.width + region.w[0]
-    best, place = f.var(kind, ln.lowest(d)), f.var("i64", start)
-    with f.range(*region.d) as z, f.range(*region.h) as h, f.range(*region.w) as c:
-        here = (z * w.height + h) * w.width + c
-        value = _one(f, d, f.load(d.llvm, x, here))
-        better = value > best.v
+def _region_maximum(f: Function, w: Names, d: dtype, kind: str, lanes: int, index: bool, region: _Region, x: Value, at: Value) -> None:
+    """The first of equal values wins, and any NaN (the last of several), as in PyTorch: so in each lane, then among them."""
+    vec, ints = vector(lanes, kind), vector(lanes, "i32")
+    column = f.lanes(ints, list(range(lanes)))
+    best = f.var(vec, ln.lowest(d))
+    begin, end = region.w
+    places = f.var(ints, column + _short(f, (region.d[0] * w.height + region.h[0]) * w.width + begin, lanes))
+
+    def take(value: Value, where: Value, better: Value) -> None:
         if is_float(kind):
             better = better | value.isnan()
-        best.v, place.v = f.select(better, value, best.v), f.select(better, here, place.v)
-    _store_one(f, d, best.v, w.y, at)
+        best.v, places.v = f.select(better, value, best.v), f.select(better, where, places.v)
+
+    with f.range(*region.d) as z, f.range(*region.h) as h:
+        row = (z * w.height + h) * w.width
+        whole = begin + (end - begin) // lanes * lanes
+        with f.range(begin, whole, lanes) as c:
+            value = ln.widen(f, d, f.load(vector(lanes, d.llvm), x, row + c))
+            take(value, column + _short(f, row + c, lanes), value > best.v)
+        with f.when(whole < end):
+            value = ln.widen(f, d, load_first(f, d.llvm, lanes, f.at(x, row + whole, d.llvm), end - whole))
+            value = f.select(f.mask(lanes, end - whole), value, f.const(vec, ln.lowest(d)))
+            take(value, column + _short(f, row + whole, lanes), value > best.v)
+    half = lanes
+    while half > 1:
+        half //= 2
+        turned = [i ^ half for i in range(lanes)]
+        value, where = f.shuffle(best.v, None, turned), f.shuffle(places.v, None, turned)
+        earlier = where < places.v
+        better = (value > best.v) | (value.eq(best.v) & earlier)
+        if is_float(kind):  # of two NaN the later
+            better = (better & ~best.v.isnan()) | (value.isnan() & ~(best.v.isnan() & earlier))
+        best.v, places.v = f.select(better, value, best.v), f.select(better, where, places.v)
+    _store_one(f, d, f.extract(best.v, 0), w.y, at)
     if index:
-        f.store(place.v, w.codes, at)
+        f.store(f.cast("sext", f.extract(places.v, 0), "i64"), w.codes, at)
+
+
+def _short(f: Function, x: Value, lanes: int) -> Value:
+    return f.splat(f.cast("trunc", x, "i32"), lanes)

@@ -1,7 +1,9 @@
 """Windows over planes: max and average pooling forward, vectors along the output's width.
 
 An item is a band of output rows of one plane. The source rows it needs are first copied to the worker's scratch memory, widened to the type of
-the arithmetic and bordered with the value that does not count (minus infinity, zero), so that windows have no special cases at edges.
+the arithmetic and bordered with the value that does not count (minus infinity, zero), so that windows have no special cases at edges. Where
+nobody asks which element a maximum was, a window's rows are first combined to one, whole vectors at a time; only that one is read at the
+stride's pace.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 import facula.kernel.pooling.lanes as ln
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Names, Value, is_float, vector
+from ...runtime.ir import SIZE, Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
 from ..lanes import fill_row, load_first, narrow, store_first
 
@@ -25,16 +27,20 @@ WORDS = {
 }  # fmt: skip
 
 
+PACES = 8  # up to this stride, elements are picked out of neighbouring vectors; beyond it they are gathered
+
+
 @dataclass(frozen=True)
 class Form:
-    """Static: "max" or "avg", the dtype's name, the kernel's width when small (0: any) and its pace (1 or 2; 0: any), what is noted of a
-    maximum's place: "" nothing, "tap" one byte, "index" PyTorch's flat index in the plane, int64."""
+    """Static: "max" or "avg", the dtype's name, the kernel's width when small (0: any) and its pace (up to PACES; 0: any), what is noted of a
+    maximum's place: "" nothing, "tap" one byte, "index" PyTorch's flat index in the plane, int64. `tall`: rows are combined first."""
 
     how: str
     dtype: str
     kw: int
     pace: int
     note: str
+    tall: bool = False
 
 
 def emit_windows(m: Module, name: str, form: Form) -> None:
@@ -54,13 +60,16 @@ def emit_windows(m: Module, name: str, form: Form) -> None:
             x = f.at(w.x, plane * (w.depth * w.height * w.width), d.llvm)
             rows = (r1 - r0 - 1) * w.sh + (w.kh - 1) * w.dh + 1
             _copy(f, w, d, kind, lanes, board, x, od, r0, c0, rows, outside)
-            with f.range(r0, r1) as oh, f.range(c0, c1, lanes) as ow:
-                here = f.at(board, (oh - r0) * w.sh * w.pitch + (ow - c0) * w.sw, kind)
-                at = ((plane * w.out_depth + od) * w.out_height + oh) * w.out_width + ow
-                if form.how == "max":
-                    _maximum(f, w, form, d, kind, lanes, here, rows, at, od, oh, ow, c1 - ow)
-                else:
-                    _average(f, w, form, d, kind, lanes, here, rows, at, od, oh, ow, c1 - ow)
+            with f.range(r0, r1) as oh:
+                here = f.at(board, (oh - r0) * w.sh * w.pitch, kind)
+                if form.tall:
+                    row = f.at(board, w.kd * rows * w.pitch, kind)
+                    _combine_rows(f, w, form, kind, lanes, here, rows, row, f.splat(outside, lanes))
+                    here = row
+                with f.range(c0, c1, lanes) as ow:
+                    at = ((plane * w.out_depth + od) * w.out_height + oh) * w.out_width + ow
+                    emit = _maximum if form.how == "max" else _average
+                    emit(f, w, form, d, kind, lanes, f.at(here, (ow - c0) * w.sw, kind), rows, at, od, oh, ow, c1 - ow)
 
 
 def _copy(
@@ -87,6 +96,39 @@ def _copy(
         fill_row(f, d, lanes, to, w.pitch - lanes, row, left, f.select(inside, w.width, f.i64(0)), outside)
 
 
+def _better(x: Value, best: Value) -> Value:
+    """The first of equal values wins, and any NaN (the last of several), as in PyTorch."""
+    return (x > best) | x.isnan() if is_float(x.type) else x > best
+
+
+def _combine_rows(f: Function, w: Names, form: Form, kind: str, lanes: int, here: Value, rows: Value, to: Value, outside: Value) -> None:
+    """One row of the maxima or sums of a window's rows, as far as windows read."""
+    vec = vector(lanes, kind)
+    with f.range(0, w.pitch - 3 * lanes, lanes) as c:
+        acc = f.var(vec, outside)
+        with f.range(0, w.kd) as kd, f.range(0, w.kh) as kh:
+            x = f.load(vec, here, (kd * rows + kh * w.dh) * w.pitch + c)
+            acc.v = f.select(_better(x, acc.v), x, acc.v) if form.how == "max" else acc.v + x
+        f.store(acc.v, to, c)
+
+
+def _read(f: Function, w: Names, pace: int, kind: str, lanes: int, at: Value) -> Value:
+    """A vector of elements, `pace` (0: the stride along the width) from one to the next."""
+    vec = vector(lanes, kind)
+    if not pace:
+        index = f.lanes(f"<{lanes} x i32>", list(range(lanes))) * f.splat(f.cast("trunc", w.sw, "i32"), lanes)
+        places = f.op(f"<{lanes} x ptr>", f"getelementptr {kind}, ptr {at.text}, {index}")
+        name = f"llvm.masked.gather.v{lanes}{kind.replace('float', 'f32').replace('double', 'f64')}.v{lanes}p0"
+        align, every = Value(f, "i32", str(SIZE[kind])), f.const(f"<{lanes} x i1>", 1)
+        return f.call(vec, name, places, align, every, f.const(vec, 0))
+    found = f.load(vec, at)
+    held = [lane * pace % lanes for lane in range(lanes)]  # where in `found` a lane's element is
+    for v in range(1, (lanes - 1) * pace // lanes + 1):
+        index = [lanes + lane * pace % lanes if lane * pace // lanes == v else held[lane] for lane in range(lanes)]
+        found, held = f.shuffle(found, f.load(vec, at, v * lanes), index), list(range(lanes))
+    return found
+
+
 def _taps(
     f: Function,
     w: Names,
@@ -98,34 +140,19 @@ def _taps(
     visit: Callable[[Value, Value, Value, Value], None],
 ) -> None:
     """`visit(values, kd, kh, kw)` for every tap in row-major order."""
-    vec = vector(lanes, kind)
-    with f.range(0, w.kd) as kd, f.range(0, w.kh) as kh:
+    one = f.i64(1)
+    with f.range(0, one if form.tall else w.kd) as kd, f.range(0, one if form.tall else w.kh) as kh:
         line = f.at(here, (kd * rows + kh * w.dh) * w.pitch, kind)
 
-        def read(kw: Value) -> Value:
-            at = f.at(line, kw * w.dw, kind)
-            if form.pace == 1:
-                return f.load(vec, at)
-            if form.pace == 2:
-                return f.shuffle(f.load(vec, at), f.load(vec, at, lanes), range(0, 2 * lanes, 2))
-            index = f.lanes(f"<{lanes} x i32>", list(range(lanes))) * f.splat(f.cast("trunc", w.sw, "i32"), lanes)
-            places = f.op(f"<{lanes} x ptr>", f"getelementptr {kind}, ptr {at.text}, {index}")
-            name = f"llvm.masked.gather.v{lanes}{kind.replace('float', 'f32').replace('double', 'f64')}.v{lanes}p0"
-            return f.call(
-                vec,
-                name,
-                places,
-                Value(f, "i32", "8" if kind in ("double", "i64") else "4"),
-                f.const(f"<{lanes} x i1>", 1),
-                f.const(vec, 0),
-            )
+        def each(kw: Value) -> None:
+            visit(_read(f, w, form.pace, kind, lanes, f.at(line, kw * w.dw, kind)), kd, kh, kw)
 
         if form.kw:
             for k in range(form.kw):
-                visit(read(f.i64(k)), kd, kh, f.i64(k))
+                each(f.i64(k))
         else:
             with f.range(0, w.kw) as k:
-                visit(read(k), kd, kh, k)
+                each(k)
 
 
 def _maximum(
@@ -143,7 +170,6 @@ def _maximum(
     ow: Value,
     left: Value,
 ) -> None:
-    """The first of equal values wins, and any NaN (the last of several), as in PyTorch."""
     ints = f"<{lanes} x i32>"
     best = f.var(vector(lanes, kind), ln.lowest(d))
 
@@ -157,9 +183,7 @@ def _maximum(
         code = f.var(ints, start)
 
     def visit(x: Value, kd: Value, kh: Value, kw: Value) -> None:
-        better = x > best.v
-        if is_float(kind):
-            better = better | x.isnan()
+        better = _better(x, best.v)
         best.v = f.select(better, x, best.v)
         if code:
             code.v = f.select(better, short(kd * w.code_d + kh * w.code_h + kw * w.code_w), code.v)

@@ -116,12 +116,37 @@ def test_maximum(target: Target, name: str, seed: int) -> None:
             close(gx, exact)
 
 
+LARGE = [
+    *(Geometry((2, 3), (150,), (s + 1,), (s,), (s // 2,), (1,)) for s in range(3, 10)),
+    Geometry((2,), (300,), (299,), (12,), (140,), (1,)),
+    Geometry((2, 2), (23, 70), (5, 7), (3, 5), (2, 3), (1, 1), ceil=True),
+    Geometry((2, 2), (23, 70), (4, 3), (1, 1), (2, 1), (2, 3)),
+    Geometry((3,), (9, 11), (9, 11), (9, 11), (0, 0), (1, 1)),
+    Geometry((2,), (9, 40), (3, 30), (2, 20), (1, 15), (1, 1)),
+    Geometry((2,), (5, 6, 35), (3, 2, 5), (2, 1, 4), (1, 1, 2), (1, 1, 1)),
+]
+
+
+@pytest.mark.parametrize("name", ("float32", "float64", "bfloat16", "uint8", "int64"))
+@pytest.mark.parametrize("seed", (0, 1, 5))
+@pytest.mark.parametrize("g", LARGE)
+def test_maximum_of_large_windows(target: Target, name: str, seed: int, g: Geometry) -> None:
+    x = values((*g.lead, *g.size), name, seed)
+    expected, places = interpret_max(x, g.boxes)
+    y, index = np.zeros_like(expected), np.full(expected.shape, -7)
+    for note, outs in (("", [y]), ("index", [y, index])):
+        y.fill(0)
+        compiler.run(pooling.max_pool(operand(y), operand(x), **g.window, dilation=g.dilation, note=note), outs, [x])
+        assert np.array_equal(y.astype(np.float64), expected.astype(np.float64), equal_nan=True)
+    assert np.array_equal(index, places)
+
+
 @pytest.mark.parametrize("name", FLOATS)
 @pytest.mark.parametrize("include", (True, False))
 @pytest.mark.parametrize("override", (None, 5))
-@pytest.mark.parametrize("seed", range(3))
-def test_average(target: Target, name: str, include: bool, override: int | None, seed: int) -> None:
-    g = geometry(seed + 100, dilated=False)
+@pytest.mark.parametrize("g", [*(geometry(seed + 100, dilated=False) for seed in range(3)), *(g for g in LARGE if set(g.dilation) == {1})])
+def test_average(target: Target, name: str, include: bool, override: int | None, g: Geometry) -> None:
+    seed = sum(g.size)
     x = np.random.default_rng(seed).standard_normal((*g.lead, *g.size)).astype(of(name))
     divisors = np.ones(g.result)
     lines = zip(g.size, g.kernel, g.stride, g.padding, g.result, g.boxes)
@@ -146,6 +171,9 @@ SHAPES = [
     ((5, 9), (7, 4)),
     ((33,), (5,)),
     ((64,), (1,)),
+    ((301,), (1,)),
+    ((5, 320), (2, 2)),
+    ((9, 47), (4, 3)),
     ((4, 5, 6), (3, 2, 6)),
     ((3, 4), (1, 4)),
 ]
@@ -159,7 +187,7 @@ def test_adaptive_and_unpooling(target: Target, name: str, size: tuple[int, ...]
     divisors = np.ones(result)
     for dim, line in enumerate(boxes):
         divisors = divisors * np.array(list(map(len, line))).reshape([-1 if i == dim else 1 for i in range(n)])
-    x = np.random.default_rng(0).standard_normal((2, 3, *size)).astype(of(name))
+    x = values((2, 3, *size), name, 1)
     y, gx = np.zeros((2, 3, *result), x.dtype), np.full(x.shape, 7, x.dtype)
     compiler.run(pooling.adaptive_avg_pool(operand(y), operand(x), spatial=n), [y], [x])
     close(y, interpret_average(x, boxes, divisors))
@@ -167,9 +195,12 @@ def test_adaptive_and_unpooling(target: Target, name: str, size: tuple[int, ...]
     compiler.run(pooling.adaptive_avg_pool_backward(operand(gx), operand(grad), spatial=n), [gx], [grad])
     close(gx, interpret_average_backward(grad, boxes, divisors, size))
 
-    index, (expected, places) = np.zeros(y.shape, np.int64), interpret_max(x, boxes)
-    compiler.run(pooling.adaptive_max_pool(operand(y), operand(x), spatial=n), [y, index], [x])
-    assert np.array_equal(y.astype(np.float64), expected.astype(np.float64)) and np.array_equal(index, places)
+    index = np.zeros(y.shape, np.int64)
+    for seed in (0, 2, 5, 1):
+        x = values(x.shape, name, seed)
+        expected, places = interpret_max(x, boxes)
+        compiler.run(pooling.adaptive_max_pool(operand(y), operand(x), spatial=n), [y, index], [x])
+        assert np.array_equal(y.astype(np.float64), expected.astype(np.float64), equal_nan=True) and np.array_equal(index, places)
     back, gy = np.full(x.shape, 7, x.dtype), np.zeros_like(y)
     compiler.run(pooling.max_unpool(operand(back), operand(y), spatial=n), [back], [y, index])
     assert np.array_equal(back.astype(np.float64), interpret_scatter(y, places, size, False))
