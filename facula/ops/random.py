@@ -31,6 +31,8 @@ from .examples import in_own_places
 class Generator:
     """A stream of random numbers (Mersenne Twister MT19937, as PyTorch's CPU generator)."""
 
+    __slots__ = ("__weakref__", "device", "state")
+
     def __init__(self, device: Any = "cpu") -> None:
         self.device = _cpu(device)
         self.state = kernels.State()
@@ -68,6 +70,13 @@ class Generator:
         out = Generator()
         out.state.set_state(self.state.get_state())
         return out
+
+    def get_offset(self) -> int:
+        """Streams of other devices have a place in them."""
+        raise refuse(RuntimeError, "CPU Generator does not use offset", hint="get_state()")
+
+    def set_offset(self, offset: int) -> None:
+        raise refuse(RuntimeError, "CPU Generator does not use offset", received=f"{offset!r:.60}", hint="set_state(state)")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.state.get_state(),)
