@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import Any, SupportsIndex, overload
 
+ITEM: Any = tuple.__getitem__
+
 
 class Size(tuple[int, ...]):
     """Extents, one per dim. A tuple that keeps its type under slicing and addition."""
@@ -27,8 +29,8 @@ class Size(tuple[int, ...]):
     @overload
     def __getitem__(self, index: slice, /) -> Size: ...
     def __getitem__(self, index: SupportsIndex | slice, /) -> int | Size:
-        got = super().__getitem__(index)
-        return Size(got) if isinstance(got, tuple) else got
+        got = ITEM(self, index)
+        return got if type(got) is int else Size(got)
 
     def __add__(self, other: tuple[Any, ...], /) -> Size:
         return Size(super().__add__(other))

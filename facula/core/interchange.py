@@ -14,12 +14,12 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from .batching import refuse_look
 from .copying import fresh_copy
-from .layout import TRIM, Layout, layout
-from .modes import MODE
+from .layout import layout
 from .native import fields as F
 from .placing import no_values, placed
 from .plan import exposed, settle
-from .tensor import C_TYPES, Tensor, subclass
+from .tensor import Tensor, subclass
+from .values import method
 
 LISTED = 1 << 20  # elements that become Python objects without a look at signals, about 0.02 s
 
@@ -95,33 +95,12 @@ def __array_wrap__(self: Any, array: Any, context: Any = None, return_scalar: bo
 
 def tolist(self: Any) -> Any:
     """Nested Python lists; a number for a 0-dim tensor."""
-    lay = self._layout
-    kind = SHORT.get(lay)
-    if kind is not None and MODE.recorder is None:
-        values = kind.from_address(self._address)[:]
-        if lay.ndim == 1:
-            return values
-        n = lay.shape[1]
-        return [values[i : i + n] for i in range(0, lay.numel, n)]
-    if (
-        1 <= lay.ndim <= 2
-        and 0 < lay.numel <= 1 << 10
-        and lay.contiguous
-        and not lay.batch
-        and lay.device is CPU
-        and lay.dtype.name in C_TYPES
-    ):
-        SHORT[lay] = C_TYPES[lay.dtype.name] * lay.numel
     t = self.detach()
     if t._layout.device is META:
         raise no_values(NotImplementedError, "Cannot copy out of meta tensor; no data!")
     if t.dtype is d.bfloat16 or t.dtype is d.complex32:
         t = t.to(d.float32 if t.dtype is d.bfloat16 else d.complex64)
     return _listed(as_array(t))
-
-
-SHORT: dict[Layout, Any] = {}  # the C array at the address of a short tensor of this layout, of one dim or two
-TRIM.append(SHORT.clear)
 
 
 def _listed(array: Any) -> Any:
@@ -331,7 +310,8 @@ def __reduce_ex__(self: Any, protocol: Any) -> Any:
     return rebuild, (type(self), data, tuple(lay.shape), lay.strides, lay.dtype, bool(self._flags & F.REQUIRES_GRAD), extra or None)
 
 
-for _f in (numpy, __array__, __array_wrap__, tolist, __dlpack__, __dlpack_device__, __copy__, __deepcopy__, __reduce_ex__):
+Tensor.tolist = method(tolist, F.AS_LIST)
+for _f in (numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __copy__, __deepcopy__, __reduce_ex__):
     setattr(Tensor, _f.__name__, _f)
 Tensor.__array_priority__ = 1000
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import facula.core.objects as objects
 import facula.core.overrides as overrides
 
-from ..base import dtypes as d
 from ..base.device import META, channels_last, contiguous_format
 from ..base.device import strided as STRIDED
 from ..base.errors import refuse
@@ -19,20 +17,17 @@ from ..base.size import Size
 from ..spec.binder import BINDER
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
-from .batching import CHOSEN, refuse_look
-from .chains import looked_at
-from .layout import TRIM, Layout, wrap_dim
+from .layout import wrap_dim
 from .leaves import hooks_of, post_hooks
 from .modes import MODE
 from .native import fields as F
-from .placing import no_values
-from .plan import exposed, located, settle
+from .plan import exposed, located
 from .tape import Handle, Node, Rule
 from .views import refresh
 
 NUMBERS = (
     "add", "subtract", "multiply", "true_divide", "floor_divide", "remainder", "power", "matrix_multiply", "and", "or", "xor", "lshift", "rshift",
-    "unary_negative", "unary_invert", "unary_absolute", "inplace_add", "inplace_subtract", "inplace_multiply", "inplace_true_divide",
+    "unary_negative", "unary_invert", "unary_absolute", "unary_float", "unary_int", "unary_index", "unary_truth", "inplace_add", "inplace_subtract", "inplace_multiply", "inplace_true_divide",
     "inplace_floor_divide", "inplace_remainder", "inplace_power", "inplace_and", "inplace_or", "inplace_xor", "inplace_lshift", "inplace_rshift",
     "subscript", "set_item", "compare_lt", "compare_le", "compare_eq", "compare_ne", "compare_gt", "compare_ge",
 )  # fmt: skip
@@ -317,14 +312,9 @@ class Methods:
     @property
     def data(self) -> Any:
         """The same storage without history; writes to it are not counted as versions."""
-        out = objects.alias(
-            type(self)
-            if type(self) is not objects.Tensor and not overridden_type(self) and type(self).__init__ is object.__init__
-            else Tensor,
-            self,
-            self._layout,
-            0,
-        )
+        if type(self) is not objects.Tensor and overridden_type(self):
+            return type(self).__torch_function__(Tensor.data.__get__, (type(self),), (self,), {})
+        out = objects.alias(Tensor, self, self._layout, 0)
         out._flags |= F.UNTRACKED
         return out
 
@@ -378,42 +368,6 @@ class Methods:
         return Handle(post_hooks(self), hook)
 
     # -- Python values
-    def item(self) -> Any:
-        """The value of the one element."""
-        if self._layout.numel != 1:
-            raise refuse(
-                RuntimeError,
-                f"a Tensor with {self._layout.numel} elements cannot be converted to Scalar",
-                received=f"shape {tuple(self.shape)}",
-                expected="one element",
-            )
-        return value_of(self)
-
-    def __bool__(self) -> bool:
-        if self._layout.numel != 1:
-            raise RuntimeError(
-                "Boolean value of Tensor with no values is ambiguous"
-                if not self._layout.numel
-                else "Boolean value of Tensor with more than one value is ambiguous"
-            )
-        if self._layout.batch:
-            refuse_look(self, "the truth", CHOSEN)
-        return bool(value_of(self))
-
-    def __float__(self) -> float:
-        return float(one_value(self))
-
-    def __int__(self) -> int:
-        return int(one_value(self))
-
-    def __complex__(self) -> complex:
-        return complex(one_value(self))
-
-    def __index__(self) -> int:
-        if self.dtype.is_floating_point or self.dtype.is_complex or self._layout.numel != 1:
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self.item())
-
     def __iter__(self) -> Any:
         if not self._layout.ndim:
             raise TypeError("iteration over a 0-d tensor")
@@ -482,64 +436,8 @@ def subclass(cls: Any) -> type:
     return cls
 
 
-def one_value(t: Any) -> Any:
-    """What Python's own number types are made from."""
-    if t._layout.numel != 1:
-        raise refuse(
-            ValueError,
-            "only one element tensors can be converted to Python scalars",
-            received=f"shape {tuple(t.shape)}",
-            expected="one element",
-        )
-    return value_of(t)
-
-
 def overridden_type(t: object) -> bool:
-    own = getattr(type(t), "__torch_function__")
-    return own is not objects.Tensor.__torch_function__ and own is not overrides.disabled_method
-
-
-C_TYPES = {
-    "float32": ctypes.c_float, "float64": ctypes.c_double, "int64": ctypes.c_int64, "int32": ctypes.c_int32, "int16": ctypes.c_int16, "int8": ctypes.c_int8,
-    "uint8": ctypes.c_uint8, "uint16": ctypes.c_uint16, "uint32": ctypes.c_uint32, "uint64": ctypes.c_uint64, "bool": ctypes.c_bool,
-}  # fmt: skip
-
-
-def read(kind: d.dtype, address: int) -> Any:
-    """The Python number at an address."""
-    import struct
-
-    c = C_TYPES.get(kind.name)
-    if c is not None:
-        return c.from_address(address).value
-    raw = ctypes.string_at(address, kind.itemsize)
-    if kind is d.float16:
-        return struct.unpack("<e", raw)[0]
-    if kind is d.bfloat16:
-        return struct.unpack("<f", b"\0\0" + raw)[0]
-    return complex(*struct.unpack({"complex32": "<2e", "complex64": "<2f", "complex128": "<2d"}[kind.name], raw))
-
-
-def value_of(t: Any) -> Any:
-    """The Python number that a tensor of one element holds."""
-    lay = t._layout
-    kind = READERS.get(lay)
-    if kind is not None and MODE.recorder is None:
-        return kind.from_address(t._address).value
-    if lay.batch:
-        refuse_look(t, "the value")
-    if lay.device is META:
-        raise no_values(RuntimeError, "Tensor.item() cannot be called on meta tensors")
-    if MODE.trace is not None and looked_at(t, value := read(lay.dtype, t._address)):
-        return value
-    settle((t,))
-    if (kind := C_TYPES.get(lay.dtype.name)) is not None:
-        READERS[lay] = kind
-    return read(lay.dtype, t._address)
-
-
-READERS: dict[Layout, Any] = {}  # the C type at the address of a tensor of this layout, whose value may be read
-TRIM.append(READERS.clear)
+    return not MODE.overrides_off and getattr(type(t), "__torch_function__") is not overrides.disabled_method
 
 
 for _name, _value in list(vars(Methods).items()):
@@ -556,6 +454,5 @@ for _name, _value in list(vars(Methods).items()):
         setattr(Tensor, _name, _value)
 Tensor.__module__ = "facula"
 Tensor.__doc__ = "A multi-dimensional array of one element type, with history for differentiation."
-BINDER.item = lambda t: t.item()
 
-__all__ = ["Tensor", "read", "wrap_dim"]
+__all__ = ["Tensor", "wrap_dim"]

@@ -19,7 +19,10 @@ BINARY = {
     "add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv", "floor_divide": "floordiv", "remainder": "mod", "power": "pow",
     "matrix_multiply": "matmul", "and": "and", "or": "or", "xor": "xor", "lshift": "lshift", "rshift": "rshift",
 }  # fmt: skip
-UNARY = {"unary_negative": "__neg__", "unary_invert": "__invert__", "unary_absolute": "__abs__"}
+UNARY = {
+    "unary_negative": "__neg__", "unary_invert": "__invert__", "unary_absolute": "__abs__", "unary_float": "__float__", "unary_int": "__int__",
+    "unary_index": "__index__", "unary_truth": "__bool__",
+}  # fmt: skip
 
 
 class Twin:

@@ -23,6 +23,7 @@ SLOT_IDS = {
     "or": 31, "xor": 38, "lshift": 28, "rshift": 35, "unary_negative": 30, "unary_invert": 27, "unary_absolute": 6, "inplace_add": 14,
     "inplace_subtract": 23, "inplace_multiply": 18, "inplace_true_divide": 24, "inplace_floor_divide": 16, "inplace_remainder": 21, "inplace_power": 20,
     "inplace_and": 15, "inplace_or": 19, "inplace_xor": 25, "inplace_lshift": 17, "inplace_rshift": 22, "subscript": 5, "set_item": 3,
+    "unary_float": 11, "unary_int": 26, "unary_index": 13, "unary_truth": 9,
 }  # fmt: skip
 BUFFER, CLEAR, DEALLOC, HASH, MEMBERS, RICHCOMPARE, TRAVERSE, GETSET = 1, 51, 52, 59, 72, 67, 71, 73
 FASTCALL, FASTCALL_KEYWORDS, ONE = 0x80, 0x82, 0x08

@@ -115,7 +115,7 @@ PLAN = {
 # and what its results come from is the new history of the argument it overwrites
 AT_ONCE, WRITES, SOON, FUSES, RECORDS = 1, 2, 4, 8, 16
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
-KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN = range(6)
+KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN, KIND_VALUES = range(7)
 STEP_WORDS, STEPS_MAX, STEP_OPERANDS_MAX = (
     4,
     24,
@@ -130,6 +130,13 @@ BRANCHES_MAX, BRANCHES_MISSED, BRANCH_ROWS = 64, 512, 128
 PATCH_IN, PATCH_OUT, PATCH_WORK, PATCH_FLOAT, PATCH_DOUBLE, PATCH_INT = range(6)
 # an output is a new tensor, or the argument it overwrites; no operand may share that one's memory; memory made here, whose version stays
 OUT_NEW, OUT_ARGUMENT, OUT_APART, OUT_QUIET = range(4)
+
+# element types that become Python numbers: whether signed, and LLVM's type; what they become
+ELEMENTS = {
+    "float32": (True, "float"), "float64": (True, "double"), "int64": (True, "i64"), "int32": (True, "i32"), "int16": (True, "i16"), "int8": (True, "i8"),
+    "uint8": (False, "i8"), "uint16": (False, "i16"), "uint32": (False, "i32"), "uint64": (False, "i64"), "bool": (False, "i8"),
+}  # fmt: skip
+AS_IS, AS_FLOAT, AS_INT, AS_BOOL, AS_LIST = range(5)
 
 # a recording: words of its queue (native/recording.py), of a row of its blocks, and of a program
 QUEUE = {

@@ -15,6 +15,7 @@ from ...runtime.ir import Function, Module, Value
 from .chains import emit_chains
 from .keys import FLAT, emit_key
 from .recording import emit_recording
+from .values import emit_values
 from .writes import emit_assign, emit_writable
 
 
@@ -355,6 +356,8 @@ class Core:
                 f.ret(self.state(f, "none"))
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_ASSIGN)):
                 f.ret(f.call("ptr", "facula_assign", plan, args, queue))
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VALUES)):
+                f.ret(f.call("ptr", "facula_values", plan, args, queue))
             n = self.get(f, plan, P["outs_n"], "i64")
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_TUPLE)):
                 with f.range(0, n) as i:
@@ -516,7 +519,7 @@ class Core:
     def emit_slots(self) -> None:
         """One function per operator of Python; each hands its operands and its entry to dispatch."""
         for i, name in enumerate(self.numbers):
-            if name == "set_item":
+            if name in ("set_item", "unary_truth"):
                 continue
             unary = name.split("_")[0] == "unary"
             ternary = name in ("power", "inplace_power")
@@ -529,6 +532,15 @@ class Core:
                 f.ret(
                     f.call("ptr", "facula_dispatch", self.state(f, F.STATE_SLOTS + i), values, f.i64(1 if unary else 2), f.const("ptr", 0))
                 )
+        with self.m.function("slot_unary_truth", "ptr a", "i32") as (f, a):
+            f.store(a, value := f.array("ptr", 1))
+            slot = self.state(f, F.STATE_SLOTS + self.numbers.index("unary_truth"))
+            got = f.call("ptr", "facula_dispatch", slot, value, f.i64(1), f.const("ptr", 0))
+            with f.when(got.eq(0)):
+                f.ret(-1)
+            truth = f.call("i32", "PyObject_IsTrue", got)
+            self.decref(f, got)
+            f.ret(truth)
         with self.m.function("slot_set_item", "ptr a, ptr b, ptr c", "i32") as (f, a, b, c):
             values = f.array("ptr", 3)
             for i, value in enumerate((a, b, c)):
@@ -636,6 +648,7 @@ def emit_core(
     core.emit_now()
     core.emit_results()
     emit_assign(core)
+    emit_values(core)
     emit_chains(core)
     core.emit_run()
     core.emit_dispatch()
