@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import facula.kernel.rows.softmax_pieces as pieces
 import facula.kernel.rows.sweep as rows
 
 from ...base.dtypes import dtype
@@ -164,6 +165,8 @@ def _schedule(x: Operand, dim: int, row: Kernel, column: Kernel, ins: tuple[In, 
 
 def softmax(x: Operand, dim: int, log: bool = False) -> Schedule:
     rows.contiguous(x)
+    if pieces.cut(x, dim):
+        return pieces.schedule(x, dim, log, (In(0),))
     n = rows.split_at(x, dim)[1]
     kernels = Kernel(emit_softmax, (x.dtype, log, n <= ROW_LIMIT)), Kernel(emit_columns, (x.dtype, log))
     return _schedule(x, dim, *kernels, (In(0),), 2)
@@ -171,5 +174,7 @@ def softmax(x: Operand, dim: int, log: bool = False) -> Schedule:
 
 def softmax_backward(g: Operand, y: Operand, dim: int, log: bool = False) -> Schedule:
     rows.contiguous(g, y)
+    if pieces.cut(y, dim):
+        return pieces.schedule(y, dim, log, (In(0), In(1)))
     kernels = Kernel(emit_softmax_backward, (y.dtype, log)), Kernel(emit_columns_backward, (y.dtype, log))
     return _schedule(y, dim, *kernels, (In(0), In(1)), 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,28 @@ def test_softmax(target: None, d: str, shape: tuple[int, ...], dim: int, log: bo
     g64, y64 = g.astype(np.float64), y.astype(np.float64)
     want = g64 - np.exp(y64) * g64.sum(dim, keepdims=True) if log else y64 * (g64 - (g64 * y64).sum(dim, keepdims=True))
     assert intact(block) and np.abs(out.astype(np.float64) - want).max() <= 8 * TOLERANCE[d] * max(1, np.abs(want).max())
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("d", TOLERANCE)
+@pytest.mark.parametrize(("shape", "dim"), [((2, 5003), 1), ((1, 1000), 1), ((2, 700, 3), 1), ((300, 70), 0), ((2, 100, 131), 1)])
+def test_pieces(target: None, d: str, shape: tuple[int, ...], dim: int, log: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = importlib.import_module("facula.kernel.rows.softmax_pieces")
+    monkeypatch.setattr(pieces, "LONG", 1)
+    monkeypatch.setattr(pieces, "PIECE", 640)
+    test_softmax(target, d, shape, dim, log)
+
+
+def test_extremes_in_pieces(target: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece of -inf alone counts as nothing."""
+    pieces = importlib.import_module("facula.kernel.rows.softmax_pieces")
+    monkeypatch.setattr(pieces, "LONG", 1)
+    monkeypatch.setattr(pieces, "PIECE", 1)
+    test_extremes(target)
+    x = np.array([[-np.inf] * 3, [0.0] * 3, [-np.inf] * 3], np.float32)
+    y = np.empty_like(x)
+    compiler.run(rows.softmax(operand(x), 0), [y], [x])
+    assert (y == [[0] * 3, [1] * 3, [0] * 3]).all()
 
 
 def test_extremes(target: None) -> None:
