@@ -4,9 +4,10 @@ node one instruction or a few. Nothing here asks the host what it is; the target
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ...base.dtypes import bfloat16, bool_, dtype, float16, float32
-from ...runtime.ir import Function, Value, count, like, vector
+from ...runtime.ir import Function, Value, count, float_text, like, vector
 from .. import vector_math
 from .complex import split
 from .memory import from_memory, to_memory
@@ -272,24 +273,50 @@ def _mangled(kind: str) -> str:
 
 
 def _scale(f: Function, n: Scalar, a: Value, k: Value) -> Value:
-    """a * 2**k (k a whole float of the same type), rounded once at either end: one AVX-512 instruction where the vector is that wide."""
-    letter, elem = ("s", "float") if k.type.rstrip(">").endswith("float") else ("d", "double")
-    lanes, full = count(a.type), 16 if elem == "float" else 8
-    if lanes == full:
-        mask = Value(f, f"i{full}" if full >= 8 else "i8", "-1")
+    """a * 2**k (k a whole float of the same type), rounded once at either end: one AVX-512 instruction."""
+    letter, full = ("s", 16) if n.dtype is float32 else ("d", 8)
+
+    def write(a: Value, k: Value) -> Value:
+        mask = Value(f, f"i{full}", "-1")
         return f.call(a.type, f"llvm.x86.avx512.mask.scalef.p{letter}.512", a, k, a, mask, Value(f, "i32", "4"))
+
+    return _in_registers(f, full, write, a, k)
+
+
+def _exponent(f: Function, n: Scalar, a: Value) -> Value:
+    """floor(log2 |x|) of any float32, subnormals too; the logarithm itself of 0, infinity and NaN."""
+
+    def write(a: Value) -> Value:
+        return f.call(a.type, "llvm.x86.avx512.mask.getexp.ps.512", a, a, Value(f, "i16", "-1"), Value(f, "i32", "4"))
+
+    return _in_registers(f, 16, write, a)
+
+
+def _mantissa(f: Function, n: Scalar, a: Value) -> Value:
+    """x / 2**k in [3/4, 3/2); 1 for infinity and 0, NaN below 0."""
+
+    def write(a: Value) -> Value:
+        how = Value(f, "i32", "11")
+        return f.call(a.type, "llvm.x86.avx512.mask.getmant.ps.512", a, how, a, Value(f, "i16", "-1"), Value(f, "i32", "4"))
+
+    return _in_registers(f, 16, write, a)
+
+
+def _in_registers(f: Function, full: int, write: Callable[..., Value], *args: Value) -> Value:
+    """What `write` makes of vectors of `full` lanes, for arguments of any number of lanes."""
+    lanes = count(args[0].type)
+    if lanes == full:
+        return write(*args)
     if lanes > full:
-        parts = [
-            _scale(f, n, f.shuffle(a, None, range(i, i + full)), f.shuffle(k, None, range(i, i + full))) for i in range(0, lanes, full)
-        ]
+        parts = [write(*(f.shuffle(x, None, range(i, i + full)) for x in args)) for i in range(0, lanes, full)]
         return _joined(f, parts)
     wide = [
-        f.op(vector(full, elem), f"insertelement {vector(full, elem)} poison, {x}, i32 0")
+        f.op(vector(full, x.type), f"insertelement {vector(full, x.type)} poison, {x}, i32 0")
         if not lanes
         else f.shuffle(x, None, [min(i, lanes - 1) for i in range(full)])
-        for x in (a, k)
+        for x in args
     ]
-    out = _scale(f, n, *wide)
+    out = write(*wide)
     return f.extract(out, 0) if not lanes else f.shuffle(out, None, range(lanes))
 
 
@@ -298,6 +325,45 @@ def _joined(f: Function, parts: list[Value]) -> Value:
         n = count(parts[0].type)
         parts = [f.shuffle(a, b, range(2 * n)) for a, b in zip(parts[::2], parts[1::2])]
     return parts[0]
+
+
+def _lookup(f: Function, n: Scalar, index: Value, *_: Value) -> Value:
+    """One of 16 float32 constants a lane: a permutation of registers where the target has one, else loads from a table."""
+    table, lanes = [c.value for c in n.args[1:]], count(index.type)
+    for prefix, full, write in _PERMUTATIONS if lanes else ():
+        if f.module.target.name.startswith(prefix):
+            return _in_registers(f, full, partial(write, f, table), index)
+    place = f.module.constant("table_" + "_".join(float_text("float", v) for v in table), "float", table)
+    source, index = Value(f, "ptr", place), index & 15
+    if not lanes:
+        return f.load("float", source, f.cast("zext", index, "i64"))
+    out = Value(f, vector(lanes, "float"), "poison")
+    for lane in range(lanes):
+        out = f.insert(out, f.load("float", source, f.cast("zext", f.extract(index, lane), "i64")), lane)
+    return out
+
+
+def _whole(f: Function, table: list[float], index: Value) -> Value:
+    kind = vector(16, "float")
+    return f.call(kind, "llvm.x86.avx512.permvar.sf.512", f.lanes(kind, table), index)
+
+
+def _halves(f: Function, table: list[float], index: Value) -> Value:
+    """AVX2 permutes 8 floats: both halves of the table, and a selection by the index's fourth bit."""
+    kind = vector(8, "float")
+    low, high = (f.call(kind, "llvm.x86.avx2.permps", f.lanes(kind, half), index) for half in (table[:8], table[8:]))
+    return f.select((index << 28) < 0, high, low)
+
+
+def _quarters(f: Function, table: list[float], index: Value) -> Value:
+    """NEON looks bytes up in four registers."""
+    bytes_ = vector(16, "i8")
+    parts = [f.cast("bitcast", f.lanes(vector(4, "float"), table[i : i + 4]), bytes_) for i in range(0, 16, 4)]
+    places = f.cast("bitcast", (index & 15) * 0x04040404 + 0x03020100, bytes_)
+    return f.cast("bitcast", f.call(bytes_, "llvm.aarch64.neon.tbl4.v16i8", *parts, places), vector(4, "float"))
+
+
+_PERMUTATIONS = (("x86-64-v4", 16, _whole), ("x86", 8, _halves), ("aarch64", 4, _quarters))  # target, lanes of a register
 
 
 def _two_over_pi(f: Function, n: Scalar, position: Value) -> Value:
@@ -357,4 +423,7 @@ _WRITE: dict[str, Writer] = {
     "fmod": _quotient(True),
     "where": _where,
     "scale": _scale,
+    "lookup": _lookup,
+    "exponent": _exponent,
+    "mantissa": _mantissa,
 }

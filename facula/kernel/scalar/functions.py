@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from ...base.dtypes import bool_, dtype
+from ...base.dtypes import bool_, dtype, float32, int32
 from ...base.narrow import is_a
 from .node import Scalar, arithmetic, const, lift, pair
 
@@ -201,6 +201,13 @@ def where(condition: Scalar, a: object, b: object) -> Scalar:
 def rare(condition: Scalar, slow: Scalar, fast: Scalar) -> Scalar:
     """where(condition, slow, fast), where `slow` is computed only if the condition holds for an element of the vector at hand."""
     return Scalar("rare", (condition, slow, fast), pair(slow, fast)[0].dtype)
+
+
+def lookup(index: Scalar, table: Sequence[float]) -> Scalar:
+    """table[index % 16] of 16 float32 constants, which vectors keep in registers."""
+    if index.dtype is not int32 or len(table) != 16:
+        raise TypeError(f"lookup wants an int32 index and 16 numbers, not {index.dtype.name} and {len(table)}")
+    return Scalar("lookup", (index, *(const(v, float32) for v in table)), float32)
 
 
 def clamp(x: Scalar, low: object | None = None, high: object | None = None) -> Scalar:

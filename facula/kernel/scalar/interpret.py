@@ -100,6 +100,10 @@ def _erfinv(np: Any, x: Any) -> Any:
     return np.where(np.abs(x) > 1, np.nan, special.erfinv(x))
 
 
+def _lookup(np: Any, index: Any, *table: Any) -> Any:
+    return np.stack(table)[index & 15]
+
+
 def _numpy(name: str) -> Callable[..., Any]:
     def call(np: Any, *args: Any) -> Any:
         return getattr(np, name)(*args)
@@ -176,7 +180,7 @@ _EXACT_THREE: dict[str, Ternary] = {
     "where": lambda np, c, a, b: np.where(c, a, b),
     "rare": lambda np, c, a, b: np.where(c, a, b),
 }
-_EXACT: dict[str, Callable[..., Any]] = {**_EXACT_ONE, **_EXACT_TWO, **_EXACT_THREE}
+_EXACT: dict[str, Callable[..., Any]] = {**_EXACT_ONE, **_EXACT_TWO, **_EXACT_THREE, "lookup": _lookup}
 
 
 def _join(np: Any, a: Any, b: Any) -> Any:

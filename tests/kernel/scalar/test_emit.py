@@ -230,6 +230,19 @@ def test_a_rare_block_changes_nothing_but_its_lanes() -> None:
     agree(body, [x], rtol=1e-6)
 
 
+def test_lookup_reads_its_table_on_every_width() -> None:
+    index = np.arange(-64, 64, dtype=np.int32)
+    table = [float(np.float32(1 / (i + 3))) for i in range(16)]
+    for lanes in (0, 4, 8, 16, 32):
+        for target in (host.target(), X86_64_V3):
+            if host.runs(target):
+                (out,) = run(lambda i: scalar.lookup(i, table), [index], lanes, target=target)
+                np.testing.assert_array_equal(out, np.float32(table)[index % 16])
+    agree(lambda i: scalar.lookup(i, table), [index])
+    with pytest.raises(TypeError, match="16 numbers, not int32 and 3"):
+        scalar.lookup(scalar.input(0, DTYPES["int32"]), [1.0, 2.0, 3.0])
+
+
 def test_an_unknown_derivative_says_so() -> None:
     with pytest.raises(NotImplementedError, match="trigamma"):
         scalar.derive([scalar.trigamma(scalar.input(0))], [scalar.const(1.0)], [scalar.input(0)])
