@@ -9,23 +9,23 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .exponential import exp_of_rest, exp_wide, exp_within, reduced, scaled_exp
+from . import tables as T
+from .exponential import LN2_HIGH32, LN2_LOW32, exp_wide, power_by_bits, raised, scaled_exp
 from .logarithm import log_wide
-from .pieces import INF, NAN, limited, narrow, poly, times_power, wide
+from .pieces import INF, NAN, at_most, limited, narrow, piece, poly, poly_of_piece, wide
 
 NDTR_CENTRE = 2.75
 
 
 def erf(n: Scalar, target: Target) -> Scalar:
-    """A polynomial near 0; beyond, 1 - e**p(x) in float32, 1 - erfc(x) in float64."""
+    """float32 from a table of polynomials: their sum with the distance keeps the slope of 1.13 at 0, which one float32 does not. float64 by a
+    polynomial near 0, beyond as 1 - erfc(x)."""
     x = n.args[0]
     a = fn.fabs(x)
-    t = x * x
     if n.dtype is float32:
-        near = fn.fma(a, poly(t, C.ERF32), a)
-        far = 1 - exp_within(poly(limited(a, 0.0, 4.0), C.ERFLOG32), target)
-        return fn.copysign(fn.where(a < 0.94, near, far), x)
-    near = fn.fma(x, poly(t, C.ERF64), x)
+        index, distance = piece(at_most(a, 4.0), 1.375, 3)
+        return fn.copysign(poly_of_piece(index, distance, T.ERF) + distance, x)
+    near = fn.fma(x, poly(x * x, C.ERF64), x)
     return fn.where(a < 1, near, fn.copysign(1 - _erfc_tail(a, target), x))
 
 
@@ -59,18 +59,16 @@ def ndtr(n: Scalar, target: Target) -> Scalar:
 
 
 def gelu(n: Scalar, target: Target) -> Scalar:
-    """max(x, 0) - |x| P(X > |x|) in float32: the tail is e**(-x*x/2) times a quotient of polynomials, so nothing cancels on either side. NaN
-    for -infinity, as from the product."""
+    """max(x, 0) - |x| P(X > |x|) in float32: the tail is e**(-x*x/2) times a slow function of |x|, so nothing cancels on either side. NaN for
+    -infinity, as from the product."""
     x = n.args[0]
     if n.dtype is not float32:
         return x * fn.ndtr(x)
-    a = limited(fn.fabs(x), 0.0, 14.5)  # beyond, the tail is below the smallest number
-    square = a * a
-    k, r = reduced(square * -0.5)
-    r = fn.fma(fn.fma(a, a, -square), -0.5, r)
-    above, below = (fn.fma(poly(square, c[1::2]), a, poly(square, c[::2])) for c in C.MILLS32)  # odd and even powers: half the roundings
-    tail = (1 + exp_of_rest(r)) * (a * above / below)
-    return fn.where(const(0.0, float32) > x, x * 0, x) - times_power(tail, k, target)
+    a = at_most(fn.fabs(x), 14.5)  # beyond, the tail is below the smallest number
+    k, power = power_by_bits(a * a, -0.5 / math.log(2), 100)  # 2**100: the tail may be subnormal, its factors not
+    r = fn.fma(k, 2 * LN2_LOW32, fn.fma(a, a, k * (2 * LN2_HIGH32)))  # a*a + 2 k ln 2
+    tail = raised(poly(r, (1.0, *C.EXPHALF32)), power) * poly_of_piece(*piece(a, 1.0, 2), T.GELU)
+    return fn.fma(tail, -(2.0**-100), x - fn.where(x < 0, x, 0))
 
 
 def erfc_wide(x: Scalar) -> Scalar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ...base.dtypes import float32, float64
+from ...base.dtypes import float32, float64, int32
 from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar
@@ -43,12 +43,6 @@ def exp_of_rest(r: Scalar) -> Scalar:
     return fn.fma(r * r, poly(r, C.EXP32 if r.dtype is float32 else C.EXP64), r)
 
 
-def exp_within(x: Scalar, target: Target) -> Scalar:
-    """e**x to 1.3 ULP where neither it nor 1/x overflows or vanishes, for functions that need no more of it."""
-    k, r = reduced(x)
-    return times_power(1 + exp_of_rest(r), k, target)
-
-
 def exp(n: Scalar, target: Target) -> Scalar:
     return scaled_exp(n.args[0], 0, target)
 
@@ -61,6 +55,18 @@ def scaled_exp(x: Scalar, power: int, target: Target) -> Scalar:
     low = r - (high - 1)  # what the sum lost, exactly
     p = high + fn.fma(r * r, poly(r, C.EXP32 if x.dtype is float32 else C.EXP64), low)
     return times_power(p, k + power if power else k, target)
+
+
+def power_by_bits(x: Scalar, factor: float, lift: int) -> Pair:
+    """k, the whole number next to x * factor, and the integer which, added to the bits of a float32, multiplies it by 2**(k + lift)."""
+    magic = 1.5 * 2.0**23 + lift  # leaves k + lift in the low bits
+    sum_ = fn.fma(x, factor, magic)
+    return sum_ - magic, fn.bitcast(sum_, int32) << 23
+
+
+def raised(x: Scalar, power: Scalar) -> Scalar:
+    """The product with the power of two; it and x are normal numbers."""
+    return fn.bitcast(fn.bitcast(x, int32) + power, float32)
 
 
 def exp2(n: Scalar, target: Target) -> Scalar:

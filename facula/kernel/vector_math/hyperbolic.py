@@ -9,20 +9,19 @@ from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const
 from . import coefficients as C
-from .exponential import exp_within, scaled_exp
+from . import tables as T
+from .exponential import LN2_HIGH32, LN2_LOW32, power_by_bits, raised, scaled_exp
 from .logarithm import log_wide
-from .pieces import INF, NAN, limited, narrow, poly, wide
+from .pieces import INF, NAN, at_most, limited, narrow, piece, poly, poly_of_piece, wide
 
 
 def tanh(n: Scalar, target: Target) -> Scalar:
-    """Near 0 a polynomial; else 1 - 2 / (e**2x + 1), which rounds to 1 in time. float64 near 0 by expm1."""
+    """float32 from a table of polynomials, the last of which ends at 1. float64 near 0 by expm1, beyond as 1 - 2 / (e**2x + 1)."""
     x = n.args[0]
     a = fn.fabs(x)
-    double = limited(a, 0.0, 44.0) * 2
     if n.dtype is float32:
-        far = 1 - 2 / (exp_within(double, target) + 1)
-        t = x * x
-        return fn.copysign(fn.where(a < 0.64, fn.fma(a * t, poly(t, C.TANH32), a), far), x)
+        return fn.copysign(poly_of_piece(*piece(at_most(a, 9.2), 0.625, 2), T.TANH), x)
+    double = limited(a, 0.0, 44.0) * 2
     e = fn.expm1(limited(a, 0.0, 1.0) * 2)
     near = e / (e + 2)
     far = 1 - 2 / (fn.exp(double) + 1)
@@ -90,8 +89,14 @@ def atanh(n: Scalar, target: Target) -> Scalar:
 
 
 def sigmoid(n: Scalar, target: Target) -> Scalar:
-    """e**-|x| never overflows; for negative x it is the numerator."""
+    """1 / (1 + e**-x), in float32 with both terms times 2**-30, so that e**-x overflows nowhere. In float64 from e**-|x|, the numerator for
+    negative x."""
     x = n.args[0]
+    if n.dtype is float32:
+        x = limited(x, -105.0, 60.0)
+        k, power = power_by_bits(x, -1 / math.log(2), -30)
+        r = fn.fma(k, LN2_LOW32, fn.fma(k, LN2_HIGH32, x))
+        return 2.0**-30 / (raised(poly(r, C.EXPNEG32), power) + 2.0**-30)
     e = fn.exp(-fn.fabs(x))
     return fn.where(x < 0, e, 1) / (e + 1)
 

@@ -1,34 +1,83 @@
-"""Logarithms: x = 2**k m with m in [sqrt(1/2), sqrt(2)), a polynomial in m - 1, and k ln 2 in two parts."""
+"""Logarithms: x = 2**k m. In float64 m is in [sqrt(1/2), sqrt(2)) and a polynomial in m - 1 does it; in float32 m is in [3/4, 3/2), and
+log m = log(m c) - log c with c next to 1/m from a table of 16, whose logarithm has few bits (Gal 1986: "accurate tables")."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ...base.dtypes import float32, float64
+from ...base.dtypes import float32, float64, int32
 from ...base.target import Target
 from ..scalar import functions as fn
 from ..scalar.node import Scalar, const, round32
 from . import coefficients as C
-from .exponential import LN2_HIGH32, LN2_HIGH64, LN2_LOW32, LN2_LOW64
-from .pieces import INF, NAN, Pair, mantissa_bits, poly, power_of_two, quick_sum, to_float, to_integer, two_product, two_sum, word
+from . import tables as T
+from .exponential import LN2_HIGH64, LN2_LOW64
+from .pieces import (
+    INF,
+    NAN,
+    Pair,
+    has_exponents,
+    mantissa_bits,
+    poly,
+    quick_sum,
+    to_float,
+    two_product,
+    two_sum,
+    word,
+)
 
-_ROOT_HALF = {"float32": 0x3F3504F3, "float64": 0x3FE6A09E667F3BCD}  # the bits of sqrt(1/2)
+_FIRST = {"float32": 0x3F400000, "float64": 0x3FE6A09E667F3BCD}  # the bits of the least m
+
+
+class Base(NamedTuple):
+    """What a float32 logarithm to a base is made of."""
+
+    inverse: Sequence[float]  # c of each piece, chosen by the first four bits of the mantissa
+    value: Sequence[float]  # -log c, a multiple of 2**-16
+    slope: float  # 1 / ln base as a float32,
+    series: Sequence[float]  # and the rest: log(1 + r) = slope * r + r * (polynomial in r)
+    high: float  # the logarithm of 2: a multiple of 2**-16, so that k times it plus `value` is exact,
+    low: float  # and the rest, which is not negative
+
+
+def _base(table: Sequence[Sequence[float]], slope: float, high: float, low: float) -> Base:
+    leading = round32(slope)
+    return Base(table[0], table[1], leading, [slope - leading, *(slope * c for c in C.LOG32)], high, low)
+
+
+_LN2_HIGH, _LOG2_HIGH = 45425 * 2.0**-16, 19728 * 2.0**-16
+E = _base(T.LOG, 1.0, _LN2_HIGH, math.log(2) - _LN2_HIGH)
+TWO = _base(T.LOG2, 1 / math.log(2), 1.0, 0.0)
+TEN = _base(T.LOG10, 1 / math.log(10), _LOG2_HIGH, math.log10(2) - _LOG2_HIGH)
+
+
+def split(x: Scalar) -> Pair:
+    """k (as a float) and m of a positive normal x."""
+    kind, shift = word(x.dtype), mantissa_bits(x.dtype)
+    bits = fn.bitcast(x, kind)
+    up = (bits - _FIRST[x.dtype.name]) >> shift
+    return to_float(up), fn.bitcast(bits - (up << shift), x.dtype)
 
 
 def parts(x: Scalar) -> Pair:
-    """k (as a float) and m - 1 of a positive normal x."""
-    kind, shift = word(x.dtype), mantissa_bits(x.dtype)
-    bits = fn.bitcast(x, kind)
-    up = (bits - _ROOT_HALF[x.dtype.name]) >> shift
-    return to_float(up), fn.bitcast(bits - (up << shift), x.dtype) - 1
+    """k and m - 1."""
+    k, m = split(x)
+    return k, m - 1
+
+
+def normal_split(x: Scalar) -> Pair:
+    """As `split`, for subnormal x too."""
+    tiny, lift = (2.0**-126, 25) if x.dtype is float32 else (2.0**-1022, 54)
+    small = x < tiny
+    k, m = split(fn.where(small, x * 2.0**lift, x))
+    return fn.where(small, k - lift, k), m
 
 
 def normal_parts(x: Scalar) -> Pair:
-    """As `parts`, for subnormal x too."""
-    tiny, lift = (2.0**-126, 25) if x.dtype is float32 else (2.0**-1022, 54)
-    small = x < tiny
-    k, f = parts(fn.where(small, x * 2.0**lift, x))
-    return fn.where(small, k - lift, k), f
+    k, m = normal_split(x)
+    return k, m - 1
 
 
 def ends(x: Scalar, value: Scalar, low: float = 0.0) -> Scalar:
@@ -39,17 +88,34 @@ def ends(x: Scalar, value: Scalar, low: float = 0.0) -> Scalar:
 
 def log(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
-    k, f = normal_parts(x)
-    if n.dtype is float32:
-        return ends(x, _log32(k, f, const(0, float32)))
-    return ends(x, _log64(k, f, const(0, float64)))
+    if n.dtype is float64:
+        return ends(x, _log64(*normal_parts(x), const(0, float64)))
+    return _log32(x, E, target)
 
 
-def _log32(k: Scalar, f: Scalar, correction: Scalar) -> Scalar:
-    """k ln 2 + log(1 + f) + correction."""
-    square = f * f
-    small = fn.fma(k, LN2_LOW32, fn.fma(square, -0.5, correction))
-    return fn.fma(k, LN2_HIGH32, f + fn.fma(poly(f, C.LOG32), square * f, small))
+def _log32(x: Scalar, base: Base, target: Target) -> Scalar:
+    if has_exponents(target):
+        return _of_pieces(*_exponents(x), base)
+    return ends(x, _of_pieces(*normal_split(x), base))
+
+
+def _exponents(x: Scalar) -> Pair:
+    """k and m by instruction, subnormals included. Where the logarithm is infinite so is k, and below 0 m is NaN."""
+    m = Scalar("mantissa", (x,), float32)
+    return Scalar("exponent", (x,), float32) - Scalar("exponent", (m,), float32), m
+
+
+def _of_pieces(k: Scalar, m: Scalar, base: Base, lost: Scalar | None = None) -> Scalar:
+    """log(2**k (m + lost)). Next to 1 the table holds 1 and 0: there the result is as exact as `m - 1 + lost`."""
+    index = fn.bitcast(m, int32) >> 19
+    c = fn.lookup(index, base.inverse)
+    r = fn.fma(m, c, -1.0)
+    rest = r * poly(r, base.series)
+    if lost is not None:
+        rest = fn.fma(lost * c, 1 - r, rest)
+    if base.low:
+        rest = fn.fma(k, base.low, rest)
+    return fn.fma(k, base.high, fn.lookup(index, base.value)) + fn.fma(r, base.slope, rest)
 
 
 def _log64(k: Scalar, f: Scalar, correction: Scalar) -> Scalar:
@@ -74,29 +140,23 @@ def log2_wide(u: Scalar) -> Scalar:
 
 
 def log2(n: Scalar, target: Target) -> Scalar:
-    return _other_base(n, 1 / math.log(2), 1.0, 0.0)
+    if n.dtype is float32:
+        return _log32(n.args[0], TWO, target)
+    return _other_base64(n.args[0], 1 / math.log(2), 1.0, 0.0)
 
 
 def log10(n: Scalar, target: Target) -> Scalar:
     if n.dtype is float32:
-        return _other_base(n, 1 / math.log(10), 0.301025390625, math.log10(2) - 0.301025390625)
-    return _other_base(n, 1 / math.log(10), float.fromhex("0x1.34413509f7800p-2"), float.fromhex("0x1.fef311f12b358p-46"))
+        return _log32(n.args[0], TEN, target)
+    return _other_base64(n.args[0], 1 / math.log(10), float.fromhex("0x1.34413509f7800p-2"), float.fromhex("0x1.fef311f12b358p-46"))
 
 
-def _other_base(n: Scalar, factor: float, two_high: float, two_low: float) -> Scalar:
+def _other_base64(x: Scalar, factor: float, two_high: float, two_low: float) -> Scalar:
     """log x / log base. `two_high` + `two_low` is the logarithm of 2; the exponent times the first is exact."""
-    x = n.args[0]
     k, f = normal_parts(x)
-    if n.dtype is float32:
-        leading = round32(factor)
-        square = f * f
-        p = f * leading
-        lost = fn.fma(fn.fma(f, f, -square), -0.5 * factor, fn.fma(f, factor - leading, fn.fma(f, leading, -p)))
-        tail = fn.fma(fn.fma(poly(f, C.LOG32), square * f, square * -0.5), factor, lost)
-    else:
-        high, low = _log_of_rest(f)
-        p, e = two_product(high, const(factor, float64))
-        tail = e + fn.fma(high, _LOW[factor], low * factor)
+    high, low = _log_of_rest(f)
+    p, e = two_product(high, const(factor, float64))
+    tail = e + fn.fma(high, _LOW[factor], low * factor)
     s, lost = two_sum(k * two_high, p)
     return ends(x, s + (lost + fn.fma(k, two_low, tail)))
 
@@ -132,13 +192,19 @@ def log_pair(x: Scalar) -> Pair:
 
 def log1p(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
+    if n.dtype is float32:
+        return _log1p32(x, target)
     u = x + 1
     lost = fn.where(fn.fabs(x) < 1, x - (u - 1), 1 - (u - x))
     k, f = parts(fn.where(u > 0, u, 1))
-    if n.dtype is float32:
-        same = k == 0
-        correction = fn.where(same, 0, lost * power_of_two(-to_integer(fn.where(k > 126, 126, k)), float32))
-        correction = correction * fn.fma(f, fn.fma(f, 0.9, -1.0), 1.0)  # over 1 + f, as far as it counts
-        return ends(x, fn.where(x == 0, x, _log32(k, fn.where(same, x, f), correction)), -1.0)
-    value = _log64(k, f, lost / u)
-    return ends(x, fn.where(fn.fabs(x) < 2.0**-54, x, value), -1.0)
+    return ends(x, fn.where(fn.fabs(x) < 2.0**-54, x, _log64(k, f, lost / u)), -1.0)
+
+
+def _log1p32(x: Scalar, target: Target) -> Scalar:
+    big, small = fn.where(x > 1, x, 1), fn.where(x > 1, 1, x)
+    u = big + small
+    k, m = _exponents(u) if has_exponents(target) else split(u)
+    inverse = fn.bitcast(fn.bitcast(m, int32) - fn.bitcast(u, int32) + 0x3F800000, float32)  # 2**-k
+    lost = fn.where(x < 2.0**25, (small - (u - big)) * inverse, 0)
+    value = _of_pieces(k, m, E, lost)
+    return fn.copysign(value if has_exponents(target) else ends(x, value, -1.0), x)

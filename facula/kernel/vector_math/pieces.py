@@ -69,18 +69,23 @@ def power_of_two(k: Scalar, d: dtype) -> Scalar:
     return fn.bitcast((k + bias(d)) << mantissa_bits(d), d)
 
 
-def has_scale(target: Target) -> bool:
-    """Whether the target has an instruction for a * 2**k over the whole range (AVX-512's scalef)."""
+def has_exponents(target: Target) -> bool:
+    """Whether the target has instructions for a * 2**k over the whole range, and for the exponent and the mantissa of any number (AVX-512)."""
     return target.name.startswith("x86-64-v4")
 
 
 def times_power(a: Scalar, k: Scalar, target: Target) -> Scalar:
     """a * 2**k for a whole float k, |k| < 4 * bias: rounded once, also into the subnormals."""
-    if has_scale(target):
+    if has_exponents(target):
         return Scalar("scale", (a, k), a.dtype)
     n = to_integer(k)
     half = n >> 1
     return a * power_of_two(half, a.dtype) * power_of_two(n - half, a.dtype)
+
+
+def at_most(x: Scalar, bound: float) -> Scalar:
+    """The smaller one, as one instruction; NaN passes."""
+    return fn.where(const(bound, x.dtype) < x, bound, x)
 
 
 def limited(x: Scalar, low: float, high: float) -> Scalar:
@@ -104,3 +109,19 @@ def quick_sum(a: Scalar, b: Scalar) -> Pair:
 def two_product(a: Scalar, b: Scalar) -> Pair:
     p = a * b
     return p, fn.fma(a, b, -p)
+
+
+def piece(a: Scalar, start: float, digits: int) -> Pair:
+    """Which of 16 pieces a float32 a >= 0 lies in (an integer modulo 16), and the distance from the piece's left end, exactly. A piece is what
+    shares the exponent and the first `digits` bits of the mantissa of a + start: wider away from 0; the first begins there."""
+    drop = 23 - digits
+    bits = fn.bitcast(a + start, int32)
+    return bits >> drop, a - (fn.bitcast(bits & -(1 << drop), float32) - start)
+
+
+def poly_of_piece(index: Scalar, t: Scalar, table: Sequence[Sequence[float]]) -> Scalar:
+    """Horner's rule with coefficients of the piece: a row of 16 for each power."""
+    r = fn.lookup(index, table[-1])
+    for row in table[-2::-1]:
+        r = fn.fma(r, t, fn.lookup(index, row))
+    return r

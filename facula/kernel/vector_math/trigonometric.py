@@ -1,7 +1,7 @@
 """sin, cos, tan: the argument is reduced to the nearest multiple of pi/2 with as many bits of pi as it takes.
 
-float32 up to 2**30 is reduced in float64 (106 bits of pi/2); float64 up to 2**40 with 159 bits. Beyond, a block that hardly ever runs
-multiplies with the bits of 2/pi that matter at the argument's exponent (Payne and Hanek, 1983).
+float32 up to 2**16 is reduced by three products with 72 bits of pi/2 (tan: up to 2**30 in float64, with 106 bits); float64 up to 2**40 with
+159 bits. Beyond, a block that hardly ever runs multiplies with the bits of 2/pi that matter at the argument's exponent (Payne and Hanek, 1983).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from .pieces import NAN, Pair, narrow, poly, quick_sum, to_integer, two_sum, wid
 
 # pi/2 in pieces of 53 bits, each the rest of those before.
 HALF_PI = (float.fromhex("0x1.921fb54442d18p+0"), float.fromhex("0x1.1a62633145c07p-54"), float.fromhex("-0x1.f1976b7ed8fbcp-110"))
+
+# The same in pieces of 24 bits.
+HALF_PI32 = (float.fromhex("0x1.921fb4p+0"), float.fromhex("0x1.4442dp-24"), float.fromhex("0x1.846988p-48"))
 
 # 2/pi as a whole number of 2**-1280: enough for the largest float64 and 100 bits beyond.
 TWO_OVER_PI_BITS = 1280
@@ -41,30 +44,35 @@ def two_over_pi() -> int:
 
 
 def sin(n: Scalar, target: Target) -> Scalar:
-    quadrant, r = _reduced(n.args[0])
-    return _wave(n.args[0], quadrant, r, sine=True)
+    x = n.args[0]
+    if n.dtype is float32:
+        out = _wave32(fn.fabs(x), 0)
+        return fn.bitcast(fn.bitcast(out, int32) ^ (fn.bitcast(x, int32) & -(1 << 31)), float32)
+    return fn.where(x == 0, x, _wave64(*_reduced64(x)))
 
 
 def cos(n: Scalar, target: Target) -> Scalar:
-    quadrant, r = _reduced(n.args[0])
-    return _wave(n.args[0], quadrant + 1, r, sine=False)
+    if n.dtype is float32:
+        return _wave32(fn.fabs(n.args[0]), 1)
+    quadrant, r = _reduced64(n.args[0])
+    return _wave64(quadrant + 1, r)
 
 
 def tan(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
-    quadrant, r = _reduced(x, keep_wide=True)
-    odd = (quadrant & 1) != 0
     if n.dtype is float32:
-        sine, cosine = _sine(r[0]), _cosine(r[0])
+        quadrant, r = _reduced32(x)
+        odd = (quadrant & 1) != 0
+        sine, cosine = _sine(r), _cosine(r)
         out = narrow(fn.where(odd, -cosine, sine)) / narrow(fn.where(odd, sine, cosine))
         return fn.where(x == 0, x, out)
-    high, low = r
+    quadrant, (high, low) = _reduced64(x)
     t, e = _tangent(high, low)
     s = t + e
     rest = e - (s - t)
     inverse = -1 / s
     inverse = inverse + inverse * (fn.fma(inverse, s, 1.0) + inverse * rest)  # Newton: -1 / (s + rest)
-    return fn.where(x == 0, x, fn.where(odd, inverse, s))
+    return fn.where(x == 0, x, fn.where((quadrant & 1) != 0, inverse, s))
 
 
 def _tangent(r: Scalar, low: Scalar) -> Pair:
@@ -86,39 +94,55 @@ def _cosine(r: Scalar) -> Scalar:
     return fn.fma(z * z, poly(z, C.COS40), fn.fma(z, -0.5, 1.0))
 
 
-def _wave(x: Scalar, quadrant: Scalar, r: Pair, sine: bool) -> Scalar:
+def _wave32(a: Scalar, first: int) -> Scalar:
+    """sin(a + first * pi/2) for a >= 0."""
+    magic = 1.5 * 2.0**23 + first  # leaves the quadrant in the low bits
+    turned = fn.fma(a, 2 / math.pi, magic)
+    n, r = turned - magic, a
+    for part in HALF_PI32:
+        r = fn.fma(n, -part, r)  # the first is exact
+    near = _quarter(fn.bitcast(turned, int32), r)
+    quadrant, rest = _far32(a)
+    return fn.rare(~(a < 2.0**16), _quarter(quadrant + first, narrow(rest)), near)
+
+
+def _quarter(quadrant: Scalar, r: Scalar) -> Scalar:
+    """sin(r + quadrant * pi/2): one polynomial in r*r, whose coefficients are those of the sine or of the cosine."""
+    odd = (quadrant & 1) != 0
+    z = r * r
+    sine, cosine = C.SIN32, (-0.5, *C.COS32)
+    p = fn.where(odd, cosine[-1], const(sine[-1], float32))
+    for s, c in zip(sine[-2::-1], cosine[-2::-1]):
+        p = fn.fma(p, z, fn.where(odd, c, const(s, float32)))
+    out = fn.fma(p, fn.where(odd, z, z * r), fn.where(odd, 1, r))
+    return fn.bitcast(fn.bitcast(out, int32) ^ ((quadrant & 2) << 30), float32)
+
+
+def _wave64(quadrant: Scalar, r: Pair) -> Scalar:
     """sin(r + quadrant * pi/2) from the two polynomials."""
     high, low = r
     z = high * high
-    if x.dtype is float32:
-        s = fn.fma(z * high, poly(z, C.SIN32), high)
-        top = fn.fma(z, -0.5, 1.0)
-        c = top + fn.fma(z * z, poly(z, C.COS32), fn.fma(z, -0.5, 1 - top))
-    else:
-        s = high + fn.fma(z * high, poly(z, C.SIN64), low * fn.fma(z, -0.5, 1.0))
-        half = z * 0.5
-        top = 1 - half
-        lost = (1 - top) - half
-        c = top + fn.fma(z * z, poly(z, C.COS64), lost + (fn.fma(high, high, -z) * -0.5 - high * low))
+    s = high + fn.fma(z * high, poly(z, C.SIN64), low * fn.fma(z, -0.5, 1.0))
+    half = z * 0.5
+    top = 1 - half
+    lost = (1 - top) - half
+    c = top + fn.fma(z * z, poly(z, C.COS64), lost + (fn.fma(high, high, -z) * -0.5 - high * low))
     out = fn.where((quadrant & 1) != 0, c, s)
-    kind = int32 if x.dtype is float32 else int64
-    flip = (quadrant & 2) << (30 if kind is int32 else 62)
-    out = fn.bitcast(fn.bitcast(out, kind) ^ flip, x.dtype)
-    return fn.where(x == 0, x, out) if sine else out
+    return fn.bitcast(fn.bitcast(out, int64) ^ ((quadrant & 2) << 62), float64)
 
 
-def _reduced(x: Scalar, keep_wide: bool = False) -> tuple[Scalar, Pair]:
-    """The quadrant (an integer; its two low bits count) and the rest as high + low, |rest| <= pi/4. Infinities give NaN."""
-    if x.dtype is float32:
-        y = wide(x)
-        n = fn.round(y * (2 / math.pi))
-        r = fn.fma(n, -HALF_PI[1], fn.fma(n, -HALF_PI[0], y))
-        far = ~(fn.fabs(x) < 2.0**30)
-        quadrant, rest = _far32(x)
-        quadrant = fn.rare(far, quadrant, fn.cast(fn.where(far, 0, n), int32))
-        rest = fn.rare(far, rest, r)
-        r = rest if keep_wide else narrow(rest)
-        return quadrant, (r, const(0, r.dtype))
+def _reduced32(x: Scalar) -> Pair:
+    """The quadrant (an integer; its two low bits count) and the rest in float64, at most pi/4. Infinities give NaN."""
+    y = wide(x)
+    n = fn.round(y * (2 / math.pi))
+    r = fn.fma(n, -HALF_PI[1], fn.fma(n, -HALF_PI[0], y))
+    far = ~(fn.fabs(x) < 2.0**30)
+    quadrant, rest = _far32(x)
+    return fn.rare(far, quadrant, fn.cast(fn.where(far, 0, n), int32)), fn.rare(far, rest, r)
+
+
+def _reduced64(x: Scalar) -> tuple[Scalar, Pair]:
+    """As `_reduced32` for float64, the rest as high + low."""
     n = fn.round(x * (2 / math.pi))
     far = ~(fn.fabs(x) < 2.0**40)
     first = fn.fma(n, -HALF_PI[0], x)
