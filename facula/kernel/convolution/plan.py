@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import facula.kernel.convolution.depthwise as dw_kernels
+import facula.kernel.convolution.panels as weight_panels
 import facula.kernel.convolution.thin as thin_kernels
 import facula.kernel.convolution.weight_gradient as wg
 import facula.kernel.convolution.winograd as wino
@@ -18,7 +19,7 @@ from ...runtime import host
 from ...runtime.pool import reserve
 from ..launch import Kernel, Launch, Operand, Schedule, Word, Work, unsigned
 from .geometry import Grid, Table, Three, table
-from .product import DEPTH, MASKS, PANEL_WORDS, PANELS, WORDS, Form, emit_panels, emit_product
+from .product import DEPTH, MASKS, PANELS, WORDS, Form, emit_product
 from .tile import Shape, height, shape_for
 
 if TYPE_CHECKING:
@@ -156,16 +157,20 @@ def depth_blocks(channels: int, taps: int) -> tuple[int, int]:
 
 def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights, order: np.ndarray, rows: int, shape: Shape) -> Work:
     """Lay the weights out in panels, in workspace."""
+    import numpy as np
+
     count, size = whole(outputs, rows), p.groups * whole(outputs, rows) * rows * channels * len(order) * shape.size
     to = b.room(size)
+    places = np.full(p.taps, -1, np.int64)
+    places[order] = np.arange(len(order))
     words: dict[str, Word] = {
-        "to": to, "weight": weights.at, "order": b.constant(order), "outputs": outputs, "channels": channels, "tap_count": len(order),
+        "to": to, "weight": weights.at, "places": b.constant(places), "outputs": outputs, "channels": channels, "tap_count": len(order),
         "panels": count, "group_stride": weights.group, "output_stride": weights.output, "channel_stride": weights.channel,
-        "channel_block": depth_blocks(channels, len(order))[0],
+        "channel_block": depth_blocks(channels, len(order))[0], "kernel": p.taps,
     }  # fmt: skip
     total = p.groups * count if len(order) and channels else 0
     grain = max(1, 16384 // max(1, rows * channels * len(order)))
-    b.launch(Kernel(emit_panels, (shape.element, rows)), PANEL_WORDS, words, total, grain, 2 * size)
+    b.launch(Kernel(weight_panels.emit_panels, (shape.element, rows)), weight_panels.WORDS, words, total, grain, 2 * size)
     return to
 
 
@@ -310,9 +315,11 @@ def winograd(b: Builder, p: Problem, backward: bool, x: Side, y: Side, weights: 
     filters = b.room(16 * count * rows * channels * shape.size)
     words: dict[str, Word] = {
         "to": filters, "weight": weights.at, "outputs": outputs, "channels": channels, "output_stride": weights.output,
-        "channel_stride": weights.channel, "first": 8 if backward else 0, "step": -1 if backward else 1,
+        "channel_stride": weights.channel,
     }  # fmt: skip
-    b.launch(Kernel(wino.emit_filters, (p.element, rows)), wino.FILTER_WORDS, words, count, 1, 25 * outputs * channels * shape.size)
+    b.launch(
+        Kernel(wino.emit_filters, (p.element, rows, backward)), wino.FILTER_WORDS, words, count, 1, 25 * outputs * channels * shape.size
+    )
     image_groups, total = whole(p.images, t.images), t.images * grid.count
     blocks = -(-total // min(total, 4 * shape.width))
     columns = whole(whole(total, blocks), shape.width) * shape.width

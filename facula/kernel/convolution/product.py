@@ -141,30 +141,3 @@ class View:
 
 def ceil_div(a: Value, b: int) -> Value:
     return (a + (b - 1)).udiv(b)
-
-
-PANEL_WORDS = {
-    "to": "ptr", "weight": "ptr", "order": "ptr", "outputs": "i64", "channels": "i64", "tap_count": "i64", "panels": "i64",
-    "group_stride": "i64", "output_stride": "i64", "channel_stride": "i64", "channel_block": "i64",
-}  # fmt: skip
-
-
-def emit_panels(m: Module, name: str, element: str, rows: int) -> None:
-    """Weights of any strides (taps contiguous) -> panels; `order` lists the taps that take part. Items: groups x panels."""
-    with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
-        w = Names(f, words, PANEL_WORDS)
-        with f.range(lo, hi) as item:
-            group, panel = item.udiv(w.panels), item.urem(w.panels)
-            first = panel * rows
-            to = f.at(w.to, item * (w.channels * w.tap_count * rows), element)
-            base = f.at(w.weight, group * w.group_stride, element)
-            # Rows past the last repeat it: the tile computes them and does not store them.
-            starts = [f.at(base, f.smin(first + r, w.outputs - 1) * w.output_stride, element) for r in range(rows)]
-            with f.range(0, w.channels, w.channel_block) as c0:
-                channels = f.smin(w.channel_block, w.channels - c0)
-                block = f.at(to, c0 * w.tap_count * rows, element)
-                with f.range(0, channels) as c, f.range(0, w.tap_count) as t:
-                    at = (c0 + c) * w.channel_stride + f.load("i64", w.order, t)
-                    place = f.at(block, (t * channels + c) * rows, element)
-                    for r, start in enumerate(starts):
-                        f.store(f.load(element, start, at), place, r)

@@ -11,10 +11,13 @@ products [outputs, channels] x [channels, tiles] go through the register tile. E
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from ...runtime.ir import Function, Module, Names, Value
 from ...runtime.pool_code import scratch
+from ..lanes import store_first
 from .geometry import PIECES, H, W, written_pieces
+from .panels import turned
 from .product import MASKS, View
 from .reader import bits_mask, double, mask_bits
 from .tile import Shape, emit_tile, shape_for
@@ -48,32 +51,28 @@ def sandwich(f: Function, matrix: Sequence[Sequence[float]], grid: Sequence[Sequ
     return [times(f, matrix, row) for row in zip(*half)]
 
 
-FILTER_WORDS = {
-    "to": "ptr", "weight": "ptr", "outputs": "i64", "channels": "i64", "output_stride": "i64", "channel_stride": "i64", "first": "i64", "step": "i64",
-}  # fmt: skip
+FILTER_WORDS = {"to": "ptr", "weight": "ptr", "outputs": "i64", "channels": "i64", "output_stride": "i64", "channel_stride": "i64"}
 
 
-def emit_filters(m: Module, name: str, element: str, rows: int) -> None:
-    """Weights -> transformed panels [outputs / rows][16][channel][rows]. Tap t is element `first + t * step`. Items: panels."""
+def emit_filters(m: Module, name: str, element: str, rows: int, backward: bool) -> None:
+    """Weights -> transformed panels [outputs / rows][16][channel][rows]; `backward`: taps in reverse. Items: panels."""
     shape = shape_for(element, m.target)
-    lanes, vectors = shape.lanes, -(-rows // shape.lanes)
+    lanes = shape.lanes
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
         w = Names(f, words, FILTER_WORDS)
-        line = f.array(element, 9 * lanes * vectors)
         with f.range(lo, hi) as panel:
             to = f.at(w.to, panel * (16 * rows * w.channels), element)
-            starts = [f.at(w.weight, f.smin(panel * rows + r, w.outputs - 1) * w.output_stride + w.first, element) for r in range(rows)]
+            starts = [f.at(w.weight, f.smin(panel * rows + r, w.outputs - 1) * w.output_stride, element) for r in range(rows)]
             with f.range(0, w.channels) as c:
-                with f.range(0, 9) as t:
-                    at, place = c * w.channel_stride + t * w.step, f.at(line, t * (lanes * vectors), element)
-                    for r, start in enumerate(starts):
-                        f.store(f.load(element, start, at), place, r)
-                for v in range(vectors):
-                    taps = [[f.load(shape.vec, line, (3 * a + b) * lanes * vectors + v * lanes) for b in range(3)] for a in range(3)]
-                    mask = f.mask(lanes, f.i64(rows - v * lanes))
-                    for a, row in enumerate(sandwich(f, G, taps)):
-                        for b, x in enumerate(row):
-                            f.store(x, f.at(to, ((4 * a + b) * w.channels + c) * rows, element), v * lanes, mask)
+                taps: list[list[Value]] = []
+                for j in range(0, 9, lanes):
+                    taps += turned(f, shape, [f.at(start, c * w.channel_stride + j, element) for start in starts], f.i64(9 - j))[: 9 - j]
+                if backward:
+                    taps.reverse()
+                for v, tap in enumerate(zip(*taps)):
+                    for xi, x in enumerate(chain(*sandwich(f, G, [tap[a : a + 3] for a in (0, 3, 6)]))):
+                        at = f.at(to, (xi * w.channels + c) * rows + v * lanes, element)
+                        store_first(f, x, at, f.i64(rows - v * lanes))
 
 
 WORDS = {

@@ -184,6 +184,24 @@ def test_images_and_channels_at_any_stride(target: Target) -> None:
     close(y, interpret_forward(apart, w, g.result, **g.options))
 
 
+@pytest.mark.parametrize("kernel", ((1, 1), (3, 3), (2, 5)), ids=str)
+@pytest.mark.parametrize("stride", (1, 2))
+def test_weights_at_any_stride(target: Target, kernel: tuple[int, int], stride: int) -> None:
+    g = Geometry(2, 1, 35, 37, (9, 10), kernel, (stride, stride), (0, 1), (1, 1))
+    x, w, _, dy = operands(g, np.float32, 0)
+    rng = np.random.default_rng(1)
+    for apart in (
+        normal(rng, (2 * 37, 3 * 35, *kernel), np.float32)[::2, ::3],
+        np.swapaxes(normal(rng, (35, 37, *kernel), np.float32), 0, 1),
+    ):
+        assert apart.shape == w.shape
+        y, gx = np.full_like(dy, np.nan), np.full_like(x, np.nan)
+        compiler.run(convolution.forward(operand(y), operand(x), operand(apart), **g.options), [y], [x, apart])
+        close(y, interpret_forward(x, apart, g.result, **g.options))
+        compiler.run(convolution.backward_input(operand(gx), operand(dy), operand(apart), **g.options), [gx], [dy, apart])
+        close(gx, interpret_backward_input(dy, apart, g.size, **g.options))
+
+
 @pytest.mark.parametrize("make", (general, square, depthwise), ids=lambda f: f.__name__)
 def test_same_bits_for_any_number_of_threads(make: object, threads: None) -> None:
     for seed in (0, 1, 5):
