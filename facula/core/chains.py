@@ -80,21 +80,32 @@ class Chain(Plan):
         self.origin: Any = None
 
     def native(self, places: tuple[int, ...]) -> int:
+        """`places`: where operands are among the arguments, if a step's FROM_ARGUMENT counts operands."""
+        found = self.addresses.get(places)
+        if found is None:
+            found = self.addresses[places] = self._build(places)
+        return found
+
+    def _build(self, places: tuple[int, ...]) -> int:
         def array(words: Sequence[int]) -> int:
             block = (ctypes.c_int64 * max(1, len(words)))(*words)
             self.keep.append(block)
             return ctypes.addressof(block)
 
+        def found_at(place: Place) -> Place:
+            return (F.FROM_ARGUMENT, places[place[1]]) if places and place[0] == F.FROM_ARGUMENT else place
+
         rows: list[int] = []
         for what, address, word, found in self.steps:
-            codes = [w for place in found for w in place]
+            codes = [w for place in found for w in found_at(place)]
             if isinstance(what, Look):
                 codes += [what.kind, what.address()]
                 LOOKS[codes[-1]] = self
             rows += [address, word, len(found), array(codes)]
         looks = any(isinstance(what, Look) and what.kind != F.LOOK_NEGATIVE for what, *_ in self.steps)
         fields = {
-            "kind": F.KIND_CHAIN, "steps_n": len(self.steps), "steps": array(rows), "result": array(self.result), "how": F.LOOKS if looks else 0,
+            "kind": F.KIND_CHAIN, "steps_n": len(self.steps), "steps": array(rows), "result": array(found_at(self.result)),
+            "how": F.LOOKS if looks else 0,
         }  # fmt: skip
         return array([fields.get(name, 0) for name in F.PLAN])
 
@@ -109,6 +120,20 @@ class Chain(Plan):
         ):
             look.lead(value, other.native(()))
             self.keep.append(other)
+
+
+def with_constants(plan: Plan, operands: Sequence[Any], given: Sequence[bool]) -> Chain:
+    """A plan some of whose operands are always the same numbers; a row counts only those that are given."""
+    count = itertools.count()
+    places = [(F.FROM_ARGUMENT, next(count)) if known else (F.FROM_CONSTANT, id(o)) for o, known in zip(operands, given)]
+    word = (F.MODE_GRAD if MODE.grad else 0) | (F.MODE_INFERENCE if MODE.inference else 0)
+    key = (plan, *places, word)
+    found = PLANS.get(key)
+    if found is None:
+        found = PLANS[key] = Chain([(plan, plan.native(tuple(range(len(operands)))), word, places)], (F.FROM_STEP, 0))
+        found.keep += operands
+    assert isinstance(found, Chain)
+    return found
 
 
 LOOKS: weakref.WeakValueDictionary[int, Chain] = weakref.WeakValueDictionary()  # the chain that has the look with this table

@@ -19,6 +19,7 @@ from .modes import MODE, sync
 from .native import fields as F
 from .overrides import dispatch_override, overridden
 from .plan import Plan, around
+from .planner import sources
 
 
 class Function:
@@ -96,7 +97,7 @@ class Function:
         if self.variant in ("in_place", "in_place_operator"):
 
             def note(operands: Sequence[Any], plan: Any, target: Any) -> None:
-                self._row(arguments, names, operands, plan, target)
+                self._row(arguments, names, op, bound, operands, plan, target)
 
             return writing.in_place(op, bound, self.title, note if objects.NATIVE and not MODE.slow else None)
         if out is not None:
@@ -106,28 +107,49 @@ class Function:
         plan, operands = plan_for(op, bound)
         got = around(plan, operands) if MODE.slow else plan.run(operands)
         if objects.NATIVE and plan.rowable and not MODE.slow:
-            self._row(arguments, names, operands, plan)
+            self._row(arguments, names, op, bound, operands, plan)
         return got
 
-    def _row(self, arguments: tuple[Any, ...], names: Any, operands: Sequence[Any], plan: Plan, target: Any = None) -> None:
-        """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came. `target`: what
-        operand 0 was before it was written to."""
-        places: list[int] = []
-        listed = chains.flattened(arguments)
-        for operand in operands:  # the same object may be given twice: positional arguments come in the order of operands
-            found = next((i for i, a in enumerate(listed) if a is operand and i not in places), None)
-            if found is None or (names and any(operand is o for o in operands[: len(places)])):
-                return
-            places.append(found)
+    def _row(
+        self, arguments: tuple[Any, ...], names: Any, op: Op, bound: Sequence[Any], operands: Sequence[Any], plan: Plan, target: Any = None
+    ) -> None:
+        """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came, or a default.
+        `target`: what operand 0 was before it was written to."""
+        places = self._places(arguments, names, op, bound, operands)
+        if places is None:
+            return
         for i, a in enumerate(arguments):
             operand = self.entry.mask >> i & 1
             if i not in places and ((type(a) is float and (operand or not self.values)) or (type(a) is int and operand)):
                 return  # its value decided something, and the key does not hold it
-        address = plan.native(tuple(places))
+        given = [place is not None for place in places]
+        if not all(given):
+            plan = chains.with_constants(plan, operands, given)
+        address = plan.native(tuple(place for place in places if place is not None))
         if address:
             if target is not None:
                 arguments = chains.instead(arguments, {id(operands[0]): target})
             objects.insert(self.entry, names, len(arguments) - len(names or ()), arguments, plan, address)
+
+    @staticmethod
+    def _places(arguments: tuple[Any, ...], names: Any, op: Op, bound: Sequence[Any], operands: Sequence[Any]) -> list[int | None] | None:
+        """Where each operand is among the arguments and the tensors of sequences behind them, None for a default; None: one is elsewhere."""
+        places: list[int | None] = []
+        n = len(arguments) - len(names or ())
+        named = {BINDER.place(op.schema, name): n + j for j, name in enumerate(names or ())}
+        for i, p in enumerate(op.schema.params[:n]):
+            if p.is_list and p.type == "int" and type(arguments[i]) is int:  # x.view(2, 3): what comes behind is part of that list
+                n = i
+                break
+        listed = chains.flattened(arguments)
+        for operand, k in zip(operands, sources(op, bound)):
+            place = k if k < n else named.get(k)
+            if op.schema.params[k].is_list:
+                place = next((i for i in range(len(arguments), len(listed)) if listed[i] is operand and i not in places), None)
+            if (place is None and isinstance(operand, objects.Tensor)) or (place is not None and listed[place] is not operand):
+                return None
+            places.append(place)
+        return places
 
     def __repr__(self) -> str:
         return f"<{self.variant} {self.name}>"

@@ -93,6 +93,22 @@ def gather(op: Op, bound: Sequence[Any]) -> Call:
     return Call(op, bound, tensors, numbers, tuple(grad and wants(t) for t in tensors))
 
 
+def sources(op: Op, bound: Sequence[Any]) -> list[int]:
+    """The parameter that each operand of `gather` came from."""
+    tensors: list[int] = []
+    numbers: list[int] = []
+    for i, (p, value) in enumerate(zip(op.schema.params, bound)):
+        if value is None:
+            continue
+        if p.is_tensor and p.is_list:
+            tensors += [i for t in value if t is not None]
+        elif p.is_tensor and isinstance(value, objects.Tensor):
+            tensors.append(i)
+        elif (p.is_tensor or (p.is_operand and not isinstance(value, str))) and not fixed(op.block, p.name, value):
+            numbers.append(i)
+    return tensors + numbers
+
+
 def _wide(value: int, tensors: Sequence[Any]) -> int | float:
     """A number of 64 bits without a sign, as the operands' types read it; OverflowError beyond that."""
     if not 0 <= value < 1 << 64:

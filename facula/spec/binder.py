@@ -58,7 +58,7 @@ class Binder:
         for i, value in enumerate(args):
             given[i] = self.convert(params[i], value, title, i + 1 - method)
         for name, value in kwargs.items():
-            i = self._place(schema, name)
+            i = self.place(schema, name)
             if i is None:
                 raise TypeError(f"{title}() got an unexpected keyword argument '{name}'")
             if given[i] is not REQUIRED:
@@ -78,7 +78,8 @@ class Binder:
                 return args
         return args
 
-    def _place(self, schema: Schema, name: str) -> int | None:
+    def place(self, schema: Schema, name: str) -> int | None:
+        """The parameter of this name."""
         index = schema.index
         if name in index:
             return index[name]

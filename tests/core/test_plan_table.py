@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import math
 import random
 
+import pytest
+
 import facula as t
+import facula.nn.functional as F
 from facula.core import objects
 from facula.core.expression import PLANS
 
@@ -132,3 +136,22 @@ def test_a_history_that_was_cut_is_none() -> None:
     source = t.tensor(5.0, requires_grad=True)
     t.ones(3).put_(t.tensor(0), source).sum().backward()
     assert source.grad.item() == 1
+
+
+def test_which_argument_is_which_operand() -> None:
+    """Given twice, by name, in another order, or left to the default: a row reads what belongs to each operand."""
+    x, y = t.tensor([1.0, -2.0]), t.tensor([3.0, 5.0])
+    for a in (2, 3, 2.5):
+        assert x.add(x, alpha=a).tolist() == [1 + a, -2 - 2 * a]
+        assert t.add(alpha=a, other=y, input=x).tolist() == [1 + 3 * a, -2 + 5 * a]
+        assert t.add(x, alpha=a, other=2).tolist() == [1 + 2 * a, -2 + 2 * a]
+        assert t.add(x, a, alpha=a).tolist() == [1 + a * a, -2 + a * a]
+        assert x.addcmul(y, y, value=a).tolist() == [1 + 9 * a, -2 + 25 * a]
+    for a in (20, 1, 20, 1, 5, 1):
+        soft = F.softplus(x, threshold=a), F.softplus(x, 1, a), F.softplus(x, beta=a), F.softplus(x, a), F.softplus(x)
+        want = [
+            [math.log1p(math.exp(b * v)) / b if b * v <= c else v for v in (1.0, -2.0)]
+            for b, c in ((1, a), (1, a), (a, 20), (a, 20), (1, 20))
+        ]
+        for got, expected in zip(soft, want):
+            assert got.tolist() == pytest.approx(expected, rel=1e-5)
