@@ -11,6 +11,7 @@ from .core.overrides import disabled, dispatch_override, overridden
 from .core.tensor import Tensor
 
 __all__ = [
+    "BaseTorchFunctionMode",
     "TorchFunctionMode",
     "get_ignored_functions",
     "get_overridable_functions",
@@ -41,6 +42,13 @@ class TorchFunctionMode:
     @classmethod
     def push(cls, *args: Any, **kwargs: Any) -> TorchFunctionMode:
         return cls(*args, **kwargs)
+
+
+class BaseTorchFunctionMode(TorchFunctionMode):
+    """A mode that lets every call pass."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
 
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:

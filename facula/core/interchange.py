@@ -75,7 +75,10 @@ def numpy(self: Any, *, force: bool = False) -> Any:
     if self.dtype is d.bfloat16 or self.dtype is d.complex32:
         raise TypeError(f"Got unsupported ScalarType {'BFloat16' if self.dtype is d.bfloat16 else 'ComplexHalf'}")
     exposed()
-    return as_array(self)
+    array = as_array(self)
+    if self._flags & F.READ_ONLY:
+        array.flags.writeable = False
+    return array
 
 
 def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -212,6 +215,15 @@ def _adopt(capsule: Any) -> Any:
 
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    valid = ctypes.pythonapi.PyCapsule_IsValid
+    valid.restype, valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
+    if not valid(capsule, b"dltensor"):
+        raise refuse(
+            RuntimeError,
+            "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have already constructed a "
+            "tensor from it once.",
+            received=f"{capsule!r:.60}",
+        )
     managed = _DLManaged.from_address(get(capsule, b"dltensor"))
     rename = ctypes.pythonapi.PyCapsule_SetName
     rename.argtypes = [ctypes.py_object, ctypes.c_char_p]
@@ -300,14 +312,12 @@ def rebuild(
 
 
 def __reduce_ex__(self: Any, protocol: Any) -> Any:
-    if self._node is not None:
-        raise RuntimeError("Cannot pickle a non-leaf tensor; use detach() first")
     settle((self,))
     refuse_look(self, "the values")
     lay = self._layout
     data = None if lay.device is META else ctypes.string_at(self._address, lay.nbytes) if lay.nbytes else b""
     extra = dict(getattr(self, "__dict__", {}) or {})
-    return rebuild, (type(self), data, tuple(lay.shape), lay.strides, lay.dtype, bool(self._flags & F.REQUIRES_GRAD), extra or None)
+    return rebuild, (type(self), data, tuple(lay.shape), lay.strides, lay.dtype, self.requires_grad, extra or None)
 
 
 Tensor.tolist = method(tolist, F.AS_LIST)

@@ -12,7 +12,7 @@ import facula.core.tape as tape
 
 from ..base.device import META
 from ..base.dtypes import uint8
-from ..base.errors import OutOfMemoryError
+from ..base.errors import OutOfMemoryError, refuse
 from ..base.narrow import is_sequence, is_tuple
 from ..base.settings import SETTINGS
 from ..kernel.launch import In, Number, Out, Schedule, Work
@@ -73,7 +73,8 @@ class KernelPlan(Plan):
         self.tensors = tensors  # how many operands are tensors; numbers follow
         self.outs = tuple(outs)
         self.mutates = any(how in (F.OUT_ARGUMENT, F.OUT_APART) for _, _, how, _ in outs)
-        self.writes = writes = any(isinstance(w, In) and w.written for launch in schedule.launches for w in launch.words)
+        written = (w.index for launch in schedule.launches for w in launch.words if isinstance(w, In) and w.written)
+        self.writes = writes = frozenset(written)  # operands
         hidden = any(lay.batch for lay, *_ in outs)
         # integers of few bytes mostly become indices and masks, whose values are looked at
         counted = not self.mutates and not writes and all(not lay.dtype.is_floating_point and not lay.dtype.is_complex for lay, *_ in outs)
@@ -89,6 +90,8 @@ class KernelPlan(Plan):
 
     def now(self, operands: Sequence[Any]) -> Any:
         """Run it, whether or not calls are recorded."""
+        for i in self.writes:
+            check_writable(operands[i], self.op.name)
         address = self.native(tuple(range(len(operands)))) if objects.NATIVE else 0
         if address and not MODE.slow:
             got = objects.run(address, 0, *operands)
@@ -349,6 +352,17 @@ def exposed() -> None:
     """Memory is handed to somebody outside, who may look at it, or write to it, at any time: nothing of this recording waits any more."""
     if MODE.recorder is not None:
         MODE.recorder.stop()
+
+
+def check_writable(t: Any, title: str) -> None:
+    """What lies in pages that nobody may write to: a write would end the process."""
+    if t._flags & F.READ_ONLY:
+        raise refuse(
+            RuntimeError,
+            f"{title}(): the tensor lies in memory that cannot be written",
+            received="memory of a read-only array or buffer, such as a file mapped for reading",
+            hint="x.clone(), or map the file copy-on-write: mode='c'",
+        )
 
 
 def fresh(out: Any, operands: Sequence[Any]) -> Any:

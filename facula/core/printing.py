@@ -93,9 +93,6 @@ class ComplexFormatter:
 
     def __init__(self, values: list[complex]) -> None:
         self.real, self.imag = Formatter([v.real for v in values], True), Formatter([v.imag for v in values], True)
-        self.real.scientific = self.imag.scientific = self.real.scientific or self.imag.scientific
-        self.real.fit([v.real for v in values if math.isfinite(v.real) and v.real])
-        self.imag.fit([v.imag for v in values if math.isfinite(v.imag) and v.imag])
         self.width = self.real.width + self.imag.width + 1
 
     def __call__(self, v: complex) -> str:
@@ -213,5 +210,4 @@ def __format__(self: Any, spec: str) -> str:
 
 
 Tensor.__repr__ = __repr__
-Tensor.__str__ = __repr__
 Tensor.__format__ = __format__

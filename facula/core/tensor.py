@@ -399,7 +399,7 @@ class Methods:
                 raise refuse(TypeError, f"new(): data must be a sequence (got {type(args[0]).__name__})", received=repr(args[0]))
             made = ops.tensor(args[0], dtype=SETTINGS.default_dtype, device=device)
         else:
-            made = ops.empty(tuple(args[0]) if args and isinstance(args[0], Size) else args, device=device)
+            made = ops.empty(tuple(args[0]) if args and isinstance(args[0], Size) else args or (0,), device=device)
         return made if cls is objects.Tensor else objects.alias(cls, made, made._layout, 0)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -60,7 +60,9 @@ def retain(block: int) -> int:
 
 
 def alias(cls: type, source: Any, layout: Any, delta: int) -> Any:
-    return make_tensor(cls, layout, source._address + delta, retain(source._block))
+    out = make_tensor(cls, layout, source._address + delta, retain(source._block))
+    out._flags = source._flags & F.READ_ONLY
+    return out
 
 
 def adopt(cls: type, layout: Any, block: int) -> Any:
@@ -70,6 +72,7 @@ def adopt(cls: type, layout: Any, block: int) -> Any:
 def rebind(tensor: Any, source: Any, layout: Any, delta: int) -> None:
     old, block = tensor._block, retain(source._block)
     tensor._layout, tensor._address, tensor._block = layout, source._address + delta, block
+    tensor._flags = tensor._flags & ~F.READ_ONLY | source._flags & F.READ_ONLY
     allocator.release(old)
 
 

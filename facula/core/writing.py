@@ -22,7 +22,7 @@ from .layout import Layout
 from .modes import MODE, no_grad
 from .named import named_tuple
 from .native import fields as F
-from .plan import KernelPlan, Plan, around, located
+from .plan import KernelPlan, Plan, around, check_writable, located
 from .planner import expression_for, gather, guard_of, key_of
 
 OVERLAP = (
@@ -75,6 +75,7 @@ def check_target(target: Any, title: str, once: bool = True) -> None:
             expected="one address per element",
             hint="x.clone()",
         )
+    check_writable(target, title)
     if target._flags & F.INFERENCE and not MODE.inference:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."

@@ -406,19 +406,28 @@ class FromNumpy(Composite):
     @staticmethod
     def compose(ndarray: Any) -> Tensor:
         from ..core import objects
+        from ..core.native import fields as F
         from ..runtime import allocator
+        from ..runtime.state import writable
 
         if type(ndarray).__module__ != "numpy" or not hasattr(ndarray, "__array_interface__"):
             raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
         kind = d.from_numpy(ndarray.dtype)
-        if kind is None or not ndarray.dtype.isnative:
+        if kind is not None and not ndarray.dtype.isnative:
+            raise refuse(
+                ValueError,
+                "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.",
+                received=f"an array of {ndarray.dtype.str}",
+                hint="a.astype(a.dtype.newbyteorder('='))",
+            )
+        if kind is None:
             raise TypeError(
                 f"can't convert np.ndarray of type {ndarray.dtype.type.__module__}.{ndarray.dtype.type.__name__}. The only supported types are: float64, float32, float16, complex64, "
                 "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
             )
         if any(s < 0 for s in ndarray.strides):
             raise ValueError(
-                "At least one of the strides of the ndarray is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+                "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
             )
         if any(s % ndarray.itemsize for s in ndarray.strides):
             raise refuse(
@@ -431,7 +440,10 @@ class FromNumpy(Composite):
         lay = layout(ndarray.shape, kind, strides)
         # not ndarray.nbytes: of a broadcast array it counts memory that is not there
         block = allocator.external(ndarray.ctypes.data, lay.nbytes, ndarray)
-        return objects.adopt(Tensor, lay, block)
+        made = objects.adopt(Tensor, lay, block)
+        if not ndarray.flags.writeable and lay.nbytes and not writable(made._address):
+            made._flags |= F.READ_ONLY
+        return made
 
     samples = [sample(None)]
 
@@ -574,6 +586,8 @@ def _from_data(data: Any, dtype: DType | None) -> Tensor:
     except (ValueError, OverflowError) as error:
         _ragged(data)
         raise (ValueError("Overflow when unpacking long long") if isinstance(error, OverflowError) else ValueError(str(error))) from None
+    if type(data).__module__ == "numpy" and array.dtype.kind in "OUSV":
+        infer(array, data)  # which refuses
     if array.dtype.kind == "O":
         _ragged(data)
         if isinstance(_first(data), int):
@@ -584,7 +598,8 @@ def _from_data(data: Any, dtype: DType | None) -> Tensor:
             else RuntimeError(f"Could not infer dtype of {_odd(data)}")
         )
     if array.dtype.kind in "USV":
-        raise TypeError(f"new(): invalid data type '{_odd(data)}'")
+        odd = _odd(data)
+        raise ValueError("too many dimensions 'str'") if odd == "str" and array.ndim else TypeError(f"new(): invalid data type '{odd}'")
     kind = dtype or infer(array, data)
     if type(data).__module__ != "numpy" and array.size:
         _check_range(array, kind)
@@ -609,6 +624,8 @@ def _check_range(array: Any, kind: DType) -> None:
         raise TypeError("must be real number, not complex")
     if kind.is_integral and array.dtype.kind in "iuf" and kind is not d.bool_:
         low, high = array.min().item(), array.max().item()
+        if array.dtype.kind == "u" and kind is d.int64:
+            raise ValueError("Overflow when unpacking long long")
         if low != low or overflows(low, kind) or overflows(high, kind):
             raise _too_large(kind)
 

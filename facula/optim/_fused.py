@@ -53,7 +53,7 @@ def _fits(params: list[Tensor], grads: list[Tensor], states: Iterable[Iterable[T
         lay = p._layout
         if not (lay.dtype.is_floating_point and lay.dense and not lay.batch and p.device.type == "cpu") or g.dtype is not lay.dtype:
             return None
-        if any(s._layout is not lay for s in kept):
+        if any(s._layout is not lay for s in kept) or p._flags & F.READ_ONLY:
             return None
         if g._layout is not lay:
             g = ops.empty_like(p).copy_(g)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 from collections.abc import Callable
 
 from . import images
@@ -37,6 +38,17 @@ def pages(nbytes: int, align: int = 4096, huge: bool = False) -> int:
     if huge:
         _libc.madvise(start, nbytes, 14)  # MADV_HUGEPAGE; a refusal costs only speed
     return start
+
+
+def writable(address: int) -> bool:
+    """Whether a byte lies in a page that may be written: the system refuses to put it back where it is, instead of ending the process."""
+    source, drain = os.pipe()
+    try:
+        _libc.write(drain, ctypes.c_void_p(address), ctypes.c_size_t(1))
+        return _libc.read(source, ctypes.c_void_p(address), ctypes.c_size_t(1)) == 1
+    finally:
+        os.close(source)
+        os.close(drain)
 
 
 def block(name: str) -> int:

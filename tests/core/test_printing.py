@@ -29,3 +29,17 @@ def test_edges_of_a_summary() -> None:
 def test_no_edges_at_all(monkeypatch) -> None:
     monkeypatch.setattr(OPTIONS, "edgeitems", 0)
     assert repr(facula.ones(2000)) == "tensor([ ...])"
+
+
+def test_parts_of_complex_numbers_are_formatted_on_their_own() -> None:
+    assert repr(facula.tensor([1 + 2j, 3.5 - 1e5j])) == "tensor([1.0000+2.0000e+00j, 3.5000-1.0000e+05j])"
+    assert repr(facula.tensor([1e-9 + 1j])) == "tensor([1.0000e-09+1.j])"
+
+
+def test_subclasses_and_parameters_are_shown_as_what_they_are() -> None:
+    class Mine(facula.Tensor):
+        pass
+
+    x = facula.ones(2).as_subclass(Mine)
+    assert repr(x) == str(x) == "Mine([1., 1.])" and type(x.detach()) is type(x.data) is Mine
+    assert str(facula.nn.Parameter(facula.ones(1))) == "Parameter containing:\ntensor([1.], requires_grad=True)"

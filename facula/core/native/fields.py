@@ -19,6 +19,7 @@ REQUIRES_GRAD = 1  # a leaf that wants a gradient
 RETAINS_GRAD = 2
 INFERENCE = 4
 UNTRACKED = 8  # from `.data`: writes do not count as versions
+READ_ONLY = 16  # the memory lies in pages that nobody may write to
 VIEWED_WITHOUT_GRAD = 32  # a view of what wants a gradient, made while none was recorded
 VIEWED_IN_INFERENCE = 64  # such a view, made in inference mode
 OUTPUT_SHIFT = 8  # from here: which result of its node this is

@@ -130,7 +130,7 @@ def _tensor(core: Any, key: Key, obj: Value, mode: Value) -> None:
         late = core.wants(f, core.get(f, obj, F.TENSOR["base"])) & wanted.eq(0)  # the base wants a gradient since after the view was made
         with f.when(stale | (((flags & F.VIEWED_WITHOUT_GRAD).ne(0) | late) & (mode & F.MODE_GRAD).ne(0))):
             f.ret(-1)
-    with f.when((flags & F.INFERENCE & ~(mode & F.MODE_INFERENCE)).ne(0)):
+    with f.when(((flags & F.INFERENCE & ~(mode & F.MODE_INFERENCE)) | (flags & F.READ_ONLY)).ne(0)):
         f.ret(-1)
     key.push(core.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
 

@@ -400,7 +400,7 @@ class Core:
             data = f.bytes(self.get(f, source, T["data"]), f.load("i64", spec, 1))
             out = self.new_tensor(f, f.load("ptr", spec), data, block)
             f.store(out, f.at(outs, i, "ptr"))
-            self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & (F.INFERENCE | F.UNTRACKED))
+            self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & (F.INFERENCE | F.UNTRACKED | F.READ_ONLY))
             with f.when(unseen):
                 inference = f.select((mode & F.MODE_INFERENCE).ne(0), f.i64(F.VIEWED_IN_INFERENCE), f.i64(0))
                 self.set(f, out, T["flags"], self.get(f, out, T["flags"], "i64") | inference | F.VIEWED_WITHOUT_GRAD)
@@ -580,7 +580,9 @@ class Core:
             kind, source, lay, delta = arguments(f, args, 4)
             block = self.get(f, source, T["block"])
             self.retain(f, block)
-            f.ret(self.new_tensor(f, lay, f.bytes(self.get(f, source, T["data"]), number(f, delta)), block, kind))
+            out = self.new_tensor(f, lay, f.bytes(self.get(f, source, T["data"]), number(f, delta)), block, kind)
+            self.set(f, out, T["flags"], self.get(f, source, T["flags"], "i64") & F.READ_ONLY)
+            f.ret(out)
         with m.function("adopt", "ptr module, ptr args, i64 nargs", "ptr") as (
             f,
             _,
@@ -604,6 +606,8 @@ class Core:
             before = self.get(f, me, T["layout"])
             for name, value in (("layout", lay), ("data", data), ("block", block)):
                 self.set(f, me, T[name], value)
+            kept = self.get(f, me, T["flags"], "i64") & ~F.READ_ONLY
+            self.set(f, me, T["flags"], kept | (self.get(f, source, T["flags"], "i64") & F.READ_ONLY))
             self.release(f, old)
             with f.when(before.ne(0)):
                 self.decref(f, before)
