@@ -15,7 +15,7 @@ from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel.launch import Array
 from ..kernel.reduction import logsumexp_of, product_of, sum_of
-from ..kernel.scan import cummax_of, cummin_of, scan
+from ..kernel.scan import complex_logcumsumexp_of, cummax_of, cummin_of, scan
 from ..spec.block import SCALAR_TYPE, Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -26,12 +26,12 @@ def result_type(x: Layout, dtype: DType | None) -> DType:
     return dtype or (x.dtype if x.dtype.is_floating_point or x.dtype.is_complex else d.int64)
 
 
-def scanned(x: Layout, dim: int, reducer: Any, *kinds: DType) -> Result:
+def scanned(x: Layout, dim: int, reducer: Any, *kinds: DType, ordered: bool = False) -> Result:
     k = wrap_dim(dim, x.ndim)
     outs = tuple(layout(x.shape, kind) for kind in kinds)
     source = x if x.ndim else Array(x.dtype, (1,), (1,))
     flat = [o if x.ndim else Array(o.dtype, (1,), (1,)) for o in outs]
-    return Result(outs, scan(flat, [source], k, reducer))
+    return Result(outs, scan(flat, [source], k, reducer, ordered=ordered))
 
 
 class Cumsum(Fused):
@@ -153,7 +153,10 @@ class Logcumsumexp(Fused):
     def kernel(x: Layout, dim: int) -> Result:
         if not (x.dtype.is_floating_point or x.dtype.is_complex):
             raise refuse(NotImplementedError, f"\"logcumsumexp_out_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
-        return scanned(x, dim, logsumexp_of(x.dtype.compute), x.dtype)
+        kind = x.dtype.compute
+        if kind.is_complex:
+            return scanned(x, dim, complex_logcumsumexp_of(kind), x.dtype, ordered=True)
+        return scanned(x, dim, logsumexp_of(kind), x.dtype)
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, out: Tensor, dim: int) -> Tensor:

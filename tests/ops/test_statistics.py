@@ -26,7 +26,32 @@ def test_logsumexp_of_complex_numbers() -> None:
     assert_close(facula.logsumexp(x, 1), want)
     assert gradcheck(lambda t: facula.logsumexp(t, 1), [x])
     assert gradcheck(lambda t: facula.logcumsumexp(t, 1), [x])
-    assert_close(facula.logcumsumexp(x, 1)[:, -1], want)
+    assert_close(facula.logcumsumexp(x, 1)[:, -1].exp(), want.exp())
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_the_angle_of_complex_logcumsumexp_goes_on_as_in_pytorch(dim: int) -> None:
+    """It follows the larger term and is not brought back into (-pi, pi]; lengths and orders of memory do not change that."""
+    inf, nan = math.inf, math.nan
+    line = facula.tensor(
+        [complex(-inf, 1), complex(1, 2), complex(1, -2), complex(0, 7), complex(-1, 9), complex(inf, 3), complex(1, 1), complex(nan, 1)]
+    )
+    want = [
+        complex(-inf, 0),
+        1 + 2j,
+        0.81643 - 3.14159j,
+        0.49796 - 3.55234j,
+        0.69973 - 3.55490j,
+        complex(inf, 3),
+        complex(inf, 3),
+        complex(nan, nan),
+    ]
+    x = line.unsqueeze(1 - dim).expand(*((8, 3) if dim == 0 else (3, 8)))
+    for laid in (x, x.contiguous(), x.t().contiguous().t()):
+        got = facula.logcumsumexp(laid, dim).movedim(dim, 0)
+        for k in range(3):
+            assert_close(got[:, k], facula.tensor(want), rtol=1e-4, atol=1e-4, equal_nan=True)
+    assert facula.logcumsumexp(facula.tensor([complex(1, inf)]), 0).tolist() == [complex(1, inf)]
 
 
 @pytest.mark.parametrize(

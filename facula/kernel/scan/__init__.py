@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .nest import cummax_of, cummin_of, interpret_scan, scan
+from .nest import complex_logcumsumexp_of, cummax_of, cummin_of, interpret_scan, scan
 
-__all__ = ["cummax_of", "cummin_of", "interpret_scan", "scan"]
+__all__ = ["complex_logcumsumexp_of", "cummax_of", "cummin_of", "interpret_scan", "scan"]

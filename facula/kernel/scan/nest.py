@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ...base.dtypes import bool_, dtype, int64, uint8
+from ...base.dtypes import bool_, complex128, dtype, int64, uint8
 from ..access import BROADCAST, INDEX, STRIDED, kind_of
 from ..coalesce import Geometry, merge, sort
 from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from ..pointwise.emit import Port
 from ..pointwise.nest import WORDS, grounded, number_types, number_words
 from ..reduction.reducer import Reducer, highest, lowest, reducer
-from ..scalar import Scalar, cast, interpret, isnan, simplify, text, where
+from ..scalar import Scalar, atan2, cast, complex_, cos, exp, imag, interpret, isnan, log1p, real, simplify, sin, text, where
 from .emit import COLUMNS, emit_scan
 
 if TYPE_CHECKING:
@@ -27,10 +27,12 @@ FEW = 16  # rows below which long ones are cut
 RUN = 8192  # elements of a run of work
 
 
-def scan(outputs: Sequence[Operand], inputs: Sequence[Operand], dim: int, reducer: Reducer, numbers: Sequence[str] = ()) -> Schedule:
+def scan(
+    outputs: Sequence[Operand], inputs: Sequence[Operand], dim: int, reducer: Reducer, numbers: Sequence[str] = (), ordered: bool = False
+) -> Schedule:
     """outputs[..., i, ...] = finish of the combination of elements 0..i along `dim`; all operands have one shape.
 
-    `combine(a, b)` gets a from earlier places than b. `index()` in `lift` is the place along `dim`; the count that `finish` gets is its size.
+    `combine(a, b)` gets a from earlier places than b; `ordered`: b is always one element. `index()` in `lift` is the place along `dim`; the count that `finish` gets is its size.
     """
     shape = tuple(inputs[0].shape) or (1,)
     everything = [Array(o.dtype, shape, tuple(o.strides) or (1,)) for o in (*outputs, *inputs)]
@@ -48,7 +50,7 @@ def scan(outputs: Sequence[Operand], inputs: Sequence[Operand], dim: int, reduce
     kept, along = _loops(everything, dim, n)
     length, rows = shape[dim], kept.elements
     across = kept.strides[n][-1]
-    columns = 0 < across < along[n] and kept.shape[-1] >= 4
+    columns = ordered or (0 < across < along[n] and kept.shape[-1] >= 4)
     ports: list[Port] = []
     for o, (a, steps) in enumerate(zip(everything, kept.strides)):
         kind = kind_of(steps[-1] if columns else along[o], kept.shape[-1] if columns else length)
@@ -115,6 +117,30 @@ def _extreme(d: dtype, start: int | float, better: Callable[[Scalar, Scalar], Sc
         return where(take, y, x), where(take, j, i)
 
     return reducer([start, 0], [kept, int64], lambda x, i: (cast(x, kept), i), combine, inputs=[d], indexed=True)
+
+
+def complex_logcumsumexp_of(d: dtype) -> Reducer:
+    """log(sum(exp(z))) in complex numbers: m + log1p(exp(n - m)), m the one with the larger real part. The imaginary part goes on from m's and
+    is not brought back into (-pi, pi], as in PyTorch, so it depends on the order; kept in complex128."""
+    low, high, nan = float("-inf"), float("inf"), float("nan")
+
+    def lift(z: Scalar) -> Scalar:
+        return cast(complex_(real(z), where(real(z).__eq__(low), 0.0, imag(z))), complex128)
+
+    def combine(a: tuple[Scalar, ...], b: tuple[Scalar, ...]) -> Scalar:
+        (x, u), (y, v) = ((real(s[0]), imag(s[0])) for s in (a, b))
+        later = y >= x
+        top, angle = where(later, y, x), where(later, v, u)
+        size = exp(where(x.__eq__(y), 0.0, where(later, x - y, y - x)))
+        turn = where(size.__eq__(0.0), 0.0, where(later, u - v, v - u))
+        across, up = size * cos(turn), size * sin(turn)
+        grown = log1p(across * (across + 2) + up * up) * 0.5
+        none = top.__eq__(low)
+        lost = isnan(a[0]) | isnan(b[0])
+        size = where(lost, nan, where(none | top.__eq__(high), top, top + grown))
+        return complex_(size, where(lost, nan, where(none, u, angle + atan2(up, across + 1))))
+
+    return reducer([complex(low, 0)], [complex128], lift, combine, inputs=[d])
 
 
 # -- definition
