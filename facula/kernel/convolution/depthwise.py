@@ -1,20 +1,22 @@
 """Depthwise convolution: every channel by itself. Bound by memory, so no matrix product: taps stay in registers.
 
 An item is a plane (or a band of its rows). The source rows are copied to scratch memory with a border of zeros; then vectors of results take one
-multiply-add a tap, four rows of results at a time so that a source row is loaded once for all of them.
+multiply-add a tap, several rows of results at a time so that a source row is loaded once for all of them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ...base.dtypes import float32, float64
-from ...runtime.ir import Function, Module, Names, Value
+from ...runtime.ir import Function, Module, Names, Term, Value
 from ...runtime.pool_code import scratch
 from ..lanes import fill_row
 from .tile import Shape, shape_for
 
-ROWS = 4  # rows of results at a time
+ROWS = 8  # rows of results at a time at most
+TAPS = 9  # that stay in registers
 BOARD = 3 << 19  # bytes of scratch memory for the rows of a band
 
 WORDS = {
@@ -28,7 +30,8 @@ WORDS = {
 @dataclass(frozen=True)
 class Form:
     """Static: the element type, the kernel, the stride (1 or 2), whether rows of taps are neighbours (no dilation), whether the source is
-    spread (the gradient of a strided convolution: zeros between its elements), whether there is a bias."""
+    spread (the gradient of a strided convolution: zeros between its elements), whether there is a bias; rows of results at a time, so that a
+    source row is loaded once for all of them."""
 
     element: str
     kernel: tuple[int, int]
@@ -36,12 +39,12 @@ class Form:
     close: bool
     spread: bool
     bias: bool
+    rows: int
 
 
 def emit_depthwise(m: Module, name: str, form: Form) -> None:
     """Items: images x groups x bands of rows."""
     shape = shape_for(form.element, m.target)
-    together = ROWS if form.close else 1
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, worker):
         w, board = Names(f, words, WORDS), scratch(f, worker)
         with f.range(lo, hi) as item:
@@ -52,13 +55,15 @@ def emit_depthwise(m: Module, name: str, form: Form) -> None:
             rows = (r1 - r0 - 1) * form.stride + (form.kernel[0] - 1) * w.dilation_h + 1
             copy_rows(f, shape, w, form.spread, board, x, r0 * form.stride - w.pad_height, rows)
             with f.range(group * w.multiplier, (group + 1) * w.multiplier) as o:
-                taps = _taps(f, shape, w, form, o)
+                weights = f.at(w.w, o * w.weight_stride + w.first, form.element)
+                every = range(form.kernel[1]) if math.prod(form.kernel) <= TAPS else ()
+                taps = [_column(f, shape, w, form, weights, b) for b in every]
                 start = f.splat(f.load(form.element, w.bias, o), shape.lanes) if form.bias else f.const(shape.vec, 0.0)
                 y = f.at(w.y, image * w.y_image + o * w.y_plane, form.element)
-                with f.range(r0, r1, together) as oh, f.range(0, w.out_width, shape.lanes) as ow:
+                with f.range(r0, r1, form.rows) as oh, f.range(0, w.out_width, shape.lanes) as ow:
                     here = f.at(board, (oh - r0) * form.stride * w.pitch + ow * form.stride, form.element)
                     mask = f.mask(shape.lanes, w.out_width - ow)
-                    for r, value in enumerate(_results(f, shape, w, form, here, taps, start, together)):
+                    for r, value in enumerate(_results(f, shape, w, form, here, weights, taps, start)):
                         with f.when(oh + r < r1):
                             f.store(value, y, (oh + r) * w.out_width + ow, mask)
 
@@ -84,10 +89,10 @@ def copy_rows(f: Function, shape: Shape, w: Names, spread: bool, board: Value, x
                         f.store(f.load(shape.element, row, j), to, place)
 
 
-def _taps(f: Function, shape: Shape, w: Names, form: Form, o: Value) -> list[list[Value]]:
-    start = f.at(w.w, o * w.weight_stride + w.first, form.element)
+def _column(f: Function, shape: Shape, w: Names, form: Form, weights: Value, b: Term) -> list[Value]:
+    """The taps of a column of the kernel, each in all lanes."""
     kh, kw = form.kernel
-    return [[f.splat(f.load(form.element, start, w.step * (a * kw + b)), shape.lanes) for b in range(kw)] for a in range(kh)]
+    return [f.splat(f.load(form.element, weights, w.step * (b + a * kw)), shape.lanes) for a in range(kh)]
 
 
 def read(f: Function, shape: Shape, stride: int, at: Value) -> Value:
@@ -96,18 +101,28 @@ def read(f: Function, shape: Shape, stride: int, at: Value) -> Value:
     return x if stride == 1 else f.shuffle(x, f.load(shape.vec, at, shape.lanes), range(0, 2 * shape.lanes, 2))
 
 
-def _results(f: Function, shape: Shape, w: Names, form: Form, here: Value, taps: list[list[Value]], start: Value, rows: int) -> list[Value]:
-    """`rows` rows of a vector of results; tap by tap in the same order for every result."""
+def _results(
+    f: Function, shape: Shape, w: Names, form: Form, here: Value, weights: Value, taps: list[list[Value]], start: Value
+) -> list[Value]:
+    """`form.rows` rows of a vector of results; column by column of the kernel, in the same order for every result. Without `taps` a loop reads
+    a column's: unrolled, LLVM would take one result after the other, and all taps and pixels would be spilled."""
     kh, kw = form.kernel
-    acc = [start] * rows
-    for line in range((rows - 1) * form.stride + kh):
-        source = f.at(here, w.pitch * line * (1 if form.close else w.dilation_h), form.element)
-        for b in range(kw):
-            x = read(f, shape, form.stride, f.at(source, w.dilation_w * b, form.element))
-            for r in range(rows):
+    acc = [f.var(shape.vec, start) for _ in range(form.rows)]
+
+    def column(b: Term, taps: list[Value]) -> None:
+        for line in range((form.rows - 1) * form.stride + kh):
+            near = f.at(here, w.pitch * line * (1 if form.close else w.dilation_h) + w.dilation_w * b, form.element)
+            x = read(f, shape, form.stride, near)
+            for r in range(form.rows):
                 if 0 <= line - r * form.stride < kh:
-                    acc[r] = f.fma(taps[line - r * form.stride][b], x, acc[r])
-    return acc
+                    acc[r].v = f.fma(taps[line - r * form.stride], x, acc[r].v)
+
+    for b, of in enumerate(taps):
+        column(b, of)
+    if not taps:
+        with f.range(0, kw) as b:
+            column(b, _column(f, shape, w, form, weights, b))
+    return [a.v for a in acc]
 
 
 def emit_depthwise_weight(m: Module, name: str, form: Form) -> None:

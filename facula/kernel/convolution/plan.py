@@ -371,7 +371,9 @@ def _depthwise(
         "spread_h": spread[0], "spread_w": spread[1], "pitch": pitch, "band": band, "bands": bands, "weight_stride": weight_stride,
         "first": kh * kw - 1 if flip else 0, "step": -1 if flip else 1,
     }  # fmt: skip
-    form = dw_kernels.Form(p.element, (kh, kw), stride, dh == 1, spread != (1, 1), bias is not None)
+    most = dw_kernels.ROWS if kh > 3 and b.target.registers >= 32 else dw_kernels.ROWS // 2
+    together = min(most, 1 << (result[0] - 1).bit_length()) if dh == 1 and what != "weight" else 1
+    form = dw_kernels.Form(p.element, (kh, kw), stride, dh == 1, spread != (1, 1), bias is not None, together)
     nbytes = shape.size * p.images * p.groups * (math.prod(source) + p.outputs * math.prod(result))
     emit = dw_kernels.emit_depthwise_weight if what == "weight" else dw_kernels.emit_depthwise
     total = p.groups if what == "weight" else p.images * p.groups * bands
