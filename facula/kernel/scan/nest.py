@@ -32,7 +32,8 @@ def scan(
 ) -> Schedule:
     """outputs[..., i, ...] = finish of the combination of elements 0..i along `dim`; all operands have one shape.
 
-    `combine(a, b)` gets a from earlier places than b; `ordered`: b is always one element. `index()` in `lift` is the place along `dim`; the count that `finish` gets is its size.
+    `combine(a, b)` gets a from earlier places than b; `ordered`: b is always one element. `index()` in `lift` is the place along `dim`; the
+    count that `finish` gets is its size.
     """
     shape = tuple(inputs[0].shape) or (1,)
     everything = [Array(o.dtype, shape, tuple(o.strides) or (1,)) for o in (*outputs, *inputs)]
