@@ -14,7 +14,8 @@ from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel.launch import Array
-from ..kernel.reduction import all_of, any_of, count_nonzero_of, logsumexp_of, moments_of, norm_of, product_of, reduce
+from ..kernel.reduction import accumulator, all_of, any_of, count_nonzero_of, logsumexp_of, moments_of, norm_of, product_of, reduce, sum_of
+from ..kernel.scalar import Scalar, isnan, where
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -339,17 +340,24 @@ class CountNonzero(Fused):
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
 
 
-class Nansum(Composite):
+class Nansum(Fused):
     """Sum with NaN counted as zero."""
 
     schema = "nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor"
     out_dtype = "cast"
+    batching = "front dim"
 
     @staticmethod
-    def compose(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: DType | None = None) -> Tensor:
-        if input.dtype.is_complex:
+    def kernel(x: Layout, dim: Any, keepdim: bool, dtype: DType | None) -> Result:
+        if x.dtype.is_complex:
             raise refuse(RuntimeError, "nansum does not support complex inputs")
-        return ops.sum(input.masked_fill(input != input, 0) if input.dtype.is_floating_point else input, dim, keepdim, dtype=dtype)
+        kind = _sum_type(x, dtype)
+        present: Callable[[Scalar], Scalar] = lambda x: where(isnan(x), 0.0, x) if x.dtype.is_floating_point else x  # noqa: E731
+        return reduction(x, reduced_dims(dim, x.ndim), keepdim, sum_of(x.dtype.compute, accumulator(kind), present), kind)
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+        return spread(g, input.shape, dim, keepdim).to(input.dtype).masked_fill(input != input, 0)
 
     samples = [sample(normal(3, 4)), sample(normal(3, 4), 1)]
 

@@ -39,7 +39,8 @@ CASES = [
     ((5,), (0,)), ((0,), (0,)), ((3, 0), (1,)), ((3, 0, 4), (1,)), ((1,), (0,)), ((), ()), ((4, 5), ()), ((100,), (0,)), ((5000,), (0,)),
     ((300001,), (0,)), ((7, 33), (1,)), ((7, 33), (0,)), ((1000, 3), (0,)), ((1000, 3), (1,)), ((3, 5000), (1,)), ((2000, 600), (0,)),
     ((100000, 7), (0,)), ((4, 6, 49), (0, 2)), ((4, 6, 49), (1,)), ((4, 6, 300), (0, 1)), ((8, 3, 5, 17), (0, 2, 3)),
-    ((40, 2, 3000), (1,)), ((600, 1100), (0, 1)), ((70, 50, 20), (0, 2)),
+    ((40, 2, 3000), (1,)), ((600, 1100), (0, 1)), ((70, 50, 20), (0, 2)), ((37, 33), (1,)), ((21, 130), (1,)), ((18, 4096), (1,)),
+    ((5, 7, 70), (2,)), ((5, 7, 130), (0,)),
 ]  # fmt: skip
 
 
@@ -94,7 +95,9 @@ def test_every_form(target: Target, shape: tuple[int, ...], dims: tuple[int, ...
             agree(spoilt, dims, argmax_of(float32, values=True), "fq")
 
 
-@pytest.mark.parametrize(("shape", "dims"), [((7, 33), (1,)), ((40, 600), (0,)), ((4, 6, 49), (0, 2)), ((150001,), (0,))], ids=str)
+@pytest.mark.parametrize(
+    ("shape", "dims"), [((7, 33), (1,)), ((40, 33), (1,)), ((40, 600), (0,)), ((4, 6, 49), (0, 2)), ((150001,), (0,))], ids=str
+)
 def test_every_reducer(target: Target, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
     x = layouts(shape)[0]
     agree(x, dims, min_of(float32), "f")
@@ -155,7 +158,7 @@ def test_prologue_of_two_inputs(target: Target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "dims"), [((3, 700001), (1,)), ((9000, 600), (0,)), ((500, 3000), (1,)), ((64, 40, 99), (0, 2))], ids=str
+    ("shape", "dims"), [((5000, 100), (1,)), ((3, 700001), (1,)), ((9000, 600), (0,)), ((500, 3000), (1,)), ((64, 40, 99), (0, 2))], ids=str
 )
 def test_same_bits_for_any_number_of_threads(target: Target, shape: tuple[int, ...], dims: tuple[int, ...]) -> None:
     x = layouts(shape)[0]

@@ -73,3 +73,13 @@ def test_norms_of_numbers_of_every_size() -> None:
     for values, want in cases.items():
         assert facula.tensor(values, dtype=facula.float64).norm().item() == want
     assert facula.tensor([nan, 1e300], dtype=facula.float64).norm().isnan()
+
+
+def test_nansum_reads_each_element_once_and_passes_no_gradient_to_nan() -> None:
+    nan = float("nan")
+    x = facula.tensor([[1.0, nan, 2.0], [nan, nan, nan]], requires_grad=True)
+    assert x.nansum(1).tolist() == [3.0, 0.0] and facula.nansum(x).item() == 3.0
+    x.nansum(0).sum().backward()
+    assert x.grad.tolist() == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    assert facula.nansum(facula.tensor([1.5, 2.6, nan]), dtype=facula.int32).item() == 3  # as PyTorch: each element is cut first
+    assert "reduce" in str(facula.explain(facula.nansum, x.detach())) and "pointwise" not in str(facula.explain(facula.nansum, x.detach()))

@@ -18,8 +18,9 @@ from ..launch import Array, In, Kernel, Launch, Number, Operand, Out, Schedule, 
 from ..pointwise.cost import weight
 from ..pointwise.nest import WORDS, copy, grounded, number_types, number_words
 from ..scalar import cast, input, interpret, number, simplify, substitute, text
-from .emit import COLUMNS, Port, emit_reduce
+from .emit import COLUMNS, WIDEST, Port, emit_reduce
 from .reducer import Reducer
+from .rows import BLOCK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PIECE = 32768  # elements of a partial result, or more
 PARTS = 64  # results (kept elements, or blocks of columns) below which a long reduction is cut
 RUN = 16384  # elements of a run of work
+MANY = 16  # rows that are worth folding together
+SHORT = 128  # elements of a row that two accumulators take: more would only be folded away
 FEW = 24  # a reduced loop this short is walked outside, if there is a longer kept one
 
 
@@ -152,7 +155,10 @@ class _Plan:
 
     def launch(self, pieces: int, length: int, piece_strides: Sequence[int] = ()) -> Launch:
         outs, ins = self.ports()
-        form, cut = self.form, self.cut
+        cut = self.cut
+        length_ = self.reduced.shape[0]
+        lines = self.form == "rows" and self.reduced.rank == pieces == 1 and length_ <= BLOCK and self.kept.elements >= MANY
+        form = self.form if not lines else "short lines" if length_ < SHORT else "lines"
         r = self.reducer
         static = (
             form, text(r.initial), text(r.lift), text(r.combine), text(r.finish), outs, ins, self.numbers,
@@ -165,9 +171,10 @@ class _Plan:
             words += [piece_strides[o] if piece_strides else 0] if o < n else self.reduced.strides[o]
         words += [length, pieces, self.count, *number_words(self.numbers)]
         width = self.kept.shape[-1]
-        items = (self.kept.elements if form == "rows" else self.kept.elements // width * -(-width // COLUMNS)) * pieces
+        items = (self.kept.elements // width * -(-width // COLUMNS) if form == "columns" else self.kept.elements) * pieces
         elements = self.kept.elements * self.reduced.elements
         grain = max(1, RUN * items // max(elements, 1))
+        grain = -(-grain // WIDEST) * WIDEST if lines else grain
         work = elements * max(1.0, weight(r.lift) + weight(r.combine))
         return Launch(Kernel(emit_reduce, static), tuple(words), items, grain, elements * sum(d.itemsize for d in self.ins), int(work))
 

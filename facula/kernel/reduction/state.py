@@ -71,6 +71,19 @@ class Folding:
             s = self.together(low, high)
         return self.together(mapped(lambda v: f.extract(v, 0), s), mapped(lambda v: f.extract(v, 1), s)) if n == 2 else s
 
+    def each(self, states: Sequence[State]) -> State:
+        """As many states as they have lanes, each folded as by `across`: lane i of the result comes from states[i]."""
+        level, n = list(states), len(states)
+        width = n
+        while width > 1:
+            width //= 2
+            groups = [(g // (n // width // 2)) * n + g % (n // width // 2) * 2 * width for g in range(n // width)]
+            low = [g + k for g in groups for k in range(width)]
+            high = [g + k + width for g in groups for k in range(width)]
+            pairs = list(zip(level[::2], level[1::2]))
+            level = [self.together(*(mapped(lambda a, b, i=i: self.f.shuffle(a, b, i), x, y) for i in (low, high))) for x, y in pairs]
+        return level[0]
+
     def chosen(self, mask: Value, new: State, old: State) -> State:
         return mapped(lambda a, b: self.f.select(mask, a, b), new, old)
 
