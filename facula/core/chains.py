@@ -271,13 +271,13 @@ class Trace:
 
     def _may_write(self, plan: KernelPlan, operands: Sequence[Any]) -> bool:
         """A write to memory of the arguments comes last, as it must not happen twice, and changes no history."""
-        targets = operands[: plan.tensors] if plan.writes else [operands[i] for _, _, how, i in plan.outs if how != F.OUT_NEW]
-        blocks = {t._block for t in self.tensors}
-        if any(t._block in blocks for t in targets):
+        targets = operands[: plan.tensors] if plan.unnamed else [operands[i] for _, _, how, i in plan.outs if how != F.OUT_NEW]
+        given = [t for t in self.tensors if any(t._block == target._block for target in targets)]
+        if given:
             self.closed = self.written = True
-            if plan.writes or not plan.mutates:  # emitted code compares the memory of operands that are named as results
+            if plan.unnamed or not plan.mutates:  # emitted code compares the memory of operands that are named as results
                 return False
-            return not MODE.grad or not any(wants(t) or (t._root is not None and wants(t._root)) for t in self.tensors)
+            return not MODE.grad or not any(wants(t) or (t._root is not None and wants(t._root)) for t in given)
         return True
 
     def _tuple(self, got: Any) -> None:

@@ -56,7 +56,7 @@ class Plan:
 class KernelPlan(Plan):
     """Allocate, launch, record. `outs`: (layout, bytes, how, operand) per result. On the meta device results have no memory and nothing is launched."""
 
-    __slots__ = ("how", "launches", "outs", "shapes_only", "tensors", "writes")
+    __slots__ = ("how", "launches", "outs", "shapes_only", "tensors", "unnamed", "writes")
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class KernelPlan(Plan):
         self.mutates = any(how in (F.OUT_ARGUMENT, F.OUT_APART) for _, _, how, _ in outs)
         written = (w.index for launch in schedule.launches for w in launch.words if isinstance(w, In) and w.written)
         self.writes = writes = frozenset(written)  # operands
+        self.unnamed = bool(writes - {operand for _, _, how, operand in outs if how != F.OUT_NEW})  # written, and no results
         hidden = any(lay.batch for lay, *_ in outs)
         # integers of few bytes mostly become indices and masks, whose values are looked at
         counted = not self.mutates and not writes and all(not lay.dtype.is_floating_point and not lay.dtype.is_complex for lay, *_ in outs)
@@ -133,7 +134,7 @@ class KernelPlan(Plan):
 
     @property
     def rowable(self) -> bool:
-        return not (self.mutates and self.rule is not None or self.shapes_only)
+        return not self.shapes_only
 
     def native(self, places: tuple[int, ...]) -> int:
         return 0 if SETTINGS.check_bounds else self.noted(places)  # the launches of checked kernels go through Python
@@ -150,7 +151,7 @@ class KernelPlan(Plan):
         if self.shapes_only:
             return 0
         complex_numbers = any(isinstance(w, Number) and w.part for _, launch in self.launches for w in launch.words)
-        if (self.mutates and self.rule is not None and not self.how & F.RECORDS) or len(self.outs) > 15 or complex_numbers:
+        if len(self.outs) > 15 or complex_numbers:
             return 0
         template: list[int] = []
         patches: list[int] = []
@@ -166,7 +167,8 @@ class KernelPlan(Plan):
             return 0
         outs: list[int] = []
         for layout, nbytes, how, operand in self.outs:  # noqa: F402
-            differentiable = self.rule is not None and (layout.dtype.is_floating_point or layout.dtype.is_complex)
+            floats = layout.dtype.is_floating_point or layout.dtype.is_complex
+            differentiable = self.rule is not None and floats and (how == F.OUT_NEW or bool(self.how & F.RECORDS))
             outs += (id(layout), nbytes if how == F.OUT_NEW else places[operand], how, int(differentiable))
         return self._struct(places, F.KIND_KERNEL, outs, len(self.outs), template, patches, launches)
 

@@ -495,8 +495,9 @@ def plan_fused(call: Call) -> Plan:
     got: Result = block.kernel(*arguments)
     schedule = _with_copies(got.schedule, moved) if moved else got.schedule
     if (where := call.device) is not CPU:
-        got = Result(tuple(layout(o.shape, o.dtype, o.strides, where) for o in got.outputs), schedule)
+        got = Result(tuple(layout(o.shape, o.dtype, o.strides, where) for o in got.outputs), schedule, got.overwritten)
     specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
+    specs += [(call.tensors[i]._layout, 0, F.OUT_APART, i) for i in got.overwritten]
     wrap = named_result(call.op) if len(got.outputs) > 1 else None
     plan = KernelPlan(call.op, specs, schedule, len(call.tensors), rule_for(call, got.outputs), wrap)
     plan.keep.append(getattr(schedule, "keep", ()))

@@ -12,10 +12,12 @@ from .layout import Batch, Layout, layout
 
 @dataclass(frozen=True)
 class Result:
-    """Outputs of a fused kernel and the launches that fill them."""
+    """Outputs of a fused kernel and the launches that fill them. `overwritten`: operands that are written to as well, and are results
+    behind the outputs."""
 
     outputs: tuple[Layout, ...]
     schedule: Schedule
+    overwritten: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..base.errors import refuse
-from ..core import objects
 from ..core.batching import Examples
 from ..core.layout import Layout, is_channels_last, layout
 from ..core.result import Result
@@ -70,7 +69,7 @@ class NativeBatchNorm(Fused):
             )
         given = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
         rows = [t if t is None else examples.all(t, name).flatten(0, 1) for name, t in given.items()]
-        y, mean, rstd = ops.native_batch_norm_forward(side_by_side(examples.all(input, "input")), *rows, training, eps, momentum)
+        y, mean, rstd, *_ = ops.native_batch_norm_forward(side_by_side(examples.all(input, "input")), *rows, training, eps, momentum)
         return apart(y, examples.n), mean.unflatten(0, (examples.n, -1)), rstd.unflatten(0, (examples.n, -1))
 
     @staticmethod
@@ -86,7 +85,9 @@ class NativeBatchNorm(Fused):
     ) -> Result:
         stats = layout((x.shape[1],), x.dtype.compute)
         out = layout(x.shape, x.dtype, None if x.contiguous else x.strides)
-        return Result((out, stats, stats), batch_schedule(planes(x), weight is not None, bias is not None, mean is not None, training))
+        first = 1 + (weight is not None) + (bias is not None)
+        kept = (first, first + 1) if training and mean is not None else ()
+        return Result((out, stats, stats), batch_schedule(planes(x), weight is not None, bias is not None, mean is not None, training), kept)
 
     @staticmethod
     def gradient(
@@ -229,11 +230,8 @@ class BatchNorm(Composite):
         y = ops.native_batch_norm_forward(in_order(input), *extra, bool(training), float(eps), float(momentum))[0]
         if training:
             for given, used in ((running_mean, extra[2]), (running_var, extra[3])):
-                if given is not None:
-                    if used is not given:
-                        given.copy_(used)
-                    else:
-                        objects.bump(given)
+                if given is not None and used is not given:
+                    given.copy_(used)
         return y
 
     samples = [sample(normal(4, 3, 2), normal(3), normal(3), None, None, True, 0.1, 1e-5, False)]
