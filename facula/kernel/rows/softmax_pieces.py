@@ -22,7 +22,7 @@ LONG = 1 << 20  # elements of a row, or of a strip of columns, that are cut
 PIECE = 1 << 16  # elements of a piece, about
 COLUMNS = 64  # columns of a strip, for the length of a piece: the same on every machine
 KERNEL = "ptr words, i64 lo, i64 hi, i64 worker"
-POINTERS = (
+POINTERS: tuple[str, ...] = (
     "out",
     "a",
     "b",
@@ -31,7 +31,7 @@ POINTERS = (
     "shift",
     "last",
 )  # results, operands, of pieces: maxima and sums, of columns: what changes them
-NUMBERS = ("n", "inner", "pieces", "piece", "stream")
+NUMBERS: tuple[str, ...] = ("n", "inner", "pieces", "piece", "stream")
 STRIP = 4  # vectors of columns that an item takes
 
 
@@ -40,7 +40,8 @@ class Pieces:
 
     def __init__(self, f: Function, words: Value, d: dtype) -> None:
         self.f, self.d = f, d
-        self.w = Names(f, words, dict.fromkeys(POINTERS, "ptr") | dict.fromkeys(NUMBERS, "i64"))
+        types: dict[str, str] = dict.fromkeys(POINTERS, "ptr") | dict.fromkeys(NUMBERS, "i64")
+        self.w = Names(f, words, types)
         self.width, self.scalar, self.kind = rows.kinds(f, d)
 
     def load(self, pointer: Value, at: Value, left: Value | None = None, other: float = 0.0) -> Value:
@@ -94,7 +95,9 @@ def emit_part(m: Module, name: str, d: dtype, columns: bool) -> None:
         w = p.w
 
         def strip(base: Value, lines: Value, at: Value, vectors: int, left: Value | None) -> None:
-            each = lambda k, v: p.load(w.a, base + k * w.inner + v * p.width, left)  # noqa: E731
+            def each(k: Value, v: int) -> Value:
+                return p.load(w.a, base + k * w.inner + v * p.width, left)
+
             top = [f.var(p.kind, float("-inf")) for _ in range(vectors)]
             with f.range(0, lines) as k:
                 for v in range(vectors):

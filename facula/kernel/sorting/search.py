@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Value
+from ...runtime.ir import Function, Module, Value, vector
 from .. import lanes
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule
 
 GRAIN = 1024
+TOGETHER = 16  # values that are looked for side by side
 
 
 def _after(f: Function, d: dtype, edge: Value, x: Value, right: bool) -> Value:
@@ -20,11 +21,42 @@ def _after(f: Function, d: dtype, edge: Value, x: Value, right: bool) -> Value:
 
 
 def emit_search(m: Module, name: str, d: dtype, wide: bool, right: bool, shared: bool, ordered: bool) -> None:
-    """One work item a value; words: out, edges, values, order, n (edges a row), k (values a row)."""
+    """One work item a value; words: out, edges, values, order, n (edges a row), k (values a row). Values are looked for side by side: each
+    waits for its own loads, and all need as many steps."""
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         out, edges, values, order, n, k = f.words(words, "ptr", "ptr", "ptr", "ptr", "i64", "i64")
-        with f.range(lo, hi) as i:
-            start = f.i64(0) if shared else (i // k) * n
+
+        kind = vector(TOGETHER, "i64")
+
+        def find(first: Value) -> None:
+            x = lanes.widen(f, d, f.load(vector(TOGETHER, d.llvm), values, first))
+            starts = Value(f, kind, "zeroinitializer")
+            if not shared:
+                for c in range(TOGETHER):
+                    starts = f.insert(starts, (first + c) // k * n, c)
+            found, left = f.var(kind, 0), f.var("i64", n)
+
+            def behind(places: Value) -> Value:
+                """Of as many edges; by vectors, since the branches that LLVM makes of single choices are mispredicted."""
+                at, got = starts + places, Value(f, vector(TOGETHER, d.llvm), "poison")
+                for c in range(TOGETHER):
+                    one = f.extract(at, c)
+                    one = f.extract(starts, c) + f.load("i64", order, one) if ordered else one
+                    got = f.insert(got, f.load(d.llvm, edges, one), c)
+                return _after(f, d, lanes.widen(f, d, got), x, right)
+
+            with f.loop() as end:
+                f.leave(end, left.v <= 1)
+                half = left.v >> 1
+                step = f.splat(half, TOGETHER)
+                found.v = f.select(behind(found.v + (step - 1)), found.v + step, found.v)
+                left.v = left.v - half
+            with f.when(left.v > 0):
+                found.v = f.select(behind(found.v), found.v + 1, found.v)
+            f.store(found.v if wide else f.cast("trunc", found.v, vector(TOGETHER, "i32")), out, first)
+
+        def find_one(i: Value) -> None:
+            start = f.i64(0) if shared else i // k * n
             x = lanes.widen(f, d, f.load(d.llvm, values, i))
             low, high = f.var("i64", 0), f.var("i64", n)
             with f.loop() as end:
@@ -34,6 +66,12 @@ def emit_search(m: Module, name: str, d: dtype, wide: bool, right: bool, shared:
                 behind = _after(f, d, lanes.widen(f, d, f.load(d.llvm, edges, at)), x, right)
                 low.v, high.v = f.select(behind, middle + 1, low.v), f.select(behind, high.v, middle)
             f.store(low.v if wide else f.cast("trunc", low.v, "i32"), out, i)
+
+        main = lo + ((hi - lo) & -TOGETHER)
+        with f.range(lo, main, TOGETHER) as i:
+            find(i)
+        with f.range(main, hi) as i:
+            find_one(i)
 
 
 def search(out: Operand, edges: Operand, values: Operand, right: bool = False, ordered: bool = False) -> Schedule:
