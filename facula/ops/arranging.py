@@ -17,6 +17,7 @@ from ..kernel.launch import Counter
 from ..kernel.pointwise import flip, pointwise
 from ..kernel.scalar import Scalar, const, input, where
 from ..spec.block import Composite, Fused, Procedure
+from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, grid, normal, refused, sample, values
 from .creation import strides_like
@@ -154,6 +155,8 @@ class RepeatInterleave(Composite):
             return _copied(wide).view((*x.shape[:k], n * int(repeats), *x.shape[k + 1 :]))
         if repeats.ndim > 1:
             raise refuse(RuntimeError, "repeats must be 0-dim or 1-dim tensor")
+        if repeats.dtype not in (d.int32, d.int64):
+            raise refuse(NotImplementedError, f"\"repeat_interleave_cpu\" not implemented for '{scalar_type_name(repeats.dtype)}'")
         if not known(repeats):
             if output_size is None:
                 raise no_values(RuntimeError, "cannot repeat_interleave a meta tensor without output_size")
@@ -165,19 +168,22 @@ class RepeatInterleave(Composite):
                 RuntimeError,
                 f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and input.size({k}) = {n}",
             )
-        counts = repeats.tolist()
-        if any(c < 0 for c in counts):
+        counts = repeats.to(d.int64)
+        least, most = (int(t.item()) for t in counts.aminmax()) if n else (0, 0)
+        if least < 0:
             raise refuse(RuntimeError, "repeats can not be negative")
-        total = sum(counts)
+        total = int(counts.sum().item()) if most * n < 2**63 else sum(counts.tolist())
         if output_size is not None and output_size != total:
             raise refuse(
                 RuntimeError, "allocated size does not match required size", received=f"output_size={output_size}", expected=str(total)
             )
-        places = ops.searchsorted(repeats.cumsum(0, dtype=d.int64), ops.arange(total, device=x.device), right=True)
+        begins = ops.scatter_zeros(ops.ones_like(counts), 0, counts.cumsum(0) - counts, (total + 1,))  # how many begin at each place
+        places = begins.narrow(0, 0, total).cumsum(0).sub_(1)
         return ops.index_get(x, [places], (k,), k)
 
     samples = [sample(normal(3, 2), 2), sample(normal(3, 2), 2, 0)]
-    refusals = each(refused(normal(2), values([3, 2**62]), raises=RuntimeError, match="Storage size calculation overflowed"),
+    refusals = each(refused(normal(2), values([3, 1], "int16"), raises=NotImplementedError, match="not implemented for 'Short'"),
+                    refused(normal(2), values([3, 2**62]), raises=RuntimeError, match="Storage size calculation overflowed"),
                     refused(normal(2), values([3, 1]), output_size=5, raises=RuntimeError, match="allocated size does not match required size"))  # fmt: skip
 
 

@@ -69,16 +69,27 @@ def _slices(x: Tensor, dim: int) -> tuple[Tensor, int]:
     return x.movedim(k, 0).reshape((x.shape[k], x.numel() // (x.shape[k] or 1))), k
 
 
-def _described(begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(first places, group of each place, group sizes) of runs that begin where the mask holds."""
+def _groups(begins: Tensor) -> Tensor:
+    """The group of each place, of runs that begin where the mask holds."""
+    return begins.cumsum(0).sub_(1)
+
+
+def _sizes(begins: Tensor) -> Tensor:
+    """The lengths of the runs."""
     first = ops.nonzero_places(begins).reshape(-1)
     ends = ops.cat([first.narrow(0, 1, first.shape[0] - 1), ops.tensor([begins.shape[0]], dtype=d.int64)]) if first.shape[0] else first
-    return first, begins.cumsum(0) - 1, ends - first
+    return ends - first
 
 
-def _answer(values: Tensor, group: Callable[[], Tensor], sizes: Tensor, inverse: bool, counts: bool) -> Any:
-    """What was asked for; the elements' groups are put in place only then."""
-    picked = (values, *([group()] if inverse else []), *([sizes] if counts else []))
+def _differ(x: Tensor) -> Tensor:
+    """Where an element of a vector differs from the one before it; the first does."""
+    n = x.shape[0]
+    return ops.cat([ops.ones((1,), dtype=d.bool_), x.narrow(0, 1, n - 1) != x.narrow(0, 0, n - 1)]) if n else ops.empty((0,), dtype=d.bool_)
+
+
+def _answer(values: Tensor, begins: Tensor, group: Callable[[Tensor], Tensor], inverse: bool, counts: bool) -> Any:
+    """What was asked for; the groups, which `group` puts in place, and their sizes are found only then."""
+    picked = (values, *([group(_groups(begins))] if inverse else []), *([_sizes(begins)] if counts else []))
     return picked if len(picked) > 1 else values
 
 
@@ -96,15 +107,15 @@ class Unique(Composite):
         x = input.detach()
         if dim is None:
             _real(x, "unique")
-            kind, flat = x.dtype, x.reshape(-1)
-            ordered, order = ops.sort(flat)
-            got = _described(ops.row_begins(ordered.unsqueeze(1)))
-            group = lambda: _placed(got[1], order).reshape(x.shape)  # noqa: E731
-            return _answer(ordered[got[0]].to(kind), group, got[2], return_inverse, return_counts)
+            ordered, order = ops.sort(x.reshape(-1))
+            begins = _differ(ordered)
+            return _answer(
+                ordered.masked_select(begins), begins, lambda group: _placed(group, order).reshape(x.shape), return_inverse, return_counts
+            )
         rows, k = _slices(x, dim)
         order, begins = ops.sort_rows(rows)
-        first, group, sizes = _described(begins)
-        return _answer(x.index_select(k, order[first]), lambda: _placed(group, order), sizes, return_inverse, return_counts)
+        values = x.index_select(k, order.masked_select(begins))
+        return _answer(values, begins, lambda group: _placed(group, order), return_inverse, return_counts)
 
     samples = [sample(values([2, 1, 2, 3], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
 
@@ -127,11 +138,12 @@ class UniqueConsecutive(Composite):
         if dim is None:
             _real(x, "unique")
             flat = x.reshape(-1)
-            first, group, sizes = _described(ops.row_begins(flat.unsqueeze(1)))
-            return _answer(flat[first], lambda: group.reshape(x.shape), sizes, return_inverse, return_counts)
+            begins = _differ(flat)
+            return _answer(flat.masked_select(begins), begins, lambda group: group.reshape(x.shape), return_inverse, return_counts)
         rows, k = _slices(x, dim)
-        first, group, sizes = _described(ops.row_begins(rows))
-        return _answer(x.index_select(k, first), lambda: group, sizes, return_inverse, return_counts)
+        begins = ops.row_begins(rows)
+        first = ops.nonzero_places(begins).reshape(-1)
+        return _answer(x.index_select(k, first), begins, lambda group: group, return_inverse, return_counts)
 
     samples = [sample(values([1, 1, 2, 1], "int64")), sample(values([[1, 2], [1, 2], [0, 1]], "int64"), dim=0)]
 
