@@ -9,7 +9,9 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.limits import finfo
 from ..core.batching import bare
+from ..core.expression import wants
 from ..core.layout import Layout, layout
+from ..core.modes import MODE
 from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
@@ -76,9 +78,25 @@ class Cumprod(Fused):
         if not known(x) or not bool((bare(x.detach()) == 0).any()):
             weighted = (g * (out.conj() if out.dtype.is_complex else out)).flip(dim).cumsum(dim).flip(dim)
             return weighted / (x.conj() if x.dtype.is_complex else x)
-        return zeros_included(g, x, wrap_dim(dim, x.ndim))
+        at = wrap_dim(dim, x.ndim)
+        return zeros_included(g, x, at) if MODE.grad and (wants(g) or wants(x)) else up_to_zero(g, x, out, at)
 
     samples = grid(input=[positive(3, 5)], dim=[0, -1])
+
+
+def up_to_zero(g: Tensor, x: Tensor, out: Tensor, dim: int) -> Tensor:
+    """The same gradient where elements are zero, not to be differentiated: none behind the first zero of a row, since every product there
+    has it; at the zero what all products from there on would be without it."""
+    zero = x == 0
+    met = zero.cumsum(dim)
+    first, ones = zero & (met == 1), ops.ones_like(x)
+    without = ops.where(first, ones, x).cumprod(dim)
+    divisor, products = ops.where(zero, ones, x), out
+    if x.dtype.is_complex:
+        without, divisor, products = without.conj(), divisor.conj(), out.conj()
+    nothing = ops.zeros_like(g)
+    before = ops.where(met > 0, nothing, g * products).flip(dim).cumsum(dim).flip(dim) / divisor
+    return ops.where(first, ops.where(met > 0, g * without, nothing).sum(dim, True), before)
 
 
 def zeros_included(g: Tensor, x: Tensor, dim: int) -> Tensor:
