@@ -14,8 +14,6 @@ from .exponential import LN2_HIGH32, LN2_LOW32, exp_wide, power_by_bits, raised,
 from .logarithm import log_wide
 from .pieces import INF, NAN, at_most, limited, narrow, piece, poly, poly_of_piece, wide
 
-NDTR_CENTRE = 2.75
-
 
 def erf(n: Scalar, target: Target) -> Scalar:
     """float32 from a table of polynomials: their sum with the distance keeps the slope of 1.13 at 0, which one float32 does not. float64 by a
@@ -41,20 +39,18 @@ def erfc(n: Scalar, target: Target) -> Scalar:
 
 
 def ndtr(n: Scalar, target: Target) -> Scalar:
-    """For x <= 0, e**(-x*x/2) times a slow function of x; the square is kept with what its rounding loses."""
+    """For x <= 0, e**(-x*x/2) times a slow function of x. In float64 the square is kept with what its rounding loses."""
     x = n.args[0]
-    single = n.dtype is float32
-    a = limited(fn.fabs(x), 0.0, 15.0 if single else 40.0)
+    if n.dtype is float32:
+        a = at_most(fn.fabs(x), 14.5)
+        tail = _lifted_density(a) * poly_of_piece(*piece(a, 1.0, 2), T.NDTR)
+        above = x > 0
+        return fn.fma(tail, fn.where(above, -(2.0**-100), const(2.0**-100, float32)), fn.where(above, 1, const(0, float32)))
+    a = limited(fn.fabs(x), 0.0, 40.0)
     square = a * a
     low = fn.fma(a, a, -square)
-    e = scaled_exp(square * -0.5, 0 if single else 128, target)
-    e = fn.fma(e, low * -0.5, e)
-    if single:
-        w = 1 / (a + NDTR_CENTRE)
-        tail = e * w * poly((a - NDTR_CENTRE) * w, C.NDTR32)
-        near = fn.fma(x, poly(x * x, C.NDTR_NEAR32), 0.5)
-        return fn.where(a < 1, near, fn.where(x > 0, 1 - tail, tail))
-    tail = e * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
+    e = scaled_exp(square * -0.5, 128, target)
+    tail = fn.fma(e, low * -0.5, e) * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
     return fn.where(x > 0, 1 - tail, tail)
 
 
@@ -64,11 +60,16 @@ def gelu(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
     if n.dtype is not float32:
         return x * fn.ndtr(x)
-    a = at_most(fn.fabs(x), 14.5)  # beyond, the tail is below the smallest number
-    k, power = power_by_bits(a * a, -0.5 / math.log(2), 100)  # 2**100: the tail may be subnormal, its factors not
-    r = fn.fma(k, 2 * LN2_LOW32, fn.fma(a, a, k * (2 * LN2_HIGH32)))  # a*a + 2 k ln 2
-    tail = raised(poly(r, (1.0, *C.EXPHALF32)), power) * poly_of_piece(*piece(a, 1.0, 2), T.GELU)
+    a = at_most(fn.fabs(x), 14.5)
+    tail = _lifted_density(a) * poly_of_piece(*piece(a, 1.0, 2), T.GELU)
     return fn.fma(tail, -(2.0**-100), x - fn.where(x < 0, x, 0))
+
+
+def _lifted_density(a: Scalar) -> Scalar:
+    """2**100 e**(-a*a/2) in float32: a normal number for 0 <= a <= 14.5, beyond which the tails are below the smallest number."""
+    k, power = power_by_bits(a * a, -0.5 / math.log(2), 100)
+    r = fn.fma(k, 2 * LN2_LOW32, fn.fma(a, a, k * (2 * LN2_HIGH32)))  # a*a + 2 k ln 2
+    return raised(poly(r, (1.0, *C.EXPHALF32)), power)
 
 
 def erfc_wide(x: Scalar) -> Scalar:

@@ -144,15 +144,6 @@ row("ERFINV_END", lambda s: _inverse(s * s), 4.1, 6.1, 8, relative(lambda s: _in
 row("ERFINV_FAR", lambda s: _inverse(s * s), 2.236, 4.1, 9, relative(lambda s: _inverse(s * s)))
 
 
-def _normal_tail(u: mp.mpf) -> mp.mpf:
-    x = mp.mpf("2.75") * (1 + u) / (1 - u)
-    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2) / 2 * (x + mp.mpf("2.75"))
-
-
-# P(X > x) = exp(-x*x/2) / (x + 2.75)*NDTR((x - 2.75) / (x + 2.75)), x in [0, 15]
-row("NDTR32", _normal_tail, -1, 0.6902, 10, relative(_normal_tail))
-# P(X <= x) = 1/2 + x*NDTR_NEAR(x*x), |x| <= 1
-row("NDTR_NEAR32", lambda t: mp.erf(mp.sqrt(t / 2)) / mp.sqrt(t) / 2 if t > SMALL else 1 / mp.sqrt(2 * mp.pi), 0, 1, 5)
 # log Gamma(1 + t) = t*LGAMMA1(t), |t| <= 1/2; log Gamma(2 + t) = t*LGAMMA2(t), t in [-1/2, 1]
 row("LGAMMA1", series(lambda t: mp.loggamma(1 + t), 1), -0.5, 0.5, 28)
 row("LGAMMA2", series(lambda t: mp.loggamma(2 + t), 1), -0.5, 1, 22)

@@ -53,8 +53,8 @@ def pieces(f: Function, start: float, end: float, digits: int, degree: int, line
 
 
 def normal_tail(a: Array) -> Array:
-    """a P(X > a) exp(a*a/2) for X ~ N(0, 1)."""
-    return a * special.erfcx(a / math.sqrt(2)) / 2
+    """P(X > a) exp(a*a/2) for X ~ N(0, 1)."""
+    return special.erfcx(a / math.sqrt(2)) / 2
 
 
 def last_places(x: Array) -> Array:
@@ -101,7 +101,10 @@ def show(name: str, comment: str, rows: Sequence[Sequence[float]], error: float)
 def main() -> None:
     show("TANH", "tanh a, a in [0, 9.3]; pieces of a + 0.625 by 2 digits", *pieces(np.tanh, 0.625, 9.3, 2, 5))
     show("ERF", "erf a less the distance, a in [0, 4]; pieces of a + 1.375 by 3 digits", *pieces(special.erf, 1.375, 4.0, 3, 5, 1.0))
-    show("GELU", "a P(X > a) exp(a*a/2), a in [0, 14.5]; pieces of a + 1 by 2 digits", *pieces(normal_tail, 1.0, 14.5, 2, 5))
+    show(
+        "GELU", "a P(X > a) exp(a*a/2), a in [0, 14.5]; pieces of a + 1 by 2 digits", *pieces(lambda a: a * normal_tail(a), 1.0, 14.5, 2, 5)
+    )
+    show("NDTR", "P(X > a) exp(a*a/2), a in [0, 14.5]; pieces of a + 1 by 2 digits", *pieces(normal_tail, 1.0, 14.5, 2, 5))
     for name, base in (("LOG", math.e), ("LOG2", 2.0), ("LOG10", 10.0)):
         show(name, f"c and -log c to the base {base:.4g}, by the first four bits of the mantissa", *logarithm(base))
 
