@@ -4,6 +4,7 @@ Tensor                           the class; Python adds its methods
 make(layout, nbytes)             a new tensor on a fresh block, None when there is no memory
 alias(cls, source, layout, delta)  another tensor on the same storage, `delta` bytes further
 adopt(cls, layout, block)        a tensor that owns a block of the allocator
+borrow(layout, nbytes, owner)    a tensor on the memory of an object with the buffer protocol, None where it has none
 rebind(tensor, source, layout, delta)  the tensor takes the source's storage
 version(t), bump(t)              how often the storage was written to
 run(plan, queue, operands...)    a plan's allocation, launches and recording; with a recorder's queue the launches wait
@@ -76,6 +77,7 @@ Tensor: Any = None
 make: Any = None
 alias: Any = None
 adopt: Any = None
+borrow: Any = None
 rebind: Any = None
 version: Any = None
 bump: Any = None

@@ -168,7 +168,7 @@ def build(node: type, rule: type, entry: type, numbers: tuple[str, ...]) -> dict
         return adopt(Tensor, layout, block)
 
     return {
-        "Tensor": Tensor, "make": make, "alias": alias, "adopt": adopt, "rebind": rebind, "version": version, "bump": bump, "run": run, "call": call,
+        "Tensor": Tensor, "make": make, "alias": alias, "adopt": adopt, "borrow": _always(None), "rebind": rebind, "version": version, "bump": bump, "run": run, "call": call,
         "insert": insert, "branch": _always((0, 0)), "recorded": _always(0), "play": _always(True), "enter": _always(False), "drop": _always(None), "waiting": _always(0), "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
         "set_parameter": _always(None), "method": public, "public": public, "clear_table": _always(None), "memory": memory,
     }  # fmt: skip

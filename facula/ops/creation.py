@@ -17,7 +17,7 @@ from ..base.settings import SETTINGS
 from ..core import objects, writing
 from ..core.batching import bare, extents, roomy
 from ..core.expression import PLANS
-from ..core.layout import Layout, channels_last_strides, dense_like, layout
+from ..core.layout import TRIM, Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
 from ..core.native import fields as F
 from ..core.placing import here, placed
@@ -26,6 +26,8 @@ from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number
+from ..runtime import allocator
+from ..runtime.state import writable
 from ..spec.block import Composite, Fused, Procedure
 from ..spec.promotion import cpp_name, of_number
 from ..spec.registry import ops
@@ -405,11 +407,8 @@ class FromNumpy(Composite):
 
     @staticmethod
     def compose(ndarray: Any) -> Tensor:
-        from ..core import objects
-        from ..core.native import fields as F
-        from ..runtime import allocator
-        from ..runtime.state import writable
-
+        if (made := _borrowed(ndarray)) is not None:
+            return made
         if type(ndarray).__module__ != "numpy" or not hasattr(ndarray, "__array_interface__"):
             raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
         kind = d.from_numpy(ndarray.dtype)
@@ -443,9 +442,24 @@ class FromNumpy(Composite):
         made = objects.adopt(Tensor, lay, block)
         if not ndarray.flags.writeable and lay.nbytes and not writable(made._address):
             made._flags |= F.READ_ONLY
+        if type(ndarray).__name__ == "ndarray" and lay.numel:
+            FORMS[(ndarray.dtype, ndarray.shape, ndarray.strides)] = lay
         return made
 
     samples = [sample(None)]
+
+
+FORMS: dict[tuple[Any, ...], Layout] = {}  # by element type, shape and strides of arrays that tensors were made on
+TRIM.append(FORMS.clear)
+
+
+def _borrowed(array: Any) -> Tensor | None:
+    """A tensor on the memory of an array like one before; None for any other object."""
+    kind = type(array)
+    if kind.__name__ != "ndarray" or kind.__module__ != "numpy" or not array.flags.writeable:
+        return None
+    lay = FORMS.get((array.dtype, array.shape, array.strides))
+    return None if lay is None else objects.borrow(lay, lay.nbytes, array)
 
 
 def _plain(data: Any) -> Any:
@@ -532,6 +546,9 @@ class TensorOf(Composite):
                 raise _too_large(dtype)
             return _scalar(data, dtype or of_number(data), placed(device, copying=True)).requires_grad_(requires_grad)
         where = placed(device, copying=True)
+        if MODE.recorder is None and (own := _borrowed(data)) is not None and own._layout.contiguous:
+            made = own.to(where, dtype or own.dtype, copy=True)
+            return made.requires_grad_(True) if requires_grad else made
         made = _of_list(data, dtype) if type(data) is list or type(data) is tuple else None
         made = _from_data(data, dtype) if made is None else made
         made = made if where is CPU else made.to(where)
@@ -660,6 +677,9 @@ class AsTensor(Composite):
     def compose(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
         if isinstance(data, Tensor):
             return data.to(home(data, device), dtype or data.dtype)
+        if (own := _borrowed(data)) is not None:
+            where = placed(device, copying=True)
+            return own if where is CPU and (dtype is None or dtype is own.dtype) else own.to(where, dtype or own.dtype)
         if (
             type(data).__module__ == "numpy"
             and hasattr(data, "__array_interface__")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
 import signal
@@ -126,3 +127,31 @@ def test_a_capsule_is_used_once() -> None:
 def test_what_has_a_history_is_pickled_without_it(protocol: int) -> None:
     x = pickle.loads(pickle.dumps(facula.ones(2, requires_grad=True) * 2, protocol))
     assert x.is_leaf and x.requires_grad and x.tolist() == [2, 2]
+
+
+def test_arrays_and_tensors_share_memory_on_every_call() -> None:
+    """Later arrays of a form take a shorter way."""
+    for _ in range(3):
+        a = np.arange(12, dtype=np.float32).reshape(3, 4)
+        for view in (a, a[1:], a[:, 1:3], a.T, a[::2], a[0]):
+            x = facula.from_numpy(view)
+            assert x.tolist() == view.tolist() and x.data_ptr() == view.ctypes.data and x.dtype is facula.float32
+            own, shared = facula.tensor(view), facula.as_tensor(view)
+            b = x.numpy()
+            assert b.strides == view.strides and b.ctypes.data == view.ctypes.data and b.dtype == np.float32 and b.flags.writeable
+            view.flat[0] = 99.0
+            assert x.reshape(-1)[0].item() == shared.reshape(-1)[0].item() == b.flat[0] == 99.0 and own.reshape(-1)[0].item() != 99.0
+            view.flat[0] = 0.5
+        assert (
+            facula.tensor(a, dtype=facula.float64).dtype is facula.float64
+            and facula.as_tensor(a, dtype=facula.int32).tolist() == a.astype(int).tolist()
+        )
+        assert facula.tensor(a, requires_grad=True).requires_grad
+
+
+def test_an_array_keeps_its_tensor_and_a_tensor_its_array() -> None:
+    for _ in range(3):
+        array, tensor = facula.arange(1000.0).numpy(), facula.from_numpy(np.arange(1000.0))
+        gc.collect()
+        facula.zeros(1000), np.zeros(1000)
+        assert array.sum() == 499500 == tensor.sum().item()

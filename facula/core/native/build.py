@@ -153,6 +153,7 @@ def build(node: type, rule: type, entry: type, numbers: tuple[str, ...]) -> dict
         "make": _builtin(at["make"], "make", FASTCALL),
         "alias": _builtin(at["alias"], "alias", FASTCALL),
         "adopt": _builtin(at["adopt"], "adopt", FASTCALL),
+        "borrow": _builtin(at["facula_borrow"], "borrow", FASTCALL),
         "rebind": _builtin(at["rebind"], "rebind", FASTCALL),
         "version": _builtin(at["version"], "version", ONE),
         "bump": _builtin(at["bump"], "bump", ONE),

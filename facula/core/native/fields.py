@@ -139,6 +139,8 @@ ELEMENTS = {
 }  # fmt: skip
 AS_IS, AS_FLOAT, AS_INT, AS_BOOL, AS_LIST = range(5)
 
+BUFFER_STRIDES = 0x18  # CPython's PyBUF_STRIDES
+
 # a recording: words of its queue (native/recording.py), of a row of its blocks, and of a program
 QUEUE = {
     name: i
