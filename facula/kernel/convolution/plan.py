@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import facula.kernel.convolution.depthwise as dw_kernels
@@ -233,6 +233,8 @@ def _grid_words(b: Builder, grid: Grid, t: Table, channels: int) -> dict[str, Wo
 def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Word, output_stride: int) -> None:
     """Gradient of the weight: partial sums over blocks of images, then their sum."""
     shape = shape_for(p.element, b.target)
+    if (vectors := whole(p.outputs, shape.lanes)) % shape.vectors and vectors <= 3:  # the last vectors of a wider tile would be empty
+        shape = replace(shape, vectors=1)
     size = p.taps * p.channels * p.outputs * shape.size * p.groups  # of a partial sum, bytes
     blocks = max(1, min(p.images, ITEMS, PARTS // max(1, size)))
     t: Table = table(grid, shape.lanes, shape.lanes, whole(p.images, blocks), x.image, g.image)
@@ -264,7 +266,7 @@ def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Wo
     }  # fmt: skip
     deep = grid.source[0] > 1 or p.kernel[0] > 1
     rows = height(min(tap_block * channel_block, p.taps * p.channels), shape.rows)
-    form = wg.Form(p.element, rows, t.read, t.read_pieces, t.write, t.write_pieces, deep)
+    form = wg.Form(p.element, rows, shape.vectors, t.read, t.read_pieces, t.write, t.write_pieces, deep)
     nbytes = shape.size * p.images * p.groups * (p.channels * math.prod(p.source) + p.outputs * grid.count)
     b.launch(Kernel(wg.emit_weight_gradient, (form,)), wg.WORDS, words, items * unit_blocks, 1, nbytes, p.flops)
     _sum(b, p, shape, part, blocks, gw, output_stride)

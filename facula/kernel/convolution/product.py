@@ -89,12 +89,9 @@ def emit_product(m: Module, name: str, form: Form) -> None:
                 with f.range(0, f.smax(w.channels, 1), w.channel_block) as c0, f.range(0, f.smax(w.tap_count, 1), w.tap_block) as t0:
                     channels, taps = f.smin(w.channel_block, w.channels - c0), f.smin(w.tap_block, w.tap_count - t0)
                     for j, view in each():
-                        with f.range(0, taps) as t:
-                            for v in range(shape.vectors):
-                                mask = f.at(masks, (j * shape.vectors + v) * MASKS, "i32")
-                                source = view.window(v, form.read, form.pieces, form.deep, f.at(w.taps, (t0 + t) * 4, "i64"), mask)
-                                to = f.at(panel, (j * DEPTH + t * channels) * shape.width + v * shape.lanes, form.element)
-                                source.planes(f.at(x, c0 * w.x_plane, form.element), w.x_plane, channels, to, shape.width)
+                        plane, mask = f.at(x, c0 * w.x_plane, form.element), f.at(masks, j * shape.vectors * MASKS, "i32")
+                        to = f.at(panel, j * (DEPTH * shape.width), form.element)
+                        view.copy(form, plane, channels, f.at(w.taps, t0 * 4, "i64"), taps, mask, to)
                     a = f.at(panels, (c0 * w.tap_count + t0 * channels) * form.rows, form.element)
                     add = f.cast("zext", (c0 | t0).ne(0), "i64")
                     with f.range(0, last - first, form.rows) as o:
@@ -134,6 +131,34 @@ class View:
         w = self.w
         counts, sizes = (w.w_shifts, w.h_shifts, w.d_shifts), (w.depth, w.height, w.width)
         emit_shift_masks(self.f, self.shape, to, self.entry(v), w.shifts, counts, sizes, self.row, self.limits[v], deep)
+
+    def copy(self, form: Form, plane: Value, channels: Value, taps: Value, count: Value, masks: Value, to: Value) -> None:
+        """The pixels of `channels` planes under `count` taps to [tap][channel][width]. At pace 2 neighbours in a row of taps share loads."""
+        f, shape = self.f, self.shape
+
+        def place(t: Value, v: int) -> Value:
+            return f.at(to, t * channels * shape.width + v * shape.lanes, form.element)
+
+        def source(t: Value, v: int) -> Pieces:
+            return self.window(v, form.read, form.pieces, form.deep, f.at(taps, t * 4, "i64"), f.at(masks, v * MASKS, "i32"))
+
+        def alone(start: Value | int, stop: Value) -> None:
+            with f.range(start, stop) as t:
+                for v in range(shape.vectors):
+                    source(t, v).planes(plane, self.w.x_plane, channels, place(t, v), shape.width)
+
+        if form.read != 2:
+            alone(0, count)
+            return
+        with f.range(0, count, 2) as t:
+            after = f.smin(t + 1, count - 1)
+            pair = f.load("i64", taps, after * 4).eq(f.load("i64", taps, t * 4) + 1)
+            with f.when(pair):
+                for v in range(shape.vectors):
+                    then = source(after, v)
+                    source(t, v).planes_of_two(then, plane, self.w.x_plane, channels, place(t, v), place(after, v), shape.width)
+            with f.otherwise(pair):
+                alone(t, f.smin(t + 2, count))
 
     def window(self, v: int, read: int, pieces: int, deep: bool, tap: Value, masks: Value) -> Pieces:
         return window(self.f, self.shape, read, pieces, deep, self.entry(v), tap, masks, self.source)

@@ -8,7 +8,7 @@ of pixels and serves all taps and channels. Blocks of images are summed afterwar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...runtime.ir import Module, Names
 from ...runtime.pool_code import scratch
@@ -34,10 +34,11 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Form:
-    """Static: rows of a tile, paces and pieces of the image and of the gradient (geometry.Table), whether planes have three dims."""
+    """Static: rows and vectors of a tile, paces and pieces of the image and of the gradient (geometry.Table), whether planes have three dims."""
 
     element: str
     rows: int
+    vectors: int
     read: int
     read_pieces: int
     write: int
@@ -47,7 +48,7 @@ class Form:
 
 def emit_weight_gradient(m: Module, name: str, form: Form) -> None:
     """Items: blocks of images x groups x blocks of units (a unit: some taps with some channels) x blocks of outputs."""
-    shape = shape_for(form.element, m.target)
+    shape = replace(shape_for(form.element, m.target), vectors=form.vectors)
     tile = emit_tile(m, shape, form.rows, 1, PITCH)
     _emit_turn(m, shape, form)
     _emit_rows(m, shape, form)
