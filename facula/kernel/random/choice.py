@@ -5,8 +5,9 @@ from __future__ import annotations
 import facula.kernel.random.stream as stream
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Module
+from ...runtime.ir import Module, Value, like, vector
 from .. import lanes
+from ..bisection import TOGETHER, bisect, gathered
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Work
 from .uniform import STATE
 
@@ -92,17 +93,31 @@ def emit_places(m: Module, name: str, d: dtype) -> None:
     kind = lanes.compute(d)
     with m.function(name, KERNEL) as (f, words, lo, hi, _worker):
         out, sums, totals, n, samples = f.words(words, "ptr", "ptr", "ptr", "i64", "i64")
-        with f.range(lo, hi) as i:
+
+        def below(x: Value, total: Value, u: Value) -> Value:
+            share = lanes.widen(f, d, lanes.narrow(f, d, x / total))
+            return (f.cast("fpext", share, like(u.type, "double")) if kind == "float" else share) < u
+
+        main = lo + ((hi - lo) & -TOGETHER)
+        with f.range(lo, main, TOGETHER) as i:
+            rows, u = f.const(vector(TOGETHER, "i64"), 0), f.load(vector(TOGETHER, "double"), out, i)
+            for c in range(TOGETHER):
+                rows = f.insert(rows, (i + c) // samples, c)
+            starts, total = rows * n, gathered(f, kind, totals, rows)
+
+            def behind(places: Value, starts: Value = starts, total: Value = total, u: Value = u) -> Value:
+                return below(lanes.widen(f, d, gathered(f, d.llvm, sums, starts + places)), total, u)
+
+            f.store(bisect(f, n - 1, behind), out, i)  # the last share is 1
+        with f.range(main, hi) as i:
             row, u = i // samples, f.load("double", out, i)
             total = f.load(kind, totals, row)
-            low, high = f.var("i64", 0), f.var("i64", n - 1)  # the last share is 1
+            low, high = f.var("i64", 0), f.var("i64", n - 1)
             with f.loop() as end:
                 f.leave(end, low.v >= high.v)
                 middle = low.v + ((high.v - low.v) >> 1)
-                x = lanes.load_one(f, d, sums, row * n + middle) / total
-                x = lanes.widen(f, d, lanes.narrow(f, d, x))
-                below = (f.cast("fpext", x, "double") if kind == "float" else x) < u
-                low.v, high.v = f.select(below, middle + 1, low.v), f.select(below, high.v, middle)
+                before = below(lanes.load_one(f, d, sums, row * n + middle), total, u)
+                low.v, high.v = f.select(before, middle + 1, low.v), f.select(before, high.v, middle)
             f.store(low.v, out, i)
 
 

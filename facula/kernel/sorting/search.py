@@ -5,10 +5,10 @@ from __future__ import annotations
 from ...base.dtypes import dtype
 from ...runtime.ir import Function, Module, Value, vector
 from .. import lanes
+from ..bisection import TOGETHER, bisect, gathered
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule
 
 GRAIN = 1024
-TOGETHER = 16  # values that are looked for side by side
 
 
 def _after(f: Function, d: dtype, edge: Value, x: Value, right: bool) -> Value:
@@ -21,39 +21,24 @@ def _after(f: Function, d: dtype, edge: Value, x: Value, right: bool) -> Value:
 
 
 def emit_search(m: Module, name: str, d: dtype, wide: bool, right: bool, shared: bool, ordered: bool) -> None:
-    """One work item a value; words: out, edges, values, order, n (edges a row), k (values a row). Values are looked for side by side: each
-    waits for its own loads, and all need as many steps."""
+    """One work item a value; words: out, edges, values, order, n (edges a row), k (values a row)."""
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _worker):
         out, edges, values, order, n, k = f.words(words, "ptr", "ptr", "ptr", "ptr", "i64", "i64")
 
-        kind = vector(TOGETHER, "i64")
-
         def find(first: Value) -> None:
             x = lanes.widen(f, d, f.load(vector(TOGETHER, d.llvm), values, first))
-            starts = Value(f, kind, "zeroinitializer")
+            starts = f.const(vector(TOGETHER, "i64"), 0)
             if not shared:
                 for c in range(TOGETHER):
                     starts = f.insert(starts, (first + c) // k * n, c)
-            found, left = f.var(kind, 0), f.var("i64", n)
 
             def behind(places: Value) -> Value:
-                """Of as many edges; by vectors, since the branches that LLVM makes of single choices are mispredicted."""
-                at, got = starts + places, Value(f, vector(TOGETHER, d.llvm), "poison")
-                for c in range(TOGETHER):
-                    one = f.extract(at, c)
-                    one = f.extract(starts, c) + f.load("i64", order, one) if ordered else one
-                    got = f.insert(got, f.load(d.llvm, edges, one), c)
-                return _after(f, d, lanes.widen(f, d, got), x, right)
+                at = starts + places
+                at = starts + gathered(f, "i64", order, at) if ordered else at
+                return _after(f, d, lanes.widen(f, d, gathered(f, d.llvm, edges, at)), x, right)
 
-            with f.loop() as end:
-                f.leave(end, left.v <= 1)
-                half = left.v >> 1
-                step = f.splat(half, TOGETHER)
-                found.v = f.select(behind(found.v + (step - 1)), found.v + step, found.v)
-                left.v = left.v - half
-            with f.when(left.v > 0):
-                found.v = f.select(behind(found.v), found.v + 1, found.v)
-            f.store(found.v if wide else f.cast("trunc", found.v, vector(TOGETHER, "i32")), out, first)
+            found = bisect(f, n, behind)
+            f.store(found if wide else f.cast("trunc", found, vector(TOGETHER, "i32")), out, first)
 
         def find_one(i: Value) -> None:
             start = f.i64(0) if shared else i // k * n
