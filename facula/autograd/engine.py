@@ -240,9 +240,7 @@ class _Walk:
         hooks = leaf._hooks
         if hooks and "grad" in hooks:
             for hook in list(hooks["grad"].values()):
-                got = hook(g)
-                if got is not None:
-                    g = got
+                g = _replaced(hook, g, hook(g))
         key = (leaf, -1)
         if self.wanted is not None:
             if key not in self.wanted:
@@ -336,23 +334,47 @@ def _before(node: Any, extra: dict[str, Any], grads: list[Any]) -> list[Any]:
     for nr, hooks in extra.get("tensor hooks", {}).items():
         for hook in list(hooks.values()):
             if grads[nr] is not None:
-                got = hook(grads[nr])
-                if got is not None:
-                    grads[nr] = got
+                grads[nr] = _replaced(hook, grads[nr], hook(grads[nr]))
     for nr, t in extra.get("retain", {}).items():
         if grads[nr] is not None:
             have = t._grad
             t._grad = grads[nr] if have is None else have + grads[nr]
     for hook in list(extra.get("prehooks", {}).values()):
-        got = hook(tuple(grads))
-        if got is not None:
-            grads = list(got) if isinstance(got, (tuple, list)) else [got]
+        grads = _replaced_all(hook, grads, hook(tuple(grads)))
     return grads
 
 
 def _after(extra: dict[str, Any], got: Sequence[Any], grads: Sequence[Any]) -> Sequence[Any]:
     for hook in list(extra["hooks"].values()):
-        changed = hook(tuple(got), tuple(grads))
-        if changed is not None:
-            got = list(changed) if isinstance(changed, (tuple, list)) else [changed]
+        got = _replaced_all(hook, got, hook(tuple(got), tuple(grads)))
     return got
+
+
+def _replaced(hook: Any, before: Any, got: Any) -> Any:
+    """What a hook made of a gradient, which is of the same type and size."""
+    if got is None:
+        return before
+    if not isinstance(got, objects.Tensor):
+        raise refuse(
+            TypeError, f"expected Variable, but hook returned '{type(got).__name__}'", expected="a tensor like the gradient, or None"
+        )
+    if before is None:
+        raise RuntimeError("can't replace a None gradient with a non-None value")
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if got.dtype is not before.dtype or got.device is not before.device:
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was {before.type()} got {got.type()})")
+    if got.shape != before.shape:
+        shapes = {"received": str(tuple(got.shape)), "expected": str(tuple(before.shape))}
+        raise refuse(RuntimeError, f"hook '{name}' has changed the size of value", **shapes)
+    return got
+
+
+def _replaced_all(hook: Any, before: Sequence[Any], got: Any) -> Sequence[Any]:
+    if got is None:
+        return before
+    if not isinstance(got, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(got).__name__}'")
+    if len(got) != len(before):
+        name = getattr(hook, "__name__", type(hook).__name__)
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(got)}, but expected {len(before)})")
+    return [_replaced(hook, b, g) for b, g in zip(before, got)]

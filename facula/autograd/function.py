@@ -10,10 +10,10 @@ import facula.autograd.engine as engine
 
 from ..core import tape
 from ..core.expression import wants
-from ..core.modes import MODE, no_grad
+from ..core.modes import MODE, enable_grad, no_grad
 from ..core.native import fields as F
 from ..core.tensor import Tensor
-from ..core.views import refresh
+from ..core.views import refresh, scatter_node
 from .anomaly import remember
 
 
@@ -185,9 +185,15 @@ def _record(cls: Any, ctx: FunctionCtx, args: Sequence[Any], outs: list[Any]) ->
     dirty = [id(t) for t in ctx._dirty]
     plain = {id(t) for t in ctx._plain}
     for t in ctx._dirty:
+        if t._flags & F.REQUIRES_GRAD:
+            raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
+        if not any(out is t for out in outs):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as output. The inputs that are modified inplace must all be "
+                "outputs of the Function."
+            )
         tape.objects_.bump(t)
     made: list[Any] = []
-    places: dict[int, int] = {}
     for i, out in enumerate(outs):
         if not isinstance(out, Tensor) or id(out) in plain or not (out.dtype.is_floating_point or out.dtype.is_complex):
             made.append(out)
@@ -196,9 +202,14 @@ def _record(cls: Any, ctx: FunctionCtx, args: Sequence[Any], outs: list[Any]) ->
         if given and id(out) not in dirty:
             out = tape.objects_.alias(Tensor, out, out._layout, 0)  # a returned input is a new tensor on its storage
         made.append(out)
+        if given and out._root is not None:  # a view that was overwritten: its base has another history from here on
+            inside = tape.objects_.alias(Tensor, out, out._layout, 0)
+            inside._node, inside._flags = node, i << F.OUTPUT_SHIFT
+            with enable_grad():
+                scatter_node(out._root, out, inside)
+            continue
         out._node, out._flags = node, (out._flags & F.UNTRACKED) | i << F.OUTPUT_SHIFT
         out._viewed = tape.objects_.version(out)
-        places[i] = i
     _save(ctx, node, outs, made)
     ctx._node = node
     node.more["ctx"] = ctx

@@ -8,14 +8,18 @@ from typing import Any
 import facula.autograd.engine as engine
 
 from ..base.errors import refuse, warn
-from ..core import objects
+from ..core import objects, tape
 from ..core.batching import Level, enter, leave
 from ..core.tensor import Tensor
 from ..core.views import refresh
 from ..spec.registry import ops
+from .graph import GradientEdge
 
 
 def _root(t: Any) -> tuple[Any, int]:
+    """Where a gradient of `t` arrives: a node and the number of its result, or a leaf and -1."""
+    if isinstance(t, GradientEdge):
+        return (t.node.variable, -1) if isinstance(t.node, tape.AccumulateGrad) else (t.node, t.output_nr)
     if not isinstance(t, Tensor):
         sentence = f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
         raise refuse(RuntimeError, sentence, received=f"inputs: {t!r:.60}", expected="Tensor")
@@ -26,6 +30,17 @@ def _root(t: Any) -> tuple[Any, int]:
 def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> list[tuple[Any, int, Any]]:
     seeds = []
     for i, (t, g) in enumerate(zip(tensors, grads)):
+        if isinstance(t, GradientEdge):
+            lay = t.node.variable._layout if isinstance(t.node, tape.AccumulateGrad) else t.node.rule.outputs[t.output_nr]
+            if g is None and lay.numel != 1:
+                raise refuse(
+                    RuntimeError,
+                    "grad can be implicitly created only for scalar outputs",
+                    received="an edge",
+                    expected="a gradient argument",
+                )
+            seeds.append((*_root(t), ops.ones(lay.shape, dtype=lay.dtype) if g is None else g))
+            continue
         if not isinstance(t, Tensor):
             raise refuse(TypeError, f"expected Tensor as element {i} of the differentiated tensors, but got {type(t).__name__}",
                          received=f"{t!r:.60}", expected="Tensor")  # fmt: skip
@@ -67,7 +82,7 @@ def _seeds(tensors: Sequence[Any], grads: Sequence[Any], create_graph: bool) -> 
 
 
 def _list(x: Any) -> list[Any]:
-    return list(x) if isinstance(x, (tuple, list)) else [x]
+    return list(x) if isinstance(x, (tuple, list)) and not isinstance(x, GradientEdge) else [x]
 
 
 def backward(
@@ -104,7 +119,7 @@ def backward(
     keys = [_root(t) for t in wanted]
     found = engine.run(_seeds(ts, gs, create_graph), retain, create_graph, keys)
     for t, key in zip(wanted, keys):
-        if key[1] >= 0 and key in found and found[key] is not None:  # a result of a node: kept as PyTorch does
+        if isinstance(t, Tensor) and key[1] >= 0 and key in found and found[key] is not None:  # a result of a node: kept as PyTorch does
             t._grad = found[key] if t._grad is None else t._grad + found[key]
 
 
@@ -137,6 +152,8 @@ def grad(
     if not wanted:
         raise refuse(RuntimeError, "`inputs` argument to `grad()` cannot be empty.", received=f"inputs={inputs!r:.60}")
     for i, t in enumerate(wanted):
+        if isinstance(t, GradientEdge):
+            continue
         if not isinstance(t, Tensor):
             sentence = f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}"
             raise refuse(RuntimeError, sentence, received=f"inputs[{i}]={t!r:.60}", expected="Tensor")
@@ -157,9 +174,9 @@ def grad(
                 raise refuse(
                     RuntimeError,
                     f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior.",
-                    received=f"an input of shape {tuple(t.shape)} that no output depends on",
+                    received=f"{'an edge' if isinstance(t, GradientEdge) else f'an input of shape {tuple(t.shape)}'} that no output depends on",
                 )
-            if materialize_grads:
+            if materialize_grads and isinstance(t, Tensor):
                 g = ops.zeros_like(t)
         result.append(g)
     return tuple(result)

@@ -10,7 +10,7 @@ import facula.core.overrides as overrides
 
 from ..base.device import META, channels_last, contiguous_format
 from ..base.device import strided as STRIDED
-from ..base.errors import refuse
+from ..base.errors import refuse, warn
 from ..base.narrow import is_a
 from ..base.settings import SETTINGS
 from ..base.size import Size
@@ -270,6 +270,13 @@ class Methods:
     @property
     def grad(self) -> Any:
         """The accumulated gradient."""
+        if self._grad is None and self._node is not None and not self._flags & F.RETAINS_GRAD:
+            warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
+                "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
+                "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead.",
+                UserWarning,
+            )
         return self._grad
 
     @grad.setter

@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -196,3 +197,80 @@ def test_error_in_a_hook_leaves_modes_alone() -> None:
         y.sum().backward()
     assert t.is_grad_enabled()
     assert (x * 2.0).requires_grad
+
+
+def leaf() -> t.Tensor:
+    return t.ones(2, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("place", "hook", "kind", "sentence"),
+    [
+        ("leaf", lambda g: t.ones(3), RuntimeError, "hook '<lambda>' has changed the size of value"),
+        ("leaf", lambda g: g.double(), RuntimeError, r"has changed the type of value \(was torch.FloatTensor got torch.DoubleTensor\)"),
+        ("leaf", lambda g: 3, TypeError, "expected Variable, but hook returned 'int'"),
+        ("result", lambda g: t.ones(3), RuntimeError, "hook '<lambda>' has changed the size of value"),
+        ("before", lambda g: (t.ones(3),), RuntimeError, "hook '<lambda>' has changed the size of value"),
+        ("before", lambda g: (g[0], g[0]), RuntimeError, r"returned an incorrect number of values \(got 2, but expected 1\)"),
+        ("before", lambda g: g[0], TypeError, "expected tuple, but hook returned 'Tensor'"),
+        ("after", lambda a, b: a[0], TypeError, "expected tuple, but hook returned 'Tensor'"),
+    ],
+)
+def test_hooks_keep_type_and_size(place: str, hook: Any, kind: type[Exception], sentence: str) -> None:
+    """Sentences recorded from PyTorch 2.13."""
+    x = leaf()
+    y = x.exp()
+    register = {"leaf": x.register_hook, "result": y.register_hook, "before": y.grad_fn.register_prehook, "after": y.grad_fn.register_hook}
+    register[place](hook)
+    with pytest.raises(kind, match=sentence):
+        y.sum().backward()
+
+
+def test_edges_stand_for_tensors() -> None:
+    edge = t.autograd.graph.get_gradient_edge
+    x = leaf()
+    y = x * 2
+    z = y.exp().sum()
+    at_y, at_x = t.autograd.grad(z, [edge(y), edge(x)], retain_graph=True)
+    assert t.equal(at_y, y.exp()) and t.equal(at_x, 2 * y.exp())
+    z.backward(inputs=[edge(x)], retain_graph=True)
+    t.autograd.backward(edge(z), retain_graph=True)
+    assert t.equal(x.grad, 2 * at_x) and t.equal(t.autograd.grad(edge(y), x, t.ones(2))[0], t.full((2,), 2.0))
+
+
+def test_the_gradient_of_a_result_is_asked_with_a_warning() -> None:
+    y = leaf() * 2
+    with pytest.warns(UserWarning, match="that is not a leaf Tensor is being accessed"):
+        assert y.grad is None
+    y.retain_grad()
+    assert y.grad is None
+
+
+class Doubled(t.autograd.Function):
+    """Overwrites its input with twice of it."""
+
+    returned = True
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        ctx.mark_dirty(x.mul_(2))
+        return x if Doubled.returned else x + 1
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * 2
+
+
+def test_a_function_that_overwrites_a_view_is_part_of_its_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = t.ones(4, requires_grad=True)
+    base = x.clone()
+    part = base[:2]
+    assert Doubled.apply(part) is part
+    base.sum().backward(retain_graph=True)
+    part.sum().backward()
+    assert x.grad.tolist() == [4, 4, 1, 1]
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad has been used in an in-place operation"):
+        Doubled.apply(leaf())
+    monkeypatch.setattr(Doubled, "returned", False)
+    with pytest.raises(RuntimeError, match="Some elements marked as dirty during the forward method were not returned as output"):
+        Doubled.apply(leaf().clone())
