@@ -17,8 +17,7 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, integer, normal, refused, sample, values
-from .gathering import check, only_dense, perform, put_schedule
-from .scattering import worst
+from .gathering import check, only_dense
 
 
 def _name(t: Tensor) -> str:
@@ -165,17 +164,17 @@ class EmbeddingBag(Composite):
             at = ops.nonzero(indices != padding_idx % rows).reshape(-1)
             kept, own = ops.index_get(indices, [at], (0,), 0), ops.index_get(owner, [at], (0,), 0)
             weights = None if weights is None else ops.index_get(weights, [at], (0,), 0)
-        read = ops.embedding_rows(weight, kept, -1, scale_grad_by_freq)
-        read = read if weights is None else read * weights.unsqueeze(1)
         if mode == 2:
-            out, which = _maxima(read.detach(), kept, own, bags, columns)
-            out = (
-                ops.gather_along(weight, 0, which) * (_sizes(own, bags, weight.dtype) > 0).to(weight.dtype).unsqueeze(1)
-                if MODE.grad and weight.requires_grad
-                else out
+            rows_ = weight if weight.stride(1) == 1 else weight.contiguous()
+            out, which = ops.bag_maxima(
+                rows_.detach(), indices, offsets, include_last_offset, None if padding_idx is None else padding_idx % rows
             )
             size = _sizes(own, bags, d.int64)
+            if MODE.grad and weight.requires_grad:
+                out = ops.gather_along(weight, 0, which).masked_fill((size == 0).unsqueeze(1), 0)
             return out, owner.to(kind), size.to(kind), which.to(kind)
+        read = ops.embedding_rows(weight, kept, -1, scale_grad_by_freq)
+        read = read if weights is None else read * weights.unsqueeze(1)
         out = ops.index_add_zeros(read, [own], (bags, columns), (0,), 0)
         if mode == 1:
             size = _sizes(own, bags, d.int64)
@@ -197,7 +196,14 @@ class EmbeddingBag(Composite):
             values([0], "int64"),
             raises=RuntimeError,
             match="Index 1 of input takes value 5 which is not in the valid range \\[0, 5\\)",
-        )
+        ),
+        refused(
+            integer(5, 3),
+            values([0, 4], "int64"),
+            values([0], "int64"),
+            raises=RuntimeError,
+            match="scalar types: Half, BFloat16, Float, Double; but got torch.LongTensor",
+        ),
     )
 
 
@@ -237,6 +243,8 @@ class BagReduced(Fused):
         scale_grad_by_freq: bool,
         needs: Any,
     ) -> tuple[Any, ...]:
+        if not needs[3] and not scale_grad_by_freq:
+            return ops.bag_gradient(g, indices, offsets, per_sample_weights, weight.shape[0], mean), None, None, None
         owner = _owners(indices, offsets, g.shape[0])
         if mean:
             g = g / _sizes(owner, g.shape[0], g.dtype).clamp(min=1).unsqueeze(1)
@@ -253,6 +261,46 @@ class BagReduced(Fused):
             None,
             gp,
         )
+
+
+class BagGradient(Fused):
+    """Zeros (n, columns) with the gradient of each bag added at the bag's indices."""
+
+    schema = "bag_gradient(Tensor grad, Tensor indices, Tensor offsets, Tensor? per_sample_weights, int n, bool mean) -> Tensor"
+    paths = ""
+    contiguous = ("grad", "per_sample_weights")
+
+    @staticmethod
+    def kernel(grad: Layout, indices: Layout, offsets: Layout, per_sample_weights: Layout | None, n: int, mean: bool) -> Result:
+        out = layout((n, grad.shape[1]), grad.dtype)
+        return Result((out,), kernels.bag_backward(out, grad, indices, offsets, mean, per_sample_weights is not None))
+
+    @staticmethod
+    def gradient(
+        g: Tensor, grad: Tensor, indices: Tensor, offsets: Tensor, per_sample_weights: Tensor | None, mean: bool, needs: Any
+    ) -> tuple[Any, ...]:
+        last = offsets.shape[0] == grad.shape[0] + 1
+        back = ops.bag_reduced(g.contiguous(), indices, offsets, per_sample_weights, mean, last, False)
+        if not needs[3]:
+            return back, None, None, None
+        owner = _owners(indices, offsets, grad.shape[0])
+        shared = grad / _sizes(owner, grad.shape[0], g.dtype).clamp(min=1).unsqueeze(1) if mean else grad
+        rows = ops.index_get(shared, [owner], (0,), 0)
+        return back, None, None, (rows * ops.embedding_rows(g, indices, -1, False)).sum(1)
+
+
+class BagMaxima(Fused):
+    """The largest row of each bag, column by column, and which row of the table gave it."""
+
+    schema = "bag_maxima(Tensor weight, Tensor indices, Tensor offsets, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor)"
+    paths = ""
+    contiguous = ("indices", "offsets")
+
+    @staticmethod
+    def kernel(weight: Layout, indices: Layout, offsets: Layout, include_last_offset: bool, padding_idx: int | None) -> Result:
+        shape = (offsets.shape[0] - include_last_offset, weight.shape[1])
+        out, which = layout(shape, weight.dtype), layout(shape, d.int64)
+        return Result((out, which), kernels.bag_maxima(out, which, weight, indices, offsets, padding_idx))
 
 
 def by_frequency(g: Tensor, indices: Tensor, n: int) -> Tensor:
@@ -283,6 +331,13 @@ def _check_bags(weight: Tensor, indices: Tensor, offsets: Tensor, mode: int, wei
                 RuntimeError,
                 "Expected per_sample_weights.value().numel() == indices.numel() to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
             )
+    if weight.dtype not in (d.float16, d.bfloat16, d.float32, d.float64):
+        got = f"CPU{_name(weight)}Type" if weight.dtype.is_complex or weight.dtype is d.bool_ else f"torch.{_name(weight)}Tensor"
+        raise refuse(
+            RuntimeError,
+            "Expected tensor for argument #1 'weight' to have one of the following scalar types: Half, BFloat16, Float, Double; but got "
+            f"{got} instead (while checking arguments for embedding_bag)",
+        )
     n = indices.shape[0]
     if last and not offsets.shape[0]:
         raise refuse(RuntimeError, "include_last_offset: number of offset should be at least 1")
@@ -316,27 +371,6 @@ def _owners(indices: Tensor, offsets: Tensor, bags: int) -> Tensor:
 
 def _sizes(own: Tensor, bags: int, kind: Any) -> Tensor:
     return ops.index_add_zeros(ops.ones((own.shape[0],), dtype=kind), [own], (bags,), (0,), 0)
-
-
-def _maxima(read: Tensor, kept: Tensor, own: Tensor, bags: int, columns: int) -> tuple[Tensor, Tensor]:
-    """(maximum of each bag and column, 0 for empty bags; the row of the table that gave it: the first of several)."""
-    n = kept.shape[0]
-    if not n:
-        return ops.zeros((bags, columns), dtype=read.dtype), ops.zeros((bags, columns), dtype=d.int64)
-    full = _sizes(own, bags, d.int64).unsqueeze(1) > 0
-    out = ops.where(full, _combined(read, own, bags, worst(read.dtype, "amax"), "amax"), ops.zeros((), dtype=read.dtype))
-    hit = (read == ops.index_get(out, [own], (0,), 0)) | (read != read)
-    place = ops.where(hit, ops.arange(n).unsqueeze(1), n)
-    first = _combined(place, own, bags, n, "amin")
-    which = ops.where(first < n, ops.index_get(kept, [first.clamp(max=n - 1)], (0,), 0), 0)
-    return out, which
-
-
-def _combined(rows: Tensor, own: Tensor, bags: int, start: Any, reduce: str) -> Tensor:
-    """The rows of each bag combined, from `start` on."""
-    out = ops.full((bags, rows.shape[1]), start, dtype=rows.dtype)
-    perform(put_schedule, (out._layout, rows._layout, (own._layout,), (0,), 0, reduce), [out], [rows, own])
-    return out
 
 
 class OneHot(Composite):

@@ -46,3 +46,12 @@ def test_one_hot() -> None:
     assert ops.one_hot(facula.tensor([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
     with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes."):  # noqa: RUF043
         ops.one_hot(facula.tensor([3]), 2)
+
+
+def test_maximum_of_a_bag_ignores_later_nan_as_pytorch_does() -> None:
+    nan = float("nan")
+    weight = facula.tensor([[1.0, nan], [2.0, 0.0], [nan, 5.0]], requires_grad=True)
+    out = facula.nn.functional.embedding_bag(facula.tensor([0, 1, 2, 2, 1]), weight, facula.tensor([0, 3, 3]), mode="max")
+    assert str(out.tolist()) == "[[2.0, nan], [0.0, 0.0], [nan, 5.0]]"
+    out.nan_to_num(0.0).sum().backward()
+    assert weight.grad.tolist() == [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]

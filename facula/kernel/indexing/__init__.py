@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from .bag import bag_rows
+from .bag import bag_backward, bag_maxima, bag_rows
 from .check import check_indices
 from .mask import chunks, count_true, masked_scatter, masked_select, nonzero
 from .put import embedding_backward, index_put, interpret_index_put, interpret_scatter, scatter
 from .take import gather, index_get, index_select, interpret_gather, interpret_index_get, take_rows
 
 __all__ = [
+    "bag_backward",
+    "bag_maxima",
     "bag_rows",
     "check_indices",
     "chunks",
