@@ -64,6 +64,10 @@ CASES = {
     "per_channel": case((32, 64, 64, 64), lambda x: [x, x[0, :, :1, :1].copy()], [X * Y], "torch.mul(x, x[0, :, :1, :1], out=o)"),
     "transpose": case((2000, 4000), moved((1, 0)), transposed, "o.copy_(x.view(4000, 2000).t())"),
     "nchw_to_nhwc": case((32, 64, 56, 56), moved((0, 2, 3, 1)), transposed, "o.copy_(x.view(32, 56, 56, 64).permute(0, 3, 1, 2))"),
+    "chw_to_hwc_uint8": case(
+        (32, 224, 224, 3), moved((0, 3, 1, 2)), transposed, "o.copy_(x.view(32, 3, 224, 224).permute(0, 2, 3, 1))", np.uint8
+    ),
+    "interleave": case((1_000_000, 2), moved((1, 0)), transposed, "o.copy_(x.view(2, 1000000).t())"),
     "every_second": case((N // 2,), lambda x: [np.repeat(x, 2)[::2]], [X], "o.copy_(torch.cat([x, x])[::2])"),
 }
 

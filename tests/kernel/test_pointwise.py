@@ -116,6 +116,22 @@ def test_transposed_inputs(target: Target, shape: tuple[int, int, int], order: t
     agree([turned.copy(order="K")], [turned], [input(0)])  # the output's own order is followed
 
 
+@pytest.mark.parametrize("d", (bool_, float16, bfloat16, int32, float64, complex64), ids=lambda d: d.name)
+@pytest.mark.parametrize("shape", [(40, 2), (57, 3), (5, 16, 2), (3, 2, 50, 7), (20, 3, 2), (300, 1, 5), (2, 700, 2), (17, 40, 3)], ids=str)
+def test_short_rows_of_strided_inputs(target: Target, d: dtype, shape: tuple[int, ...]) -> None:
+    for order in ((*range(1, len(shape)), 0), tuple(reversed(range(len(shape))))):
+        back = np.argsort(order)
+        turned = values([shape[i] for i in order], d).transpose(back)
+        whole, out = guarded(shape, d)
+        agree([out], [turned], [cast(input(0, d), d)])
+        assert (whole[:64] == whole[0]).all() and (whole[64 + out.size :] == whole[0]).all()
+
+
+def test_short_rows_are_walked_across() -> None:
+    pixels = np.zeros((2, 3, 40, 50), np.uint8).transpose(0, 2, 3, 1)
+    assert "tiles" in copy(operand(np.zeros(pixels.shape, np.uint8)), operand(pixels)).notes[0]
+
+
 def test_strided_operands(target: Target) -> None:
     for n in SIZES[:-1]:
         x = values(3 * n, float32)

@@ -26,8 +26,11 @@ Port = tuple[str, str]  # (dtype, class of the inner loop): what is static about
 
 
 def tile_of(ports: Sequence[Port]) -> tuple[int, int]:
-    """Rows and columns of a tile: the buffers of all turned inputs stay within half of a first-level cache."""
+    """Rows and columns of a tile: the buffers of all turned inputs stay within half of a first-level cache. Without any, a few rows that touch
+    the same lines are walked together."""
     turned = [DTYPES[d].itemsize for d, kind in ports if kind == TURNED]
+    if not turned:
+        return 8, 256
     return (64, 64) if max(turned) <= 4 and len(turned) == 1 else (32, 32)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 STREAM_BYTES = 24 << 20  # traffic beyond which outputs pass the caches by: they would not be found there anyway
 LONG_ROW = 32768  # rows longer than this are cut into blocks, so that few long rows still feed all threads
 WORD = (1 << 64) - 1  # words are unsigned; a negative stride wraps
+LONG = 32  # a loop of these steps is long enough: the innermost of such is taken
 SHORT = 8  # dims shorter than this are not worth a transposing tile
 
 
@@ -132,12 +133,14 @@ def _form(geometry: Geometry, operands: Sequence[Operand], outs: int, used: froz
     if geometry.rank == 0:
         geometry = Geometry((1,), tuple((1,) for _ in operands))
     turned, geometry = _turned(geometry, operands, outs, used)
+    across = _lengthened(geometry)
+    geometry = across or geometry
     kinds: list[str] = []
     for o, steps in enumerate(geometry.strides):
         kind = TURNED if o in turned else REVERSED if o >= outs and steps[-1] == -1 else kind_of(steps[-1], geometry.shape[-1])
         kinds.append(INDEX if isinstance(operands[o], Counter) else STRIDED if kind == BROADCAST and o < outs else kind)
     ports = tuple((o.dtype.name, kind) for o, kind in zip(operands, kinds))
-    form = "tiles" if turned else "flat" if geometry.rank == 1 else "blocks" if geometry.shape[-1] > LONG_ROW else "rows"
+    form = "tiles" if turned or across else "flat" if geometry.rank == 1 else "blocks" if geometry.shape[-1] > LONG_ROW else "rows"
     return form, geometry, ports
 
 
@@ -159,6 +162,18 @@ def _turned(geometry: Geometry, operands: Sequence[Operand], outs: int, used: fr
     down = max(candidates, key=lambda d: len(candidates[d]))
     order_ = [d for d in range(last) if d != down] + [down, last]
     return frozenset(candidates[down]), geometry.moved(order_)
+
+
+def _lengthened(geometry: Geometry) -> Geometry | None:
+    """The loops with a long one innermost, where that is short and some operand is strided along it: a row of two elements that lie apart takes
+    as long as a vector of them."""
+    last = geometry.rank - 1
+    if last < 1 or geometry.shape[last] >= SHORT or all(steps[last] in (0, 1) for steps in geometry.strides):
+        return None
+    long = max(range(last), key=lambda d: (min(geometry.shape[d], LONG), d))
+    if geometry.shape[long] < 2 * SHORT:
+        return None
+    return geometry.moved([*(d for d in range(last) if d != long), last, long])
 
 
 def _items(form: str, geometry: Geometry, ports: Sequence[Port], run: int) -> tuple[int, int, int]:
