@@ -28,20 +28,20 @@ def _both(body: Callable[[Scalar], Scalar]) -> Callable[[Scalar, Target], Scalar
 
 
 def _positive_lgamma(x: Scalar) -> Scalar:
-    """log Gamma for x > 0. Below 3 from the zeros at 1 and 2; from 8 on Stirling's series; between, stepped up to it."""
+    """log Gamma for x > 0. Below 3 from the zeros at 1 and 2; from 8 on Stirling's series; between, stepped up to it. The latter two in a
+    block of their own."""
     small = x < 0.5
     y = fn.where(small, x + 1, x)
     t1, t2 = fn.where(small, x, x - 1), y - 2
     near = fn.where(y < 1.5, t1 * poly(t1, C.LGAMMA1), t2 * poly(t2, C.LGAMMA2))
+    near = near + 0.0 - fn.log(fn.where(small, x, 1))
     step = x < 8
     z = fn.where(step, x + 5, x)
-    product = fn.where(step, x * (x + 1) * (x + 2) * (x + 3) * (x + 4), 1)
     inverse = 1 / z
     series = poly(inverse * inverse, C.STIRLING) * inverse
     far = (z - 0.5) * (fn.log(z) - 1) + (0.5 * math.log(2 * math.pi) - 0.5 + series)
-    taken = fn.log(fn.where(x < 3, fn.where(small, x, 1), product))
-    out = fn.where(x < 3, near + 0.0, far) - taken
-    return fn.where(x < INF, out, x)
+    far = far - fn.log(fn.where(step, x * (x + 1) * (x + 2) * (x + 3) * (x + 4), 1))
+    return fn.where(x < INF, fn.rare(x >= 3, far, fn.rare(x < 3, near, x)), x)
 
 
 def _sine_of_pi(a: Scalar) -> Scalar:
