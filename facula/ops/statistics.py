@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..base import dtypes as d
@@ -13,8 +14,20 @@ from ..core.batching import Examples
 from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
-from ..kernel.launch import Array
-from ..kernel.reduction import accumulator, all_of, any_of, count_nonzero_of, logsumexp_of, moments_of, norm_of, product_of, reduce, sum_of
+from ..kernel.launch import Array, In, Number, bits, rebased
+from ..kernel.reduction import (
+    accumulator,
+    all_of,
+    any_of,
+    count_nonzero_of,
+    logsumexp_of,
+    moments_of,
+    norm_of,
+    product_of,
+    reduce,
+    shifted_moments_of,
+    sum_of,
+)
 from ..kernel.scalar import Scalar, isnan, where
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
@@ -85,14 +98,16 @@ def prod_others(x: Tensor, dim: int) -> Tensor:
 def moments(x: Layout, dim: Any, correction: Any, keepdim: bool, root: bool, with_mean: bool, title: str) -> Result:
     if not (x.dtype.is_floating_point or x.dtype.is_complex):
         raise refuse(RuntimeError, "std and var only support floating point and complex dtypes", received=x.dtype.name)
-    from dataclasses import replace
-
-    from ..kernel.launch import Number, bits
-
     dims = reduced_dims(dim, x.ndim)
     outs = tuple(layout(kept_shape(x.shape, dims, keepdim), x.dtype) for _ in range(1 + with_mean))
     flat = [Array(o.dtype, s, layout(s, o.dtype).strides) for o in outs for s in [kept_shape(x.shape, dims, False)]]
-    schedule = reduce(flat, [x], dims, moments_of(x.dtype.compute, root, with_mean))
+    kind = x.dtype.compute
+    if kind is d.float32 and x.numel:
+        first = Array(x.dtype, x.shape, tuple(0 if k in dims else step for k, step in enumerate(x.strides)))
+        schedule = reduce(flat, [x, first], dims, shifted_moments_of(kind, root, with_mean))
+        schedule = rebased(schedule, (), (In(0), In(0)))
+    else:
+        schedule = reduce(flat, [x], dims, moments_of(kind, root, with_mean))
     value = 1.0 if correction is None else float(correction)
 
     def fixed(w: Any) -> Any:
@@ -111,7 +126,7 @@ def variance_gradient(g: Tensor, x: Tensor, dim: Any, correction: Any, keepdim: 
 
 
 class VarForward(Fused):
-    """Variance in one pass that keeps (mean, squares, count)."""
+    """Variance in one pass."""
 
     schema = "var_forward(Tensor input, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor"
     batching = "front dim"

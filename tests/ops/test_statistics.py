@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 import facula
@@ -83,3 +84,28 @@ def test_nansum_reads_each_element_once_and_passes_no_gradient_to_nan() -> None:
     assert x.grad.tolist() == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
     assert facula.nansum(facula.tensor([1.5, 2.6, nan]), dtype=facula.int32).item() == 3  # as PyTorch: each element is cut first
     assert "reduce" in str(facula.explain(facula.nansum, x.detach())) and "pointwise" not in str(facula.explain(facula.nansum, x.detach()))
+
+
+@pytest.mark.parametrize("place", [0, 1, 99_999])
+@pytest.mark.parametrize("outlier", [0.0, 1e6, 1e20, 3e38, -3e38])
+@pytest.mark.parametrize("centre", [0.0, 1e4])
+def test_deviations_from_far_means_and_beside_outliers(centre: float, outlier: float, place: int) -> None:
+    """float32 within an ULP, wherever the outlier is: it may be the element that the others are compared with."""
+    values = np.random.default_rng(0).standard_normal(100_000).astype(np.float32) / 128 + np.float32(centre)
+    values[place] = outlier or values[place]
+    exact = values.astype(np.longdouble)
+    want = (exact.std(ddof=1), exact.mean())
+    x = facula.from_numpy(values)
+    for got in (facula.std_mean(x), facula.std_mean(x.view(-1, 1), 0), (x.std(), x.mean())):
+        for answer, exactly in zip(got[: 1 if got[1] is None else 2], want):
+            assert abs(answer.item() - exactly) <= 1.2e-7 * max(abs(exactly), abs(want[0]))
+    assert x.var().isinf().item() == (abs(outlier) > 1e25)
+
+
+def test_deviations_of_what_is_not_finite() -> None:
+    """As PyTorch 2.13 answers."""
+    inf, nan = float("inf"), float("nan")
+    for values in ([1.0, inf, 2.0], [inf, 1.0], [nan, 1.0], [1.0, nan], [-inf, inf], [inf, inf]):
+        assert facula.tensor(values).var().isnan() and facula.tensor(values).std().isnan()
+    assert facula.tensor([1.0]).var().isnan() and facula.tensor([1.0]).var(correction=0).item() == 0
+    assert facula.tensor([[3.5]] * 7).std(0).item() == 0

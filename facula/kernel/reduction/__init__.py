@@ -20,6 +20,7 @@ from .reducer import (
     norm_of,
     product_of,
     reducer,
+    shifted_moments_of,
     sum_of,
 )
 
@@ -42,5 +43,6 @@ __all__ = [
     "product_of",
     "reduce",
     "reducer",
+    "shifted_moments_of",
     "sum_of",
 ]

@@ -237,6 +237,30 @@ def moments_of(d: dtype, root: bool = False, with_mean: bool = False) -> Reducer
     )
 
 
+def shifted_moments_of(d: dtype, root: bool = False, with_mean: bool = False) -> Reducer:
+    """The same of float32 and narrower inputs from plain sums, of twice the bits, of x - p and its square. The second input p is one element of
+    those that are reduced, so a mean far from zero does not cancel: if p is far from the rest, it makes up 1 / n of the variance itself."""
+    kept = float64
+
+    def lift(x: Scalar, p: Scalar) -> tuple[Scalar, ...]:
+        start = cast(p, kept)
+        apart = cast(x, kept) - start
+        return (apart, apart * apart, start) if with_mean else (apart, apart * apart)
+
+    def combine(a: tuple[Scalar, ...], b: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        sums = a[0] + b[0], a[1] + b[1]
+        return (*sums, maximum(a[2], b[2])) if with_mean else sums
+
+    def finish(s: tuple[Scalar, ...], n: Scalar, correction: Scalar) -> tuple[Scalar, ...]:
+        count = cast(n, kept)
+        variance = maximum(s[1] - s[0] * (s[0] / count), 0.0) / maximum(count - correction, 0.0)
+        spread = sqrt(variance) if root else variance
+        return (spread, s[2] + s[0] / count) if with_mean else (spread,)
+
+    start = [0, 0, float("-inf")] if with_mean else [0, 0]
+    return reducer(start, [kept] * len(start), lift, combine, finish, inputs=[d, d], finish_numbers=[number(0, kept)])
+
+
 def logsumexp_of(d: dtype) -> Reducer:
     """log(sum(exp(x))) from pairs of (largest real part so far, sum of exponentials relative to it)."""
     kept = accumulator(d)
