@@ -2,20 +2,69 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
+from ..core.batching import Examples
+from ..core.expression import broadcast, expanded
+from ..core.layout import Layout, layout
+from ..core.modes import MODE
+from ..core.result import Result
 from ..core.tensor import Tensor
-from ..spec.block import Composite
+from ..kernel.launch import Number, Word, bits
+from ..kernel.reduction import norm_of, reduce
+from ..kernel.scalar import cast, input, substitute
+from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
-from ..spec.samples import distinct, normal, refused, sample
+from ..spec.samples import distinct, grid, normal, refused, sample
+from .statistics import VectorNorm
 
 
 def is_tensor(value: Any, name: str, place: int, function: str) -> None:
     if not isinstance(value, Tensor):
         raise refuse(TypeError, f"{function}(): argument '{name}' (position {place}) must be Tensor, not {type(value).__name__}")
+
+
+class DifferenceNorm(Fused):
+    """|x1 - x2|_ord over the last dim, after broadcasting: the differences are not written."""
+
+    schema = "difference_norm(Tensor x1, Tensor x2, Scalar ord) -> Tensor"
+    paths = ""
+    static = ("ord",)
+
+    @staticmethod
+    def batch(examples: Examples, x1: Tensor, x2: Tensor, ord: Any) -> Tensor:
+        a, b = examples.all(x1, "x1"), examples.all(x2, "x2")
+        rank = max(a.ndim, b.ndim)
+        a, b = (t.reshape(examples.n, *(1,) * (rank - t.ndim), *t.shape[1:]) for t in (a, b))
+        return ops.difference_norm(a, b, ord)
+
+    @staticmethod
+    def kernel(x1: Layout, x2: Layout, ord: Any) -> Result:
+        shape, kind = broadcast([x1.shape, x2.shape]), x1.dtype
+        a, b = input(0, kind), input(1, kind)
+        plain = norm_of(kind.compute, float(ord) if ord in (0, 1, 2, math.inf) else None)
+        difference = cast(cast(a - b, kind), kind.compute)  # rounded as if it were written
+        reducer = replace(plain, lift=tuple(substitute(list(plain.lift), {a: difference})))
+        out = layout(shape[:-1], kind)
+        schedule = reduce([out], [expanded(x1, shape), expanded(x2, shape)], (len(shape) - 1,), reducer)
+
+        def fixed(w: Word) -> Word:
+            return bits(float(ord), w.type) if isinstance(w, Number) else w
+
+        launches = tuple(replace(y, words=tuple(map(fixed, y.words))) for y in schedule.launches)
+        return Result((out,), replace(schedule, launches=launches))
+
+    @staticmethod
+    def gradient(g: Tensor, x1: Tensor, x2: Tensor, ord: Any, out: Tensor) -> tuple[Any, ...]:
+        slope = VectorNorm.gradient(g, x1 - x2, out, ord, -1, False)
+        return ops.sum_to_size(slope, x1.shape), ops.sum_to_size(-slope, x2.shape)
+
+    samples = grid(x1=[distinct(4, 1, 3)], x2=[distinct(5, 3)], ord=[2.0, 1.0, 3.0])
 
 
 class PairwiseDistance(Composite):
@@ -82,8 +131,10 @@ class Pdist(Composite):
         n = input.shape[0]
         if n <= 1:
             return input.reshape(-1)[:0]
-        upper = ops.triu_indices(n, n, 1) if hasattr(ops, "triu_indices") else ops.ones((n, n)).triu(1).nonzero().t()
-        return ops.linalg_vector_norm(input.index_select(0, upper[0]) - input.index_select(0, upper[1]), p, 1)
+        first, second = ops.triu_indices(n, n, 1)
+        if MODE.grad and input.requires_grad:  # the differences of every pair are wanted again
+            return ops.linalg_vector_norm(input.index_select(0, first) - input.index_select(0, second), p, 1)
+        return ops.difference_norm(input.unsqueeze(1), input, p).reshape(-1).index_select(0, first * n + second)
 
     samples = [sample(distinct(4, 3)), sample(distinct(3, 2), 1.0)]
     refusals = [refused(normal(3), raises=RuntimeError, match="pdist only supports 2D tensors")]
@@ -115,7 +166,7 @@ class Cdist(Composite):
         mode = CDIST_MODES.index(compute_mode) if isinstance(compute_mode, str) else compute_mode or 0
         direct = mode == 2 or (mode == 0 and max(x1.shape[-2], x2.shape[-2]) <= 25)
         if p != 2 or direct:
-            return ops.linalg_vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+            return ops.difference_norm(x1.unsqueeze(-2), x2.unsqueeze(-3), p)
         # |a - b|^2 = |a|^2 + |b|^2 - 2 a.b: one product in place of P R D differences
         squares = (x1 * x1).sum(-1, True) + (x2 * x2).sum(-1, True).transpose(-2, -1)
         return (squares - 2 * (x1 @ x2.transpose(-2, -1))).clamp(min=0).sqrt()
