@@ -353,6 +353,10 @@ class ConvolutionWeight(Fused):
         return gg, gx
 
 
+TAPS = 1000  # extents of a window, added up, that one convolution takes
+RUN = 512  # taps of longer ones that are taken together
+
+
 def side_by_side(x: Tensor) -> Tensor:
     """(examples, N, C, ...) -> (N, examples * C, ...): one group of channels per example."""
     return x.movedim(0, 1).flatten(1, 2)
@@ -414,6 +418,8 @@ def convolved(
     """One convolution for floating types; complex ones are four real ones, integers a product of columns."""
     geometry = stride, padding, dilation, transposed, output_padding, groups
     if x.dtype.is_floating_point or x.dtype is not w.dtype or x.dtype.name == "bool":
+        if w.ndim == len(stride) + 2 and sum(w.shape[2:]) > TAPS:
+            return _in_parts(x, w, bias, *geometry)
         return ops.convolution(x, w, bias, *geometry)
     check(x._layout, w._layout, None if bias is None else bias._layout, *geometry)
     if x.dtype.is_complex:
@@ -425,6 +431,39 @@ def convolved(
     else:
         y = _whole(x, w, *geometry)
     return y if bias is None else y + bias.view((1, -1, *(1,) * (x.ndim - 2)))
+
+
+def _in_parts(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """The sum of convolutions with runs of the taps along the longest dim of the window, each of a shifted input or shifted in the result."""
+    check(x._layout, w._layout, None if bias is None else bias._layout, stride, padding, dilation, transposed, output_padding, groups)
+    shape = result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups)
+    k = max(range(len(stride)), key=lambda i: w.shape[2 + i])
+    behind, reach, step = 2 * (len(stride) - 1 - k), dilation[k], stride[k]
+    plain = tuple(0 if i == k else p for i, p in enumerate(padding))
+    apart_ = tuple(0 if i == k else p for i, p in enumerate(output_padding))
+    around = lambda t, before, after: ops.constant_pad_nd(t, [0] * behind + [before, after], 0)  # noqa: E731
+    x = x if transposed else around(x, padding[k], padding[k])
+    total: Tensor | None = None
+    for first in range(0, w.shape[2 + k], RUN):
+        taps = w.narrow(2 + k, first, min(RUN, w.shape[2 + k] - first))
+        here = x if transposed else x.narrow(2 + k, first * reach, (shape[2 + k] - 1) * step + (taps.shape[2 + k] - 1) * reach + 1)
+        part = convolved(here, taps, None, stride, plain, dilation, transposed, apart_, groups)
+        if transposed:
+            length = shape[2 + k] + 2 * padding[k]
+            part = around(part, first * reach, length - first * reach - part.shape[2 + k]).narrow(2 + k, padding[k], shape[2 + k])
+        total = part if total is None else total + part
+    assert total is not None
+    return total if bias is None else total + bias.view((1, -1, *(1,) * len(stride)))
 
 
 def _whole(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 import facula
-from facula.testing import derived
+from facula.testing import assert_close, derived
 
 test_declared = derived("facula.ops.convolution")
 
@@ -42,3 +45,30 @@ def test_channels_of_a_million_samples_by_themselves() -> None:
     y = F.conv1d(x, facula.ones(3, 1, 5), groups=3)  # any five neighbours of a channel are 0 to 4
     y.sum().backward()
     assert y.unique().tolist() == [10] and x.grad[0, 1, 4:-4].unique().tolist() == [5] and x.grad[0, 2, :4].tolist() == [1, 2, 3, 4]
+
+
+def test_windows_of_more_taps_than_one_convolution_takes() -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(5000), rng.standard_normal(2100)
+    got = F.conv1d(facula.from_numpy(x).view(1, 1, -1), facula.from_numpy(w).view(1, 1, -1), facula.tensor([2.0], dtype=facula.float64))
+    np.testing.assert_allclose(got.view(-1).numpy(), np.correlate(x, w) + 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight", "geometry"),
+    [
+        ((2, 4, 5000), (6, 2, 1300), {"stride": 2, "padding": 7, "dilation": 3, "groups": 2}),
+        ((1, 1, 3, 1500), (2, 1, 2, 1200), {"padding": (1, 2)}),
+        ((1, 2, 1500, 3), (1, 2, 1100, 2), {"stride": (2, 1)}),
+    ],
+)
+def test_transposed_convolutions_of_long_windows_are_adjoint(shape: tuple[int, ...], weight: tuple[int, ...], geometry: Any) -> None:
+    """<conv(x), y> = <x, conv_transpose(y)>, which is also the gradient."""
+    rng = np.random.default_rng(0)
+    x, w = facula.from_numpy(rng.standard_normal(shape)).requires_grad_(), facula.from_numpy(rng.standard_normal(weight))
+    forward, back = (F.conv1d, F.conv_transpose1d) if len(shape) == 3 else (F.conv2d, F.conv_transpose2d)
+    z = forward(x, w, **geometry)
+    y = facula.from_numpy(rng.standard_normal(tuple(z.shape)))
+    z.backward(y)
+    missing = tuple(a - b for a, b in zip(shape[2:], back(y, w, **geometry).shape[2:]))
+    assert_close(back(y, w, output_padding=missing, **geometry), x.grad, rtol=1e-9, atol=1e-9)
