@@ -368,7 +368,8 @@ def _registered(table: OrderedDict[int, Any], hook: Callable[..., Any], prepend:
 
 def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(step)
-    def wrapper(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        self: Optimizer = args[0]  # hooks see it among the arguments too, as in PyTorch
         for hook in [*_GLOBAL_PRE_HOOKS.values(), *self._optimizer_step_pre_hooks.values()]:
             result = hook(self, args, kwargs)
             if result is None:
@@ -376,7 +377,7 @@ def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise refuse(RuntimeError, f"{hook} must return None or a tuple of (new_args, new_kwargs), but got {result}.")
             args, kwargs = result
-        out = step(self, *args, **kwargs)
+        out = step(*args, **kwargs)
         for hook in [*self._optimizer_step_post_hooks.values(), *_GLOBAL_POST_HOOKS.values()]:
             hook(self, args, kwargs)
         return out

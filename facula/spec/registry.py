@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..base.errors import refuse
 from .schema import Schema
 
 
@@ -38,7 +39,8 @@ class Namespace:
         self.__dict__["title"] = title
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"no operator {name!r} in {self.__dict__['title']}")
+        sentence = f"no operator {name!r} in {self.__dict__['title']}"
+        raise refuse(AttributeError, sentence, received=name, hint="docs/differences.md lists what is missing")
 
 
 OPS: dict[str, Op] = {}  # by full name

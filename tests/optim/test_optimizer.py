@@ -121,6 +121,14 @@ def test_hooks_run_around_a_step_and_leave() -> None:
     assert seen == ["pre", "post", "global", "post"]
 
 
+def test_hooks_see_the_optimizer_among_the_arguments() -> None:
+    a, seen = weights(2), []
+    optimizer = optim.SGD([a])
+    optimizer.register_step_pre_hook(lambda opt, args, kwargs: seen.append((opt, args, kwargs)))
+    optimizer.step(closure=None)
+    assert seen == [(optimizer, (optimizer,), {"closure": None})]
+
+
 def test_state_dict_hooks_may_replace_the_dictionary() -> None:
     optimizer = optim.SGD([weights(2)])
     optimizer.register_state_dict_post_hook(lambda opt, state: {**state, "note": 1})

@@ -121,7 +121,7 @@ def _attend_with_weights(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p
     weights = scores.softmax(-1)  # (B * H, L, S)
     weights = dropout(weights, p) if p > 0.0 else weights
     out = ops.bmm(weights, v).transpose(0, 1).reshape(L, B, H * D)
-    return out, weights.view(B, H, L, -1)
+    return out, weights.view(B, H, L, k.shape[1])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, p: float, B: int, H: int, causal: bool) -> Tensor:

@@ -14,7 +14,20 @@ from ...core import Tensor
 from ...core.guards import refused
 from ..parameter import Parameter, is_buffer, is_parameter
 from .module_base import ModuleBase
-from .module_hooks import BACKWARD, BACKWARD_PRE, FORWARD, PRE
+from .module_hooks import (
+    BACKWARD,
+    BACKWARD_PRE,
+    FORWARD,
+    PRE,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 
 def typename(value: Any) -> str:
@@ -368,3 +381,16 @@ class Module(ModuleBase):
     bfloat16 = module_walk.bfloat16
     cpu = module_walk.cpu
     cuda, xpu, ipu, mtia = module_walk.cuda, module_walk.xpu, module_walk.ipu, module_walk.mtia
+
+
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]  # the hooks of all modules, at PyTorch's path

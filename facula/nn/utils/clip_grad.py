@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ... import ops
@@ -56,8 +56,8 @@ def clip_grad_norm_(
     foreach: bool | None = None,
 ) -> Tensor:
     """Scale gradients so that their common norm is at most `max_norm`; returns the norm before."""
-    parameters = _listed(parameters)
-    if not parameters:
+    passed, parameters = parameters, _listed(parameters)
+    if not parameters and isinstance(passed, Iterator):
         warn("`parameters` is an empty generator, no gradient clipping will occur.")
     total = get_total_norm(_grads(parameters), norm_type, error_if_nonfinite, foreach)
     clip_grads_with_norm_(parameters, max_norm, total, foreach)

@@ -129,3 +129,10 @@ def test_causal_transformer_does_not_look_ahead() -> None:
     mask = nn.Transformer.generate_square_subsequent_mask(5)
     whole = net(src, tgt, tgt_mask=mask)
     close(net(src, tgt[:3], tgt_mask=mask[:3, :3]), whole[:3])
+
+
+def test_batches_without_examples() -> None:
+    x = facula.ones(0, 3, 2, requires_grad=True)
+    out, weights = nn.MultiheadAttention(2, 1, batch_first=True)(x, x, x)
+    out.sum().backward()
+    assert out.shape == (0, 3, 2) and weights.shape == (0, 3, 3) and x.grad.shape == (0, 3, 2)

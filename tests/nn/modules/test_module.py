@@ -287,3 +287,27 @@ def test_error_tells_the_path_of_modules() -> None:
     if hasattr(caught.value, "__notes__"):
         notes = [note for note in caught.value.__notes__ if note.startswith("  in:")]
         assert notes == ["  in:       encoder.blocks.0.1 (Linear)"]
+
+
+def test_hooks_of_all_modules_are_at_pytorchs_path() -> None:
+    seen: list[str] = []
+    with nn.modules.module.register_module_forward_hook(lambda m, args, out: seen.append(type(m).__name__)):
+        nn.Sequential(nn.ReLU())(facula.ones(1))
+    nn.ReLU()(facula.ones(1))
+    assert seen == ["ReLU", "Sequential"]
+
+
+def test_a_missing_operator_is_not_taken_for_a_wrong_argument() -> None:
+    with pytest.raises(AttributeError, match="no operator 'operator_of_tomorrow'") as caught:
+        facula.ops.operator_of_tomorrow  # noqa: B018
+    assert caught.value.received == "operator_of_tomorrow"  # as refusals of this package have, which calls of modules let pass
+
+
+def test_nothing_to_clip_is_told_for_iterators_alone() -> None:
+    assert nn.utils.clip_grad_norm_([], 1.0).item() == 0
+    with pytest.warns(UserWarning, match="empty generator"):
+        nn.utils.clip_grad_norm_(iter([]), 1.0)
+
+
+def test_the_distance_of_a_triplet_loss_is_shown() -> None:
+    assert repr(nn.TripletMarginWithDistanceLoss()) == "TripletMarginWithDistanceLoss(\n  (distance_function): PairwiseDistance()\n)"
