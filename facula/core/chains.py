@@ -235,6 +235,24 @@ class Trace:
         plan = Plan(None, rule, None)
         self._step(plan, record_form(plan, rule, len(operands), [o._layout for o in outs]), [*operands, *outs], ())
 
+    def detached(self, t: Any, out: Any) -> None:
+        """`out` is `t` without its history."""
+        self._simple(F.KIND_DETACH, t, out)
+
+    def leaf(self, t: Any) -> None:
+        """A gradient is wanted of this; of an argument it is not known whether it can be."""
+        self.pure = self.pure and self.known.get(id(t), (F.FROM_ARGUMENT, 0))[0] == F.FROM_STEP
+        t._flags &= ~F.REQUIRES_GRAD
+        self._simple(F.KIND_LEAF, t, t)
+        t._flags |= F.REQUIRES_GRAD
+        self.state[id(t)] = _state(t)
+
+    def _simple(self, kind: int, t: Any, out: Any) -> None:
+        plan = Plan(None, None, None)
+        block = (ctypes.c_int64 * len(F.PLAN))(kind)
+        plan.keep.append(block)
+        self._step(plan, ctypes.addressof(block), [t], out)
+
     def assigns(self, plan: Plan, target: Any, result: Any) -> None:
         """Run this, which gives the target values and a history; it comes last, as it must not happen twice."""
         address = plan.native(())
@@ -372,14 +390,14 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
     together: set[tuple[Any, ...]] = set()  # layouts of tensors on one storage that got no chain for it
 
     def traced(arguments: tuple[Any, ...], names: Any) -> Any:
-        if not traceable(arguments):
-            return run(arguments, names)
         table, met = objects.branch()
-        trace = Trace(arguments)
-        as_given = {id(t): as_it_is(t) for t in trace.tensors}
-        layouts = tuple(t._layout for t in trace.tensors)
-        if (trace.shared and layouts in together) or next(traces) > TRACES_MAX:
+        tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
+        layouts = tuple(t._layout for t in tensors)
+        alone = layouts in together and len({t._block for t in tensors}) < len({id(t) for t in tensors})
+        if alone or not traceable(arguments) or next(traces) > TRACES_MAX:
             return run(arguments, names)
+        trace = Trace(arguments)
+        as_given = {id(t): as_it_is(t) for t in tensors}
         MODE.recorder = MODE.trace = trace
         sync()
         before = HEARD.warnings

@@ -43,6 +43,11 @@ def _slow(mine: dict[str, Any]) -> bool:
     return bool(mine["saved_hooks"] or mine["functions"] or mine["anomaly"] or mine["watched"] or mine["device"] or mine["trace"])
 
 
+def _set(mine: dict[str, Any], grad: bool, inference: bool) -> None:
+    mine["grad"], mine["inference"] = grad, inference
+    sync()
+
+
 MODE = Mode()
 NATIVE: list[Callable[[int, int], None]] = []  # told the mode word and the recorder's queue whenever they may have changed
 
@@ -69,21 +74,17 @@ class _GradMode:
     """Context manager and decorator; also decorates generator functions, whose frames run in the mode."""
 
     grad = True
-    inference: bool | None = None
 
     def __init__(self) -> None:
         self.before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> None:
-        self.before.append((MODE.grad, MODE.inference))
-        MODE.grad = self.grad
-        if self.inference is not None:
-            MODE.inference = self.inference
-        sync()
+        mine = MODE.__dict__
+        self.before.append((mine["grad"], mine["inference"]))
+        _set(mine, self.grad, mine["inference"])
 
     def __exit__(self, *exc: object) -> None:
-        MODE.grad, MODE.inference = self.before.pop()
-        sync()
+        _set(MODE.__dict__, *self.before.pop())
 
     def clone(self) -> _GradMode:
         return type(self)()
@@ -161,19 +162,18 @@ class set_grad_enabled(_GradMode):
         if mode is not True and mode is not False and type(mode).__name__ not in ("bool", "bool_"):  # NumPy's have these names
             raise refuse(TypeError, f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}",
                          received=f"{mode!r:.60}", expected="True or False")  # fmt: skip
-        super().__init__()
+        mine = MODE.__dict__
         self.grad = bool(mode)
-        self.before.append((MODE.grad, MODE.inference))
-        MODE.grad = self.grad
-        sync()
+        self.before = [(mine["grad"], mine["inference"])]
+        _set(mine, self.grad, mine["inference"])
 
     def __enter__(self) -> None:
-        MODE.grad = self.grad
-        sync()
+        mine = MODE.__dict__
+        if mine["grad"] is not self.grad:
+            _set(mine, self.grad, mine["inference"])
 
     def __call__(self, function: Any) -> Any:
-        MODE.grad, MODE.inference = self.before.pop()
-        sync()
+        _set(MODE.__dict__, *self.before.pop())
         return super().__call__(function)
 
     def clone(self) -> _GradMode:
@@ -195,12 +195,9 @@ class inference_mode(_GradMode):
         self.mode = bool(mode)
 
     def __enter__(self) -> None:
-        self.before.append((MODE.grad, MODE.inference))
-        if self.mode:
-            MODE.grad, MODE.inference = False, True
-        else:
-            MODE.inference = False
-        sync()
+        mine = MODE.__dict__
+        self.before.append((mine["grad"], mine["inference"]))
+        _set(mine, mine["grad"] and not self.mode, self.mode)
 
     def clone(self) -> _GradMode:
         return inference_mode(self.mode)

@@ -245,6 +245,8 @@ class Methods:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if value and self._flags & F.INFERENCE and not MODE.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        if value and MODE.trace is not None and not self._flags & F.REQUIRES_GRAD:
+            MODE.trace.leaf(self)
         self._flags = self._flags | F.REQUIRES_GRAD if value else self._flags & ~F.REQUIRES_GRAD
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
@@ -310,6 +312,8 @@ class Methods:
             return type(self).__torch_function__(Tensor.detach, (type(self),), (self,), {})
         out = objects.alias(Tensor, self, self._layout, 0)
         out._flags |= self._flags & (F.INFERENCE | F.UNTRACKED)
+        if MODE.trace is not None:
+            MODE.trace.detached(self, out)
         return out
 
     def detach_(self) -> Any:

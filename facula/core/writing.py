@@ -158,7 +158,7 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
                 received=f"{title}: an operand that lies {t._address - target._address} bytes from the tensor it overlaps",
             )
     direct = op.kind == "pointwise" and not MODE.slow and not any(partly_overlap(target, t) for t in call.tensors[1:])
-    if direct and (_history_alone(call, target) if recording else target._root is None or not MODE.grad):
+    if direct and (_history_alone(call, target) if recording else target._root is None or not MODE.grad or not wants(target._root)):
         plan = _direct_plan(op, call, target, title)
         rule = _direct_rule(call, target) if recording else None
         if plan is not None and (rule is not None or not recording):

@@ -137,7 +137,7 @@ def _probability(p: float) -> float:
 def _flips(out: Tensor, p: Tensor, generator: Generator | None) -> Tensor:
     if not p.dtype.is_floating_point:
         raise refuse(NotImplementedError, f"\"bernoulli_tensor_cpu_p_\" not implemented for '{scalar_type_name(p.dtype)}'")
-    if p.numel() and known(p) and not (float(p.min()) >= 0 and float(p.max()) <= 1):
+    if p.numel() and known(p) and not (bool(p.min() >= 0) and bool(p.max() <= 1)):
         raise refuse(
             RuntimeError,
             "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
@@ -268,7 +268,7 @@ def _multinomial(x: Tensor, n: int, replacement: bool, generator: Generator | No
             raise refuse(RuntimeError, "invalid multinomial distribution (encountering probability entry < 0)")
         if not bool(x.isfinite().all()):
             raise refuse(RuntimeError, "invalid multinomial distribution (encountering probability entry = infinity or NaN)")
-    if not (float(x.max()) < math.inf and float(x.min()) >= 0):
+    if not (bool(x.max() < math.inf) and bool(x.min() >= 0)):
         raise refuse(RuntimeError, "probability tensor contains either `inf`, `nan` or element < 0")
     if bool((x.sum(-1) == 0).any()):
         raise refuse(RuntimeError, "invalid multinomial distribution (sum of probabilities <= 0)")

@@ -527,3 +527,36 @@ def test_where_a_view_begins_is_no_part_of_its_key() -> None:
         row.mul_(i + 2)
         z.sum().backward()
         assert x.grad[i].tolist() == [i + 2.0] * 2 and x.grad.sum().item() == 4 + 2 * (i + 2)
+
+
+def test_leaves_made_on_the_road() -> None:
+    for _ in range(4):
+        x = t.randn(3, requires_grad=True)
+        y = t.zeros(2, requires_grad=True)
+        assert x.requires_grad and x.is_leaf and y.is_leaf and y.requires_grad and x._version == 0
+        (x.sum() * 2 + y.sum()).backward()
+        assert x.grad.tolist() == [2.0] * 3 and y.grad.tolist() == [1.0] * 2
+
+
+def test_counting_in_place() -> None:
+    counts = t.zeros(4, dtype=t.int64)
+    for i in (0, 3, 3, 1, 3, 0):
+        counts[i] += 1
+    assert counts.tolist() == [2, 1, 0, 3]
+    x = t.ones(4, requires_grad=True)
+    for i in (0, 3, 3, 1):
+        y = x * 1
+        y[i] += 1
+        y[i] *= 3
+        y.sum().backward()
+        assert x.grad[i].item() == 3 and x.grad.sum().item() == 6
+        x.grad = None
+
+
+def test_what_is_detached_inside_has_no_history() -> None:
+    x, sorted_ = t.rand(5, requires_grad=True), t.tensor([0.25, 0.5, 0.75])
+    for _ in range(4):
+        got = t.searchsorted(sorted_, x), t.bucketize(x, sorted_), t.bernoulli(x)
+        assert not any(g.requires_grad for g in got[:2]) and got[0].tolist() == got[1].tolist() == [
+            int(sum(b < v for b in (0.25, 0.5, 0.75))) for v in x.tolist()
+        ]

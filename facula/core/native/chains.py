@@ -12,6 +12,7 @@ from ...runtime.ir import Function, Value
 def emit_chains(core: Any) -> None:
     """All of it; facula_row is there, facula_run comes after."""
     _seen(core)
+    _detached(core)
     _branch(core)
     _steps(core)
     _chain(core)
@@ -41,6 +42,17 @@ def _pick(f: Function, code: Value, args: Value, results: Value) -> Value:
     with f.when(how.eq(F.FROM_ITEM)):
         found.v = f.call("ptr", "PyTuple_GetItem", f.load("ptr", f.at(results, index >> 8, "ptr")), index & 255)
     return found.v
+
+
+def _detached(core: Any) -> None:
+    """facula_detached(source) -> another tensor on its memory, without history."""
+    with core.m.function("facula_detached", "ptr source", "ptr", internal=True) as (f, source):
+        T = F.TENSOR
+        block = core.get(f, source, T["block"])
+        core.retain(f, block)
+        out = core.new_tensor(f, core.get(f, source, T["layout"]), core.get(f, source, T["data"]), block)
+        core.set(f, out, T["flags"], core.get(f, source, T["flags"], "i64") & (F.INFERENCE | F.UNTRACKED | F.READ_ONLY))
+        f.ret(out)
 
 
 def _branch(core: Any) -> None:

@@ -116,7 +116,7 @@ PLAN = {
 # and what its results come from is the new history of the argument it overwrites
 AT_ONCE, WRITES, SOON, FUSES, RECORDS = 1, 2, 4, 8, 16
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
-KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN, KIND_VALUES = range(7)
+KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN, KIND_VALUES, KIND_DETACH, KIND_LEAF = range(9)
 STEP_WORDS, STEPS_MAX, STEP_OPERANDS_MAX = (
     4,
     24,

@@ -354,6 +354,13 @@ class Core:
                 f.call("void", "facula_record", plan, args, f.at(args, self.get(f, plan, P["reads_n"], "i64"), "ptr"))
                 self.incref(f, self.state(f, "none"))
                 f.ret(self.state(f, "none"))
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_DETACH)):
+                f.ret(f.call("ptr", "facula_detached", f.load("ptr", args)))
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_LEAF)):
+                leaf = f.load("ptr", args)
+                self.set(f, leaf, F.TENSOR["flags"], self.get(f, leaf, F.TENSOR["flags"], "i64") | F.REQUIRES_GRAD)
+                self.incref(f, leaf)
+                f.ret(leaf)
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_ASSIGN)):
                 f.ret(f.call("ptr", "facula_assign", plan, args, queue))
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VALUES)):
