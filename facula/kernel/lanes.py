@@ -139,6 +139,15 @@ def store_first(f: Function, x: Value, to: Value, left: Value) -> None:
             f.store(f.load(e, line, j), to, j)
 
 
+def gather(f: Function, type_: str, base: Value, index: Value, mask: Value | None = None) -> Value:
+    """base[index] for each lane of an i32 vector, zeros in lanes outside the mask."""
+    n = count(index.type)
+    vec, places = vector(n, type_), f.op(f"<{n} x ptr>", f"getelementptr {type_}, {base}, {index}")
+    name = f"llvm.masked.gather.v{n}{ {'float': 'f32', 'double': 'f64'}.get(type_, type_) }.v{n}p0"
+    every = f.const(f"<{n} x i1>", 1) if mask is None else mask
+    return f.call(vec, name, places, Value(f, "i32", str(SIZE[type_])), every, f.const(vec, 0))
+
+
 def load_first(f: Function, type_: str, lanes: int, at: Value, left: Value) -> Value:
     """The first `left` elements as a vector; the other lanes hold anything."""
     if masks(f.module.target, type_):

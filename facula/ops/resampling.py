@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from ..core.layout import Layout, layout
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import resample as kernels
+from ..kernel import sampling
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -232,17 +234,58 @@ def _inside(at: Tensor, size: int, padding: int, align: bool) -> Tensor:
     return at.clamp(0, size - 1) if padding else at
 
 
-def _taken(flat: Tensor, sizes: Sequence[int], at: Sequence[Tensor]) -> Tensor:
-    """flat (N, C, P) at whole places (each (N, L)); zeros outside: (N, C, L)."""
-    index, keep = None, None
-    for place, size in zip(at, sizes):
-        good = (place >= 0) & (place <= size - 1)
-        keep = good if keep is None else keep & good
-        where = ops.where(good, place, ops.zeros_like(place)).to(d.int64)
-        index = where if index is None else index * size + where
-    n, c = flat.shape[:2]
-    picked = flat.gather(2, index.unsqueeze(1).expand((n, c, index.shape[1])))  # pyright: ignore[reportOptionalMemberAccess]
-    return ops.where(keep.unsqueeze(1), picked, ops.zeros((), dtype=flat.dtype))  # pyright: ignore[reportOptionalMemberAccess]
+class SamplePlanes(Fused):
+    """Sums of weighted elements of planes: (N, C, P) at places (N, T, L) with weights (N, T, L) -> (N, C, L). A place of -1 reads 0."""
+
+    schema = "sample_planes(Tensor input, Tensor places, Tensor weights) -> Tensor"
+    batching = "fold input places weights"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, places: Layout, weights: Layout) -> Result:
+        out = layout((*x.shape[:2], places.shape[2]), x.dtype)
+        return Result((out,), sampling.sample(out, x, places, weights))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, places: Tensor, weights: Tensor) -> tuple[Any, ...]:
+        return ops.spread_planes(g, places, weights, input.shape[2]), None, ops.match_planes(g, input, places)
+
+
+class SpreadPlanes(Fused):
+    """The gradient of sample_planes by its input, which has `size` elements in a plane."""
+
+    schema = "spread_planes(Tensor grad, Tensor places, Tensor weights, int size) -> Tensor"
+    batching = "fold grad places weights"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(g: Layout, places: Layout, weights: Layout, size: int) -> Result:
+        out = layout((*g.shape[:2], size), g.dtype)
+        return Result((out,), sampling.spread(out, g, places, weights))
+
+    @staticmethod
+    def gradient(g: Tensor, grad: Tensor, places: Tensor, weights: Tensor) -> tuple[Any, ...]:
+        return ops.sample_planes(g, places, weights), None, ops.match_planes(grad, g, places)
+
+
+class MatchPlanes(Fused):
+    """The gradient of sample_planes by its weights."""
+
+    schema = "match_planes(Tensor grad, Tensor input, Tensor places) -> Tensor"
+    batching = "fold grad input places"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(g: Layout, x: Layout, places: Layout) -> Result:
+        out = layout(places.shape, g.dtype)
+        return Result((out,), sampling.match(out, g, x, places))
+
+    @staticmethod
+    def gradient(g: Tensor, grad: Tensor, input: Tensor, places: Tensor) -> tuple[Any, ...]:
+        return ops.sample_planes(input, places, g), ops.spread_planes(grad, places, g, input.shape[2]), None
 
 
 def _cubic(t: Tensor) -> list[Tensor]:
@@ -260,34 +303,47 @@ def _cubic(t: Tensor) -> list[Tensor]:
 
 def _sampled(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> Tensor:
     n, c, *sizes = x.shape
-    lines = [grid[..., i].reshape((n, -1)) for i in reversed(range(len(sizes)))]  # outermost dim first
+    kind = x.dtype if x.dtype is d.float64 else d.float32
+    lines = [grid[..., i].to(kind).reshape((n, -1)) for i in reversed(range(len(sizes)))]  # outermost dim first
     places = [_pixels(at, size, align) for at, size in zip(lines, sizes)]
-    flat = x.reshape((n, c, -1))
     if mode != 2:
         places = [_inside(at, size, padding, align) for at, size in zip(places, sizes)]
     if mode == 1:
-        y = _taken(flat, sizes, [at.detach().round() for at in places])
-        y = y + sum(at.sum() for at in lines) * 0 if grid.requires_grad else y
-        return y.reshape((n, c, *grid.shape[1:-1]))
-    floors = [at.detach().floor() for at in places]
-    if mode == 0:
-        choices = [[(low, 1 - (at - low)), (low + 1, at - low)] for at, low in zip(places, floors)]
+        choices = [[(at.detach().round(), None)] for at in places]
     else:
-        choices = [
-            [(_inside(low + k - 1, size, padding, align), w) for k, w in enumerate(_cubic(at - low))]
-            for at, low, size in zip(places, floors, sizes)
-        ]
-    y: Any = None
-    for corner in range(len(choices[0]) ** len(sizes)):
-        picks, rest = [], corner
-        for row in reversed(choices):
-            picks.append(row[rest % len(row)])
-            rest //= len(row)
-        picks.reverse()
-        weight = functools.reduce(lambda a, b: a * b, [w for _, w in picks])
-        term = _taken(flat, sizes, [at for at, _ in picks]) * weight.unsqueeze(1)
-        y = term if y is None else y + term
+        floors = [at.detach().floor() for at in places]
+        if mode == 0:
+            choices = [[(low, 1 - (at - low)), (low + 1, at - low)] for at, low in zip(places, floors)]
+        else:
+            choices = [
+                [(_inside(low + k - 1, size, padding, align), w) for k, w in enumerate(_cubic(at - low))]
+                for at, low, size in zip(places, floors, sizes)
+            ]
+    index, weights = _corners([[(*_whole(at, size), w) for at, w in row] for row, size in zip(choices, sizes)], sizes)
+    weights = ops.ones(index.shape, dtype=kind) if mode == 1 else weights
+    y = ops.sample_planes(x.reshape((n, c, -1)).to(kind), index, weights).to(x.dtype)
+    if mode == 1 and grid.requires_grad:
+        y = y + sum(at.sum() for at in lines).to(x.dtype) * 0
     return y.reshape((n, c, *grid.shape[1:-1]))
+
+
+def _whole(at: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Whether a whole place lies inside, and it as a number."""
+    inside = (at >= 0) & (at <= size - 1)
+    return inside, ops.where(inside, at, ops.zeros_like(at)).to(d.int32)
+
+
+def _corners(choices: Sequence[Sequence[tuple[Tensor, Tensor, Any]]], sizes: Sequence[int]) -> tuple[Tensor, Any]:
+    """All combinations of one choice of each dim, (N, T, L): flat places, -1 where one lies outside, and products of their weights."""
+    places: list[Tensor] = []
+    weights: list[Any] = []
+    for picks in itertools.product(*choices):
+        inside, place, weight = picks[0]
+        for (good, at, w), size in zip(picks[1:], sizes[1:]):
+            inside, place, weight = inside & good, place * size + at, weight if w is None else weight * w
+        places.append(ops.where(inside, place, ops.full((), -1, dtype=place.dtype)))
+        weights.append(weight)
+    return ops.stack(places, 1), None if weights[0] is None else ops.stack(weights, 1)
 
 
 class GridSampler(Composite):
@@ -305,6 +361,10 @@ class GridSampler(Composite):
     samples = [
         sample(normal(1, 2, 4, 3), uniform(1, 3, 2, 2, low=-0.9, high=0.9), 0, 0, False),
         sample(ones(1, 2, 4, 3), uniform(1, 3, 2, 2, low=-0.9, high=0.9), 2, 1, True),
+        sample(normal(2, 3, 4, 5), uniform(2, 3, 2, 2, low=-1.6, high=1.6), 0, 2, True),
+        sample(normal(2, 3, 4, 5), uniform(2, 3, 7, 2, low=-1.6, high=1.6), 2, 0, False),
+        sample(normal(2, 3, 4, 5), uniform(2, 3, 7, 2, low=-1.6, high=1.6), 1, 0, False),
+        sample(normal(1, 2, 3, 4, 2), uniform(1, 2, 2, 2, 3, low=-1.6, high=1.6), 0, 0, True),
     ]
 
 

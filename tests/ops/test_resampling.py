@@ -35,3 +35,21 @@ def test_the_identity_grid_returns_the_image() -> None:
         grid = F.affine_grid(theta, (2, 3, 5, 4), align)
         for mode in ("bilinear", "nearest", "bicubic"):
             assert facula.allclose(F.grid_sample(x, grid, mode, "border", align), x, atol=1e-5), (mode, align)
+
+
+def test_a_grid_reads_nothing_outside_the_image() -> None:
+    """Neighbours outside count as 0 even where the image holds no numbers; their share of the gradient goes nowhere."""
+    x = facula.full((1, 1, 2, 2), float("inf"))
+    x[0, 0, 1, 1] = 4.0
+    x.requires_grad_()
+    corner = facula.tensor([[[[1.0, 1.0]]]])  # half a pixel past the last one, along both dims
+    y = F.grid_sample(x, corner, align_corners=False)
+    assert y.item() == 1.0
+    y.sum().backward()
+    assert x.grad is not None and x.grad.flatten().tolist() == [0.0, 0.0, 0.0, 0.25]
+
+
+def test_a_sampled_image_is_one_kernel_over_its_channels() -> None:
+    grid = facula.rand(1, 8, 8, 2)
+    text = str(facula.explain(F.grid_sample, facula.ones(1, 64, 9, 9), grid, align_corners=False))
+    assert text.count("kernel.sampling.emit_sample") == 1

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import facula.kernel.pooling.lanes as ln
 
 from ...base.dtypes import dtype
-from ...runtime.ir import SIZE, Function, Module, Names, Value, is_float, vector
+from ...runtime.ir import Function, Module, Names, Value, is_float, vector
 from ...runtime.pool_code import scratch
-from ..lanes import fill_row, load_first, narrow, store_first
+from ..lanes import fill_row, gather, load_first, narrow, store_first
 
 WORDS = {
     "x": "ptr", "y": "ptr", "codes": "ptr", "first_w": "ptr", "first_h": "ptr", "first_d": "ptr",
@@ -117,10 +117,7 @@ def _read(f: Function, w: Names, pace: int, kind: str, lanes: int, at: Value) ->
     vec = vector(lanes, kind)
     if not pace:
         index = f.lanes(f"<{lanes} x i32>", list(range(lanes))) * f.splat(f.cast("trunc", w.sw, "i32"), lanes)
-        places = f.op(f"<{lanes} x ptr>", f"getelementptr {kind}, ptr {at.text}, {index}")
-        name = f"llvm.masked.gather.v{lanes}{kind.replace('float', 'f32').replace('double', 'f64')}.v{lanes}p0"
-        align, every = Value(f, "i32", str(SIZE[kind])), f.const(f"<{lanes} x i1>", 1)
-        return f.call(vec, name, places, align, every, f.const(vec, 0))
+        return gather(f, kind, at, index)
     found = f.load(vec, at)
     held = [lane * pace % lanes for lane in range(lanes)]  # where in `found` a lane's element is
     for v in range(1, (lanes - 1) * pace // lanes + 1):
