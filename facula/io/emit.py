@@ -255,16 +255,18 @@ class Emitter:
     # -- tensors ------------------------------------------------------------------------------------------------------------
 
     def _put_tensor(self, value: Any) -> None:
+        state = dict(getattr(value, "__dict__", None) or {})  # what the program put on it
         if type(value) is Parameter:
             plain = value.detach()
             self._keep(plain)
-            self.put(Call(Global("torch._utils", "_rebuild_parameter"), plain, value.requires_grad, OrderedDict()))
-        elif type(value) is Tensor:
+            name, more = ("_rebuild_parameter_with_state", (state,)) if state else ("_rebuild_parameter", ())
+            self.put(Call(Global("torch._utils", name), plain, value.requires_grad, OrderedDict(), *more))
+        elif type(value) is Tensor and not state:
             self.put(self._rebuilding(value))
         else:
             call = self._rebuilding(value)
-            state = dict(value.__dict__) if getattr(value, "__dict__", None) else {}
-            self.put(Call(Global("torch._tensor", "_rebuild_from_type_v2"), call.function, type(value), call.args, state))
+            kind = Global("torch", "Tensor") if type(value) is Tensor else type(value)
+            self.put(Call(Global("torch._tensor", "_rebuild_from_type_v2"), call.function, kind, call.args, state))
         self._remember(value)
 
     def _keep(self, value: Any) -> None:

@@ -276,3 +276,12 @@ def test_writing_does_not_need_a_place_to_seek_in() -> None:
     pieces: list[bytes] = []
     _write({"a": ops.ones(3)}, lambda piece: pieces.append(bytes(piece)), "x/y")
     assert load(io.BytesIO(b"".join(pieces)))["a"].tolist() == [1, 1, 1]
+
+
+def test_attributes_of_tensors_and_parameters_are_kept(tmp_path: Path) -> None:
+    x, p = ops.ones(2, requires_grad=True), nn.Parameter(ops.ones(1), requires_grad=False)
+    x.step, p.tags = 3, ["a", ops.arange(2)]
+    save({"x": x, "p": p}, tmp_path / "a.pt")
+    state = load(tmp_path / "a.pt")
+    assert state["x"].step == 3 and state["x"].requires_grad and state["p"].tags[0] == "a" and state["p"].tags[1].tolist() == [0, 1]
+    assert type(state["p"]) is nn.Parameter and not state["p"].requires_grad
