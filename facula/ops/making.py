@@ -12,7 +12,7 @@ from ..base.dtypes import dtype as DType
 from ..base.errors import refuse, warn
 from ..base.settings import SETTINGS
 from ..core.layout import layout
-from ..core.placing import placed
+from ..core.placing import known, placed
 from ..core.plan import allocate
 from ..core.result import Result
 from ..core.tensor import Tensor
@@ -575,8 +575,6 @@ class Combinations(Composite):
 
     @staticmethod
     def compose(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-        import itertools
-
         if input.ndim != 1:
             raise refuse(RuntimeError, f"Expect a 1D vector, but got shape {list(input.shape)}")
         if r < 0:
@@ -584,13 +582,18 @@ class Combinations(Composite):
         if r == 0:
             return ops.empty((0,), dtype=input.dtype)
         n = input.shape[0]
-        if r > CHOICES or _ways(n + r - 1 if with_replacement else n, r) * r > CHOICES:
+        ways = _ways(n + r - 1 if with_replacement else n, r) if r <= CHOICES else CHOICES + 1
+        if ways * r > CHOICES:
             raise refuse(
                 RuntimeError, "combinations: too many of them", received=f"{r=} of {n} elements", expected=f"{CHOICES:,} indices at most"
             )
-        choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-        rows = list(choose(range(n), r))
-        places = ops.tensor(rows, dtype=d.int64) if rows else ops.empty((0, r), dtype=d.int64)
+        places = ops.arange(n).view((n, 1)) if known(input) else ops.empty((ways, r), dtype=d.int64)
+        while places.shape[1] < r:  # each row goes on with what may follow its last place
+            first = places.select(1, -1) + (0 if with_replacement else 1)
+            counts = n - first
+            row = ops.repeat_interleave(counts)
+            following = ops.arange(row.shape[0]) + (first - counts.cumsum(0) + counts)[row]
+            places = ops.cat([places.index_select(0, row), following.unsqueeze(1)], 1)
         return ops.index_get(input, [places], (0,), 0)
 
     samples = [sample(normal(4)), sample(normal(3), 2, True)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 import facula
@@ -44,3 +46,13 @@ def test_grids() -> None:
     assert a.tolist() == [[0, 1]] * 3 and b.tolist() == [[0, 0], [1, 1], [2, 2]]
     assert facula.combinations(facula.arange(3)).tolist() == [[0, 1], [0, 2], [1, 2]]
     assert facula.tril_indices(2, 2).tolist() == [[0, 1, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("with_replacement", [False, True])
+@pytest.mark.parametrize("r", [1, 2, 3, 5])
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+def test_combinations_are_in_order(n: int, r: int, with_replacement: bool) -> None:
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    want = [list(row) for row in choose(range(n), r)]
+    got = facula.combinations(facula.arange(n), r, with_replacement)
+    assert got.tolist() == want and got.shape == (len(want), r)
