@@ -13,6 +13,7 @@ from ..core.layout import Layout, layout
 from ..core.placing import known, no_values
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
+from ..kernel import borders
 from ..kernel.launch import Counter
 from ..kernel.pointwise import flip, pointwise
 from ..kernel.scalar import Scalar, const, input, where
@@ -374,16 +375,20 @@ class Pad(Composite):
             raise refuse(
                 NotImplementedError, f"\"{'reflection' if mode == 'reflect' else 'replication'}_pad{n}d\" not implemented for 'Bool'"
             )
+        for k in range(n):
+            _check_border(input, input.ndim - 1 - k, pads[2 * k], pads[2 * k + 1], mode, k)
+        if min(pads) >= 0:
+            return ops.bordered(input, pads, mode)
         x = input
         for k in range(n):
-            dim = input.ndim - 1 - k
-            x = _border(x, dim, pads[2 * k], pads[2 * k + 1], mode, k)
+            dim, before, after = input.ndim - 1 - k, pads[2 * k], pads[2 * k + 1]
+            x = ops.selected_border(x, _places(x.shape[dim], before, after, mode), dim) if before or after else x
         return x
 
     samples = [sample(normal(1, 2, 4), (1, 2), mode) for mode in ("reflect", "replicate", "circular")]
 
 
-def _border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> Tensor:
+def _check_border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> None:
     n = x.shape[dim]
     if mode == "reflect" and (before >= n or after >= n):
         raise refuse(
@@ -396,16 +401,53 @@ def _border(x: Tensor, dim: int, before: int, after: int, mode: str, k: int) -> 
         raise refuse(RuntimeError, "Negative padding value is resulting in an empty dimension")
     if not n or n + before + after <= 0:
         raise refuse(RuntimeError, f"input (W: {n}) is too small. Calculated output W: {n + before + after}")
-    if not before and not after:
-        return x
-    places = _places(n, before, after, mode)
-    return ops.bordered(x, places, dim)
 
 
-class Bordered(Procedure):
-    """The places of a dim that a border shows."""
+class Bordered(Fused):
+    """Borders that repeat what is inside, none of them negative."""
 
-    schema = "bordered(Tensor input, Tensor places, int dim) -> Tensor"
+    schema = "bordered(Tensor input, int[] pad, str mode) -> Tensor"
+    batching = "front"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, pad: tuple[int, ...], mode: str) -> Result:
+        pads = _by_dim(pad, x.ndim)
+        out = layout(tuple(n + before + after for n, (before, after) in zip(x.shape, pads)), x.dtype)
+        return Result((out,), borders.add_borders(out, x, pads, mode))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, pad: tuple[int, ...], mode: str) -> Tensor:
+        return ops.bordered_backward(g, input, pad, mode)
+
+
+def _by_dim(pad: Sequence[int], ndim: int) -> list[tuple[int, int]]:
+    """(before, after) of each dim, from the first one on."""
+    listed = [(pad[2 * k], pad[2 * k + 1]) for k in range(len(pad) // 2)]
+    return [(0, 0)] * (ndim - len(listed)) + listed[::-1]
+
+
+class BorderedBackward(Fused):
+    """Each gradient added where it was shown from. The input's values do not matter: its own derivative is zero, but there is one."""
+
+    schema = "bordered_backward(Tensor grad, Tensor input, int[] pad, str mode) -> Tensor"
+    batching = "front"
+    paths = ""
+
+    @staticmethod
+    def kernel(grad: Layout, input: Layout, pad: tuple[int, ...], mode: str) -> Result:
+        out = layout(input.shape, grad.dtype)
+        return Result((out,), borders.fold_borders(out, grad, _by_dim(pad, grad.ndim), mode))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, pad: tuple[int, ...], mode: str) -> tuple[Any, ...]:
+        return ops.bordered(g, pad, mode), ops.zeros_like(input)
+
+
+class SelectedBorder(Procedure):
+    """The places of a dim that a border shows, where others are cut off."""
+
+    schema = "selected_border(Tensor input, Tensor places, int dim) -> Tensor"
     paths = ""
 
     @staticmethod
@@ -414,13 +456,13 @@ class Bordered(Procedure):
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, places: Tensor, dim: int) -> tuple[Any, ...]:
-        return ops.bordered_backward(g, input, places, dim), None
+        return ops.selected_border_backward(g, input, places, dim), None
 
 
-class BorderedBackward(Procedure):
+class SelectedBorderBackward(Procedure):
     """Each gradient added where it was shown from. The input's values do not matter: its own derivative is zero, but there is one."""
 
-    schema = "bordered_backward(Tensor grad, Tensor input, Tensor places, int dim) -> Tensor"
+    schema = "selected_border_backward(Tensor grad, Tensor input, Tensor places, int dim) -> Tensor"
     paths = ""
 
     @staticmethod
@@ -429,7 +471,7 @@ class BorderedBackward(Procedure):
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, places: Tensor, dim: int) -> tuple[Any, ...]:
-        return ops.bordered(g, places, dim), ops.zeros_like(input), None
+        return ops.selected_border(g, places, dim), ops.zeros_like(input), None
 
 
 class DiagEmbed(Composite):
