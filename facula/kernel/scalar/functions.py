@@ -81,6 +81,7 @@ erf = _unary("erf", "2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."
 erfc = _unary("erfc", "1 - erf(x), with full relative accuracy in the tail.")
 erfinv = _unary("erfinv", "The inverse of erf.")
 ndtr = _unary("ndtr", "P(X <= x) for X ~ N(0, 1), with full relative accuracy in both tails.")
+normal_pdf = _unary("normal_pdf", "e**(-x*x/2) / sqrt(2 pi), the derivative of ndtr.")
 gelu = _unary("gelu", "x ndtr(x).")
 lgamma = _unary("lgamma", "log |Gamma(x)|.")
 digamma = _unary("digamma", "Derivative of log Gamma.")

@@ -209,6 +209,7 @@ _SPECIAL_ONE: dict[str, Unary] = {
     "log_sigmoid": lambda np, x: -np.logaddexp(0, -x),
     "softplus": lambda np, x: np.logaddexp(0, x),
     "erfinv": _erfinv,
+    "normal_pdf": lambda np, x: np.exp(x * x * -0.5) / np.sqrt(2 * np.pi),
     "gelu": lambda np, x: x * _scipy("ndtr")(np, x),
     "digamma": lambda np, x: np.where(x == 0, np.copysign(np.inf, -x), _scipy("digamma")(np, x)),
     "trigamma": lambda np, x: _scipy("polygamma")(np, 1, x),

@@ -24,7 +24,7 @@ GROUPS = {
     "trigonometric": "sin cos tan",
     "arc": "asin acos atan atan2",
     "hyperbolic": "sinh cosh tanh asinh acosh atanh sigmoid log_sigmoid softplus",
-    "error": "erf erfc erfinv ndtr gelu",
+    "error": "erf erfc erfinv ndtr normal_pdf gelu",
     "gamma": "lgamma digamma trigamma",
     "bessel": "i0 i0e i1 i1e",
     "rounding": "fmod remainder floor_divide trunc_divide nextafter hypot rsqrt",

@@ -39,7 +39,7 @@ def erfc(n: Scalar, target: Target) -> Scalar:
 
 
 def ndtr(n: Scalar, target: Target) -> Scalar:
-    """For x <= 0, e**(-x*x/2) times a slow function of x. In float64 the square is kept with what its rounding loses."""
+    """For x <= 0, e**(-x*x/2) times a slow function of x."""
     x = n.args[0]
     if n.dtype is float32:
         a = at_most(fn.fabs(x), 14.5)
@@ -47,11 +47,16 @@ def ndtr(n: Scalar, target: Target) -> Scalar:
         above = x > 0
         return fn.fma(tail, fn.where(above, -(2.0**-100), const(2.0**-100, float32)), fn.where(above, 1, const(0, float32)))
     a = limited(fn.fabs(x), 0.0, 40.0)
-    square = a * a
-    low = fn.fma(a, a, -square)
-    e = scaled_exp(square * -0.5, 128, target)
-    tail = fn.fma(e, low * -0.5, e) * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
+    tail = _lifted_density64(a, target) * scaled_erfc(a * math.sqrt(0.5)) * 2.0**-129
     return fn.where(x > 0, 1 - tail, tail)
+
+
+def normal_pdf(n: Scalar, target: Target) -> Scalar:
+    """In float32 the factor that `ndtr` and `gelu` have too, so a kernel with both computes it once."""
+    a, factor = fn.fabs(n.args[0]), 1 / math.sqrt(2 * math.pi)
+    if n.dtype is float32:
+        return _lifted_density(at_most(a, 14.5)) * (factor * 2.0**-100)
+    return _lifted_density64(limited(a, 0.0, 40.0), target) * (factor * 2.0**-128)
 
 
 def gelu(n: Scalar, target: Target) -> Scalar:
@@ -70,6 +75,13 @@ def _lifted_density(a: Scalar) -> Scalar:
     k, power = power_by_bits(a * a, -0.5 / math.log(2), 100)
     r = fn.fma(k, 2 * LN2_LOW32, fn.fma(a, a, k * (2 * LN2_HIGH32)))  # a*a + 2 k ln 2
     return raised(poly(r, (1.0, *C.EXPHALF32)), power)
+
+
+def _lifted_density64(a: Scalar, target: Target) -> Scalar:
+    """2**128 e**(-a*a/2) in float64; the square is kept with what its rounding loses."""
+    square = a * a
+    e = scaled_exp(square * -0.5, 128, target)
+    return fn.fma(e, fn.fma(a, a, -square) * -0.5, e)
 
 
 def erfc_wide(x: Scalar) -> Scalar:

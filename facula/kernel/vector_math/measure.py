@@ -94,7 +94,8 @@ BOUNDS = {
     "sqrt": 0.51, "exp": 1.0, "exp2": 1.0, "expm1": 1.0, "log": 1.0, "log2": 1.0, "log10": 1.0, "log1p": 1.0,
     "sin": 1.5, "cos": 1.5, "rsqrt": 1.5, "pow": 1.5, "tan": 2.0, "tanh": 2.0, "erf": 2.0, "atan": 2.0, "atan2": 2.0, "sinh": 2.0, "cosh": 2.0,
     "hypot": 2.0, "asinh": 2.5, "acosh": 2.5, "atanh": 2.5, "asin": 2.5, "acos": 2.5, "sigmoid": 2.5, "softplus": 2.5, "log_sigmoid": 2.5,
-    "erfc": 4.0, "erfinv": 4.0, "ndtr": 5.0, "gelu": 6.0, "lgamma": 6.0, "digamma": 6.0, "trigamma": 6.0, "i0": 2.0, "i0e": 2.0, "i1": 2.0, "i1e": 2.0,
+    "erfc": 4.0, "erfinv": 4.0, "ndtr": 5.0, "normal_pdf": 4.0, "gelu": 6.0,
+    "lgamma": 6.0, "digamma": 6.0, "trigamma": 6.0, "i0": 2.0, "i0e": 2.0, "i1": 2.0, "i1e": 2.0,
 }  # fmt: skip
 BOUNDS64 = {
     "tanh": 2.5,
@@ -105,7 +106,7 @@ BOUNDS64 = {
 }
 BINARY = frozenset({"pow", "atan2", "hypot"})
 ONLY_SCIPY = frozenset(
-    ["erf", "erfc", "erfinv", "ndtr", "gelu", "lgamma", "digamma", "trigamma", "i0", "i0e", "i1", "i1e"]
+    ["erf", "erfc", "erfinv", "ndtr", "normal_pdf", "gelu", "lgamma", "digamma", "trigamma", "i0", "i0e", "i1", "i1e"]
 )  # no long double reference
 SLOW_REFERENCE = frozenset({"trigamma"})
 
@@ -134,6 +135,7 @@ def reference(name: str, arrays: list[Any]) -> Any:
         "sigmoid": lambda: np.where(x < 0, np.exp(-np.abs(x)), one) / (one + np.exp(-np.abs(x))),
         "softplus": lambda: np.logaddexp(zero, x),
         "log_sigmoid": lambda: -np.logaddexp(zero, -x),
+        "normal_pdf": lambda: np.exp(x * x * -0.5) / np.sqrt(2 * np.pi),
         "gelu": lambda: x * special.ndtr(x),
         "lgamma": lambda: np.where(np.isinf(x), np.inf, special.gammaln(x)),
         "digamma": lambda: np.where(x == 0, np.copysign(np.inf, -x), special.digamma(x)),

@@ -35,7 +35,10 @@ ONE = {
             "sigmoid",
         ]
     },
-    **{n: (-0.8, 0.8) for n in ["asin", "acos", "atan", "atanh", "erfinv", "erf", "erfc", "ndtr", "gelu", "log_sigmoid", "softplus"]},
+    **{
+        n: (-0.8, 0.8)
+        for n in ["asin", "acos", "atan", "atanh", "erfinv", "erf", "erfc", "ndtr", "normal_pdf", "gelu", "log_sigmoid", "softplus"]
+    },
     **{n: (1.2, 4.0) for n in ["acosh", "lgamma", "digamma", "i0", "i0e", "i1", "i1e", "abs", "relu"]},
 }
 TWO: dict[str, Callable[[Scalar, Scalar], Scalar]] = {
