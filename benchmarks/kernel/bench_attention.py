@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.kernel.compare import Case, aligned, main, operand
+from benchmarks.kernel.compare import Case, aligned, main
 from facula.kernel.attention import attention, attention_backward
+from facula.testing.operands import operand
 
 SHAPES = (
     (4, 8, 512, 64, True),

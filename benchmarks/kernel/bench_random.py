@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.kernel.compare import Case, aligned, main, operand
+from benchmarks.kernel.compare import Case, aligned, main
 from facula.kernel import random
+from facula.testing.operands import operand
 
 N = 10_000_000
 KEEP: list[random.State] = []  # kernels hold the state's address alone

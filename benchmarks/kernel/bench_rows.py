@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.kernel.compare import Case, aligned, main, operand
+from benchmarks.kernel.compare import Case, aligned, main
 from facula.kernel import rows
+from facula.testing.operands import operand
 
 
 def cases() -> list[Case]:

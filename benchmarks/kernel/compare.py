@@ -1,4 +1,4 @@
-"""Time schedules beside PyTorch's functions: milliseconds, GB/s of operands moved, and the ratio.
+"""Time schedules beside PyTorch's functions: milliseconds, GB/s of operands moved, the share of the roofline, and the ratio.
 
 A case gives our schedule with its arrays, and PyTorch's program as text (set-up; call): it runs in a Python of its own that has PyTorch.
 """
@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.kernel.bench_gemm import peak
+from benchmarks.kernel.bench_memory import copy_time
 from facula.kernel import compiler
 from facula.kernel.launch import Schedule
-from facula.runtime import pool
+from facula.runtime import host, pool
 
 REFERENCE = """
 import json, sys, time, torch
@@ -80,6 +82,12 @@ def best(call: Callable[[], None], clock: Callable[[], float], seconds: float = 
     return low
 
 
+def roofline(case: Case, peak: float) -> float:
+    """Seconds that a perfect kernel needs: for its bytes, or for its operations at `peak` GFLOP/s."""
+    flops = sum(launch.flops for launch in case.schedule.launches) if case.schedule else 0
+    return max(copy_time(case.bytes, host.target()), flops / peak / 1e9)
+
+
 def main(title: str, cases: Callable[[], list[Case]]) -> None:
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--reference", help="a Python that has PyTorch")
@@ -97,9 +105,12 @@ def main(title: str, cases: Callable[[], list[Case]]) -> None:
                 subprocess.run([options.reference, "-W", "ignore", "-c", REFERENCE, job], capture_output=True, text=True, check=True).stdout
             )
         pool.set_num_threads(threads)
+        top = peak(host.target(), threads)
+        print(f"FMA peak {top:.0f} GFLOP/s; roofline: the longer of a copy of as many bytes and the operations at that peak")
         for c in chosen:
             ours = best(c, getattr(time, clock))
             line = f"{c.name:34} {threads} thread{'s' if threads > 1 else ' '} {ours * 1e3:8.3f} ms  {c.bytes / ours / 1e9:6.1f} GB/s"
+            line += f"  {roofline(c, top) / ours:4.0%} of roofline"
             if c.name in theirs:
                 line += f"  torch {theirs[c.name] * 1e3:8.3f} ms  x{theirs[c.name] / ours:.1f}"
             print(line, flush=True)
