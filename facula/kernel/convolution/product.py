@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from ...runtime.ir import Function, Module, Names, Value
 from ...runtime.pool_code import scratch
 from .geometry import entry_words
-from .reader import Pieces, emit_shift_masks, window, write_rows
+from .reader import Pieces, emit_shift_masks, together, window, write_rows
 from .tile import Shape, emit_tile, shape_for
 
 DEPTH = 1024  # k of one pass: deep, because every pass reads and writes the results again
 PANELS = 4  # of pixels that meet a panel of weights while it is near
+TOGETHER = 3  # taps that are read together
 MASKS = 1024  # distinct shifts of a kernel's taps at most, all dims together
 
 WORDS = {
@@ -91,7 +92,9 @@ def emit_product(m: Module, name: str, form: Form) -> None:
                     for j, view in each():
                         plane, mask = f.at(x, c0 * w.x_plane, form.element), f.at(masks, j * shape.vectors * MASKS, "i32")
                         to = f.at(panel, j * (DEPTH * shape.width), form.element)
-                        view.copy(form, plane, channels, f.at(w.taps, t0 * 4, "i64"), taps, mask, to)
+                        view.copy(
+                            form.read, form.pieces, form.deep, plane, channels, f.at(w.taps, t0 * 4, "i64"), taps, mask, to, shape.width
+                        )
                     a = f.at(panels, (c0 * w.tap_count + t0 * channels) * form.rows, form.element)
                     add = f.cast("zext", (c0 | t0).ne(0), "i64")
                     with f.range(0, last - first, form.rows) as o:
@@ -132,31 +135,53 @@ class View:
         counts, sizes = (w.w_shifts, w.h_shifts, w.d_shifts), (w.depth, w.height, w.width)
         emit_shift_masks(self.f, self.shape, to, self.entry(v), w.shifts, counts, sizes, self.row, self.limits[v], deep)
 
-    def copy(self, form: Form, plane: Value, channels: Value, taps: Value, count: Value, masks: Value, to: Value) -> None:
-        """The pixels of `channels` planes under `count` taps to [tap][channel][width]. At pace 2 neighbours in a row of taps share loads."""
+    def copy(
+        self,
+        read: int,
+        pieces: int,
+        deep: bool,
+        plane: Value,
+        channels: Value,
+        taps: Value,
+        count: Value,
+        masks: Value,
+        to: Value,
+        step: int,
+    ) -> None:
+        """The pixels of `channels` planes under `count` taps to [tap][channel][step]. At pace 2 neighbours in a row of taps share loads; at pace
+        1 some taps are read together: planes a power of two apart fall into the same few sets of the cache, and leave it soon."""
         f, shape = self.f, self.shape
+        vectors = range(shape.vectors)
 
         def place(t: Value, v: int) -> Value:
-            return f.at(to, t * channels * shape.width + v * shape.lanes, form.element)
+            return f.at(to, t * channels * step + v * shape.lanes, shape.element)
 
         def source(t: Value, v: int) -> Pieces:
-            return self.window(v, form.read, form.pieces, form.deep, f.at(taps, t * 4, "i64"), f.at(masks, v * MASKS, "i32"))
+            return self.window(v, read, pieces, deep, f.at(taps, t * 4, "i64"), f.at(masks, v * MASKS, "i32"))
 
         def alone(start: Value | int, stop: Value) -> None:
             with f.range(start, stop) as t:
-                for v in range(shape.vectors):
-                    source(t, v).planes(plane, self.w.x_plane, channels, place(t, v), shape.width)
+                for v in vectors:
+                    source(t, v).planes(plane, self.w.x_plane, channels, place(t, v), step)
 
-        if form.read != 2:
+        if read == pieces == 1:
+            whole = count - count.urem(TOGETHER)
+            with f.range(0, whole, TOGETHER) as t0:
+                for v in vectors:
+                    taps_ = [t0 + i for i in range(TOGETHER)]
+                    together([source(t, v) for t in taps_], plane, self.w.x_plane, channels, [place(t, v) for t in taps_], step)
+            alone(whole, count)
+            return
+        if read != 2:
             alone(0, count)
             return
         with f.range(0, count, 2) as t:
             after = f.smin(t + 1, count - 1)
             pair = f.load("i64", taps, after * 4).eq(f.load("i64", taps, t * 4) + 1)
             with f.when(pair):
-                for v in range(shape.vectors):
+                for v in vectors:
                     then = source(after, v)
-                    source(t, v).planes_of_two(then, plane, self.w.x_plane, channels, place(t, v), place(after, v), shape.width)
+                    source(t, v).planes_of_two(then, plane, self.w.x_plane, channels, place(t, v), place(after, v), step)
             with f.otherwise(pair):
                 alone(t, f.smin(t + 2, count))
 

@@ -166,6 +166,17 @@ class Pieces:
                 yield n
 
 
+def together(sources: Sequence[Pieces], plane: Value, distance: Value, count: Value, to: Sequence[Value], step: int) -> None:
+    """Pieces.planes for several taps, plane by plane; each vector is one piece at pace 1."""
+    f, shape = sources[0].f, sources[0].shape
+    pieces = [source._pieces(1) for source in sources]
+    with f.range(0, count) as i:
+        here = f.at(plane, i * distance, shape.element)
+        values = [source._take(here, each)[0] for source, each in zip(sources, pieces)]
+        for x, place in zip(values, to):
+            f.store(x, f.at(place, i * step, shape.element))
+
+
 def window(f: Function, shape: Shape, pace: int, most: int, deep: bool, entry: Value, tap: Value, masks: Value, offset: Value) -> Pieces:
     """A vector of pixels under one tap. `tap`: its four words; `masks`: what emit_shift_masks wrote; `offset`: what the period adds."""
     place = [f.load("i64", tap, i) for i in range(4)]

@@ -109,15 +109,15 @@ def _emit_turn(m: Module, shape: Shape, form: Form) -> None:
 def _emit_rows(m: Module, shape: Shape, form: Form) -> None:
     """The image under some taps, row by row: [tap][channel][PITCH]."""
     signature = "ptr words, ptr x, ptr to, ptr masks, i64 q, i64 k, i64 t0, i64 taps, i64 channels"
+    shape = replace(shape, vectors=1)
     with m.function("rows", signature, internal=True) as (f, words, x, to, masks, q, k, t0, taps, channels):
         w = Names(f, words, WORDS)
         pitch = w.w_shifts + w.h_shifts + w.d_shifts
         with f.range(0, k, shape.lanes) as p:
             view = View(f, shape, w, q + p, k - p)
             here = f.at(masks, p.udiv(shape.lanes) * pitch, "i32")
-            with f.range(0, taps) as t:
-                source = view.window(0, form.read, form.read_pieces, form.deep, f.at(w.taps, (t0 + t) * 4, "i64"), here)
-                source.planes(x, w.x_plane, channels, f.at(to, t * channels * PITCH + p, form.element), PITCH)
+            at = f.at(w.taps, t0 * 4, "i64")
+            view.copy(form.read, form.read_pieces, form.deep, x, channels, at, taps, here, f.at(to, p, form.element), PITCH)
 
 
 SUM_WORDS = {
