@@ -1,4 +1,4 @@
-"""Stable sorting of rows with their indices: least-significant-digit radix sort; short rows by insertion.
+"""Stable sorting of rows with their indices: least-significant-digit radix sort; short rows by insertion or by counting what comes before.
 
 An item is one word (key << 32 | index) where keys have 32 bits, else a key and an index. One pass over the row makes the items and counts
 all digits; a pass whose digits are all equal is left out, so small integers and bfloat16 take fewer.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import facula.kernel.sorting.keys as keys
 
 from ...base.dtypes import dtype
-from ...runtime.ir import Function, Module, Term, Value
+from ...runtime.ir import SIZE, Function, Module, Term, Value, vector
 from ...runtime.pool_code import SCRATCH, scratch
+from ..access import vector_bytes
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, Work
 from ..rows.sweep import contiguous
 
-INSERTION = 40  # rows up to here are sorted by insertion
+INSERTION = 12  # rows up to here are sorted by insertion
+COUNTED = 128  # rows up to here by counting, for each element, those that come before it: n * n comparisons, but by vectors
 SHORT = 4096  # rows up to here use 8-bit digits: fewer counters to clear
 COUNTERS = 64 << 10  # bytes of scratch for the digits' counters
 SLOTS = 4  # workspaces for rows that do not fit the scratch memory
@@ -96,6 +98,9 @@ def define_sort(m: Module, d: dtype, descending: bool) -> str:
         with f.when(n <= INSERTION):
             _insertion(f, items, x, n, A)
             f.ret(A)
+        with f.when(n <= COUNTED):
+            _counted(f, items, x, n, counters, A)
+            f.ret(A)
         for digits, limit in ((8, n <= SHORT), (11, n > SHORT)):
             with f.when(limit):
                 f.ret(_radix(f, items, x, n, counters, A, B, digits))
@@ -113,6 +118,34 @@ def _insertion(f: Function, items: Items, x: Value, n: Value, A: Value) -> None:
             items.store(before, A, at.v)
             at.v = at.v - 1
         items.store(item, A, at.v)
+
+
+def _counted(f: Function, items: Items, x: Value, n: Value, places: Value, A: Value) -> None:
+    """The keys lie in `places`, filled up to whole vectors."""
+    kind = keys.key_type(items.d)
+    lanes = vector_bytes(f) // SIZE[kind]
+    whole = n.udiv(lanes) * lanes
+    with f.range(0, whole, lanes) as i:
+        f.store(keys.encode(f, items.d, f.load(vector(lanes, items.d.llvm), x, i), items.descending), places, i)
+    with f.range(whole, n) as i:
+        f.store(keys.encode(f, items.d, f.load(items.d.llvm, x, i), items.descending), places, i)
+    with f.range(n, n + lanes - 1) as i:
+        f.store(f.const(kind, -1), places, i)
+
+    def true(mask: Value) -> Value:
+        return f.cast("zext", f.call("i32", "llvm.ctpop.i32", f.cast("zext", f.cast("bitcast", mask, f"i{lanes}"), "i32")), "i64")
+
+    with f.range(0, n) as i:
+        key = f.load(kind, places, i)
+        wide, block = f.splat(key, lanes), i & -lanes
+        near = f.load(vector(lanes, kind), places, block)
+        rank = f.var("i64", true(near.ult(wide) | (near.eq(wide) & f.mask(lanes, i - block))))
+        with f.range(0, block, lanes) as j:  # of equal elements those that come before
+            rank.v = rank.v + true(~f.load(vector(lanes, kind), places, j).ugt(wide))
+        with f.range(block + lanes, n, lanes) as j:
+            rank.v = rank.v + true(f.load(vector(lanes, kind), places, j).ult(wide))
+        item = (key, i) if items.wide else ((f.cast("zext", key, "i64") << 32) | i,) * 2
+        items.store(item, A, rank.v)
 
 
 def _radix(f: Function, items: Items, x: Value, n: Value, counters: Value, A: Value, B: Value, digits: int) -> Value:

@@ -53,7 +53,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("d", ALL)
 def test_sort(target: None, d: str, descending: bool) -> None:
-    for count, n in ((1, 1), (3, 9), (2, 40), (2, 300), (1, 5000)):
+    for count, n in ((1, 1), (3, 9), (2, 13), (2, 40), (3, 77), (2, 128), (2, 300), (1, 5000)):
         x = rows(d, count, n)
         values, indices = np.empty_like(x), np.full(x.shape, -1)
         compiler.run(sorting.sort(operand(x), descending), [values, indices], [x])
