@@ -26,7 +26,7 @@ from facula.runtime import host, pool
 
 @dataclass(frozen=True)
 class Case:
-    """x (N, C, H, H) with a square kernel; transposed: x is what the convolution's gradient starts from."""
+    """x (N, C, H, H), or with `dims` of H, and a kernel as square; transposed: x is what the convolution's gradient starts from."""
 
     images: int
     channels: int
@@ -36,14 +36,16 @@ class Case:
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    dilation: int = 1
+    dims: int = 2
 
     @property
     def result(self) -> int:
-        return (self.size + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.size + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
 
     @property
     def flops(self) -> int:
-        return 2 * self.images * self.outputs * self.result**2 * self.channels // self.groups * self.kernel**2
+        return 2 * self.images * self.outputs * self.channels // self.groups * (self.result * self.kernel) ** self.dims
 
 
 CASES = {
@@ -67,13 +69,27 @@ CASES = {
     "depthwise3x3": Case(32, 128, 28, 128, 3, 1, 1, 128),
     "depthwise_s2": Case(32, 128, 28, 128, 3, 2, 1, 128),
     "grouped": Case(8, 128, 28, 128, 3, 1, 1, 32),
+    "grouped_s2": Case(8, 128, 56, 128, 3, 2, 1, 32),
+    "depthwise7x7": Case(8, 64, 56, 64, 7, 1, 3, 64),
+    "dilated": Case(8, 64, 56, 64, 3, 1, 2, 1, 2),
+    "aspp": Case(2, 256, 33, 64, 3, 1, 12, 1, 12),
+    "alexnet_stem": Case(8, 3, 224, 64, 11, 4, 2),
+    "patches16": Case(8, 3, 224, 768, 16, 16),
     "single_image": Case(1, 64, 56, 64, 3, 1, 1),
+    "single_image_512": Case(1, 512, 7, 512, 3, 1, 1),
+    "audio5": Case(8, 64, 1000, 64, 5, 1, 0, 1, 1, 1),
+    "audio3_s2": Case(4, 512, 400, 512, 3, 2, 1, 1, 1, 1),
+    "audio_depthwise": Case(8, 256, 400, 256, 31, 1, 15, 256, 1, 1),
+    "video_16": Case(2, 16, 32, 16, 3, 1, 1, 1, 1, 3),
+    "video_64": Case(1, 64, 14, 64, 3, 1, 1, 1, 1, 3),
+    "video_s2": Case(1, 64, 28, 128, 3, 2, 1, 1, 1, 3),
 }
 WHAT = ("forward", "input", "weight")
 
 
 def schedule(case: Case, what: str, x: np.ndarray, w: np.ndarray, y: np.ndarray, target: Target) -> tuple[Schedule, list, list]:
-    sizes = {"stride": (case.stride,) * 2, "padding": (case.padding,) * 2, "dilation": (1, 1), "groups": case.groups, "target": target}
+    steps = {"stride": case.stride, "padding": case.padding, "dilation": case.dilation}
+    sizes = {name: (n,) * case.dims for name, n in steps.items()} | {"groups": case.groups, "target": target}
     if what == "forward":
         return convolution.forward(operand(y), operand(x), operand(w), **sizes), [y], [x, w]
     if what == "input":
@@ -94,11 +110,12 @@ def best(call):
         for _ in range(n): call()
         low = min(low, (time.perf_counter() - t) / n)
     return low
-for N, C, H, O, k, s, p, G in cases:
-    x, w = torch.rand(N, C, H, H), torch.rand(O, C // G, k, k)
-    y = torch.conv2d(x, w, None, s, p, 1, G)
-    back = lambda *m: torch.ops.aten.convolution_backward(y, x, w, None, [s, s], [p, p], [1, 1], False, [0, 0], G, [*m, False])
-    calls = {"forward": lambda: torch.conv2d(x, w, None, s, p, 1, G), "input": lambda: back(True, False), "weight": lambda: back(False, True)}
+for N, C, H, O, k, s, p, G, d, D in cases:
+    x, w = torch.rand(N, C, *[H] * D), torch.rand(O, C // G, *[k] * D)
+    rest = [s] * D, [p] * D, [d] * D, False, [0] * D, G
+    y = torch.convolution(x, w, None, *rest)
+    back = lambda *m: torch.ops.aten.convolution_backward(y, x, w, None, *rest, [*m, False])
+    calls = {"forward": lambda: torch.convolution(x, w, None, *rest), "input": lambda: back(True, False), "weight": lambda: back(False, True)}
     print(*[best(calls[name]) for name in what])
 """
 
@@ -107,7 +124,7 @@ def reference(python: str, threads: int, what: list[str], cases: list[Case]) -> 
     """Seconds of PyTorch."""
     if not python:
         return [[float("nan")] * len(what) for _ in cases]
-    rows = [[c.images, c.channels, c.size, c.outputs, c.kernel, c.stride, c.padding, c.groups] for c in cases]
+    rows = [[c.images, c.channels, c.size, c.outputs, c.kernel, c.stride, c.padding, c.groups, c.dilation, c.dims] for c in cases]
     text = subprocess.run([python, "-c", REFERENCE, json.dumps([threads, what, rows])], check=True, capture_output=True, text=True).stdout
     return [list(map(float, line.split())) for line in text.splitlines()]
 
@@ -127,9 +144,9 @@ def show(names: list[str], what: list[str], threads: int, target: Target, python
     for name, theirs in zip(names, reference(python, threads, what, [CASES[n] for n in names])):
         c = CASES[name]
         rng = np.random.default_rng(0)
-        x = rng.standard_normal((c.images, c.channels, c.size, c.size), dtype=np.float32)
-        w = rng.standard_normal((c.outputs, c.channels // c.groups, c.kernel, c.kernel), dtype=np.float32)
-        y = rng.standard_normal((c.images, c.outputs, c.result, c.result), dtype=np.float32)
+        x = rng.standard_normal((c.images, c.channels, *(c.size,) * c.dims), dtype=np.float32)
+        w = rng.standard_normal((c.outputs, c.channels // c.groups, *(c.kernel,) * c.dims), dtype=np.float32)
+        y = rng.standard_normal((c.images, c.outputs, *(c.result,) * c.dims), dtype=np.float32)
         for kind, other in zip(what, theirs):
             plan, outs, ins = schedule(c, kind, x, w, y, target)
             t = best(Job(plan, outs, ins, target), 0.4)

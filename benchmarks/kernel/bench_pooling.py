@@ -44,6 +44,10 @@ CASES = {
     "max5x5_s1": Case("max", 8, 64, 28, 5, 1, 2),
     "avg2x2": Case("avg", 64, 32, 28, 2, 2),
     "avg3x3_s1": Case("avg", 8, 64, 56, 3, 1, 1),
+    "max5x5_s1_large": Case("max", 4, 32, 128, 5, 1, 2),
+    "max4x4": Case("max", 8, 64, 112, 4, 4),
+    "avg8x8": Case("avg", 8, 64, 56, 8, 8),
+    "avg16x16": Case("avg", 4, 32, 128, 16, 16),
     "global_avg": Case("avg", 32, 512, 7, 0, 1),
     "adaptive_6": Case("avg", 8, 256, 13, 0, 6),
 }
