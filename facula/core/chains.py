@@ -383,8 +383,11 @@ def traceable(arguments: Sequence[Any]) -> bool:
     return apart and not any(t._layout.batch for t in tensors)
 
 
-def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any]) -> Callable[[tuple[Any, ...], Any], Any]:
-    """The side of `entry()` that serves the second call with a key: `run(arguments, names)`, traced."""
+def tracer(
+    entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any], held: Callable[[tuple[Any, ...]], bool] | None = None
+) -> Callable[[tuple[Any, ...], Any], Any]:
+    """The side of `entry()` that serves the second call with a key: `run(arguments, names)`, traced if the key holds the numbers among the
+    arguments."""
 
     traces = itertools.count()
     together: set[tuple[Any, ...]] = set()  # layouts of tensors on one storage that got no chain for it
@@ -394,7 +397,8 @@ def tracer(entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any])
         tensors = [x for x in flattened(arguments) if isinstance(x, objects.Tensor)]
         layouts = tuple(t._layout for t in tensors)
         alone = layouts in together and len({t._block for t in tensors}) < len({id(t) for t in tensors})
-        if alone or not traceable(arguments) or next(traces) > TRACES_MAX:
+        unknown = held is not None and not held(arguments)
+        if alone or unknown or not traceable(arguments) or next(traces) > TRACES_MAX:
             return run(arguments, names)
         trace = Trace(arguments)
         as_given = {id(t): as_it_is(t) for t in tensors}

@@ -25,7 +25,7 @@ from .planner import sources
 class Function:
     """A public name: its overloads, and how a call of it is bound. `variant`: function, method, in_place, reflected, operator."""
 
-    __slots__ = ("doc", "entry", "name", "ops", "public", "schemas", "takes_out", "title", "values", "variant")
+    __slots__ = ("doc", "entry", "mask", "name", "ops", "public", "schemas", "takes_out", "title", "values", "variant")
 
     def __init__(self, name: str, ops_: Sequence[Op], variant: str) -> None:
         self.name, self.ops, self.variant = name, list(ops_), variant
@@ -36,13 +36,21 @@ class Function:
         self.values = any(
             getattr(op.block, "static", ()) or any(map(callable, getattr(op.block, "special", {}).values())) for op in self.ops
         )
-        mask = self._mask()
+        self.mask = self._mask()
         python = objects.NATIVE and any(op.kind in ("procedure", "composite", "movement") for op in self.ops)
         if python and not any(op.kind == "pointwise" for op in self.ops):  # numbers are part of the key
-            mask, self.values = 0, True
-        self.entry = objects.Entry(self.handle, mask | self.values << F.MASK_FLOATS, self)
-        if python and not mask:
-            self.entry.tracer = chains.tracer(lambda: self.entry, self.handle)
+            self.mask, self.values = 0, True
+        self.entry = objects.Entry(self.handle, self.mask | self.values << F.MASK_FLOATS, self)
+        if python:
+            self.entry.tracer = chains.tracer(lambda: self.entry, self.handle, self._held)
+
+    def _held(self, arguments: Sequence[Any], places: Sequence[int | None] = ()) -> bool:
+        """Whether a key holds the numbers among the arguments, but for those in `places`."""
+        for i, a in enumerate(arguments):
+            operand = self.mask >> i & 1
+            if i not in places and ((type(a) is float and (operand or not self.values)) or (type(a) is int and operand)):
+                return False
+        return True
 
     def _mask(self) -> int:
         """Places where an int is an operand in every overload that has a place there."""
@@ -116,12 +124,8 @@ class Function:
         """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came, or a default.
         `target`: what operand 0 was before it was written to."""
         places = self._places(arguments, names, op, bound, operands)
-        if places is None:
+        if places is None or not self._held(arguments, places):
             return
-        for i, a in enumerate(arguments):
-            operand = self.entry.mask >> i & 1
-            if i not in places and ((type(a) is float and (operand or not self.values)) or (type(a) is int and operand)):
-                return  # its value decided something, and the key does not hold it
         given = [place is not None for place in places]
         if not all(given):
             plan = chains.with_constants(plan, operands, given)

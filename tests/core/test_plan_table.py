@@ -11,8 +11,10 @@ import pytest
 
 import facula as t
 import facula.nn.functional as F
+from facula.base.settings import SETTINGS
 from facula.core import objects
 from facula.core.expression import PLANS
+from facula.core.native import fields
 
 layout = importlib.import_module("facula.core.layout")  # the package has the function under this name
 
@@ -155,3 +157,23 @@ def test_which_argument_is_which_operand() -> None:
         ]
         for got, expected in zip(soft, want):
             assert got.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_names_of_arguments_and_not_their_tuple_are_the_key() -> None:
+    x, misses = t.ones(2, 3), fields.STATE["misses"]
+    for asked in ({"dim": 1, "keepdim": True}, {"keepdim": True, "dim": 1}, {"dim": 0}, {"axis": 0}, {"dim": 1, "keepdim": False}):
+        want = x.sum(*(asked.get("dim", 0),), keepdim=asked.get("keepdim", False))
+        for _ in range(3):
+            assert x.sum(**asked).tolist() == want.tolist()
+        before = objects.state[misses] if objects.NATIVE else 0
+        x.sum(**dict(asked.items()))
+        assert not objects.NATIVE or SETTINGS.check_bounds or objects.state[misses] == before
+
+
+def test_one_name_for_kernels_and_functions_in_python() -> None:
+    """Of overloads some of which are elementwise, numbers are operands; the others still get chains."""
+    x, mask = t.tensor([1.0, -2.0, 3.0]), t.tensor([True, False, True])
+    for a in (0.0, 5.0, 7, 2, 0.0, 9):
+        assert t.where(mask, x, a).tolist() == [1.0, a, 3.0]
+        assert [p.tolist() for p in t.where(mask)] == [[0, 2]]
+        assert [p.tolist() for p in t.where(x > a)] == [[i for i, v in enumerate((1.0, -2.0, 3.0)) if v > a]]

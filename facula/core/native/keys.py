@@ -54,12 +54,17 @@ def emit_key(core: Any) -> None:
             f.ret(-1)
         mask = f.call("i64", "PyLong_AsLongLong", core.get(f, entry, core.entry["mask"]))
         f.store(core.address(f, entry) + mode, words, 0)
-        f.store(core.address(f, kwnames) + nargs, words, 1)
         f.store(f.i64(0), flat)
-        total = f.var("i64", nargs)
+        named = f.var("i64", 0)
         with f.when(kwnames.ne(0)):
-            total.v = total.v + f.call("i64", "PyTuple_Size", kwnames)
+            named.v = f.call("i64", "PyTuple_Size", kwnames)
+        total = f.var("i64", nargs + named.v)
+        f.store(nargs << 32 | named.v, words, 1)
         key = Key(f, words, 2)
+        with f.when(named.v > F.ROW_KEY_MAX - 4):
+            f.ret(-1)
+        with f.range(0, named.v) as i:  # a call with ** has another tuple every time; the names in it are the same
+            key.push(core.address(f, f.call("ptr", "PyTuple_GetItem", kwnames, i)))
         traced = core.get(f, entry, core.entry["tracer"]).ne(core.state(f, "none"))
         with f.range(0, total.v) as i:
             with f.when(key.n.v > F.ROW_KEY_MAX - 2):
