@@ -17,6 +17,7 @@ from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel.gemm import matmul as product
 from ..kernel.launch import Array
+from ..kernel.reduction import inner_of, reduce
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -259,6 +260,9 @@ class Matmul(Fused):
         if a.dtype is not b.dtype:
             raise _types_differ(a, b)
         no_bool(a, "addmm_impl_cpu_")
+        if a.ndim == b.ndim == 1:
+            out = layout((), a.dtype)
+            return Result((out,), reduce([out], [a, b], (0,), inner_of(a.dtype)))
         batch = broadcast([x.shape[:-2], y.shape[:-2]])
         shape = (*batch, *(x.shape[-2:-1] if a.ndim > 1 else ()), *(y.shape[-1:] if b.ndim > 1 else ()))
         out = layout(shape, a.dtype)

@@ -7,8 +7,13 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
+from ..core.layout import Layout, layout
+from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
-from ..spec.block import Composite
+from ..kernel.launch import Array, In, Out, rebased
+from ..kernel.pointwise import pointwise
+from ..kernel.scalar import Scalar, cast, input
+from ..spec.block import Composite, Fused
 from ..spec.promotion import result_type, scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import normal, sample
@@ -244,11 +249,39 @@ class Cross(Composite):
         if input.dtype is not other.dtype:
             first, second = (scalar_type_name(t.dtype) for t in (input, other))
             raise refuse(RuntimeError, f"expected scalar type {first} but found {second}", hint="x.to(other.dtype)")
-        a0, a1, a2 = a.unbind(k)
-        b0, b1, b2 = b.unbind(k)
-        return ops.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], k)
+        return ops.vector_product(a, b, k)
 
     samples = [sample(normal(2, 3), normal(2, 3))]
+
+
+class VectorProduct(Fused):
+    """a x b along a dim of three elements, of two tensors of one shape and type."""
+
+    schema = "vector_product(Tensor input, Tensor other, int dim) -> Tensor"
+    batching = "front dim"
+    paths = ""
+
+    @staticmethod
+    def kernel(a: Layout, b: Layout, dim: int) -> Result:
+        out = layout(a.shape, a.dtype)
+        part = [Array(t.dtype, *(tuple(v for k, v in enumerate(x) if k != dim) for x in (t.shape, t.strides))) for t in (out, a, b)]
+        step = [t.strides[dim] * t.dtype.itemsize for t in (out, a, b)]
+        kind = a.dtype.compute
+
+        def rounded(x: Scalar) -> Scalar:
+            """As if it were written."""
+            return cast(cast(x, a.dtype), kind)
+
+        x, y = ([input(3 * t + k, kind) for k in range(3)] for t in (0, 1))
+        body = [rounded(x[i] * y[j]) - rounded(x[j] * y[i]) for i, j in ((1, 2), (2, 0), (0, 1))]
+        schedule = pointwise([part[0]] * 3, [part[1]] * 3 + [part[2]] * 3, body)
+        outs, ins = [Out(0, k * step[0]) for k in range(3)], [In(t, k * step[1 + t]) for t in (0, 1) for k in range(3)]
+        return Result((out,), rebased(schedule, outs, ins))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, other: Tensor, dim: int) -> tuple[Any, ...]:
+        a, b = (t.conj() if t.dtype.is_complex else t for t in (input, other))
+        return ops.vector_product(b, g, dim), ops.vector_product(g, a, dim)
 
 
 class Tensordot(Composite):

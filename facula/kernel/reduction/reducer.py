@@ -127,6 +127,12 @@ def sum_of(d: dtype, kept: dtype | None = None, prologue: Callable[[Scalar], Sca
     return reducer([0], [kept], lambda x: cast(prologue(x), kept), lambda a, b: a[0] + b[0], repeat=_times, inputs=[d])
 
 
+def inner_of(d: dtype) -> Reducer:
+    """Sum of the products of two inputs."""
+    kept = accumulator(d)
+    return reducer([0], [kept], lambda x, y: cast(x, kept) * cast(y, kept), lambda a, b: a[0] + b[0], inputs=[d, d])
+
+
 def mean_of(d: dtype) -> Reducer:
     kept = accumulator(d)
     return reducer([0], [kept], lambda x: cast(x, kept), lambda a, b: a[0] + b[0], lambda s, n: s[0] / cast(n, kept), _times, inputs=[d])
