@@ -5,7 +5,8 @@ strides in elements (kept loops, then the scanned dim) of outputs and inputs, el
 
     rows      item = (kept index, piece). A vector is scanned in registers by log2(n) shifted combinations, then the carry is put in
               front; the carry's chain is one combination a vector. Pieces: `total` writes their last states, `follow` starts from them.
-    columns   item = (outer kept index, block of columns): lanes run along the last kept loop, the states of a block stay on the stack.
+    columns   item = (outer kept index, piece, block of columns): lanes run along the last kept loop, the states of a block stay on the
+              stack. Pieces as of rows.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ class Frame(Reader):
         """Pointers of outputs and inputs moved on."""
         return self.moved((*self.outs, *self.ins), pointers, offsets)
 
-    def total(self, at: Value) -> State:
-        """The state of slot `at` of the totals, as scalars."""
+    def one(self, pointers: Sequence[Value], at: Value) -> State:
+        """The state in slot `at` of the memory of each component, as scalars."""
         f = self.f
-        return [widened(f, load_one(f, d, f.bytes(p, at * d.itemsize)), d) for d, p in zip(self.kinds, self.totals)]
+        return [widened(f, load_one(f, d, f.bytes(p, at * d.itemsize)), d) for d, p in zip(self.kinds, pointers)]
 
-    def put_total(self, s: State, at: Value) -> None:
+    def put_one(self, s: State, pointers: Sequence[Value], at: Value) -> None:
         f = self.f
-        for d, p, v in zip(self.kinds, self.totals, s):
+        for d, p, v in zip(self.kinds, pointers, s):
             store_one(f, d, narrowed(f, v, d), f.bytes(p, at * d.itemsize))
 
 
@@ -77,7 +78,7 @@ def emit_scan(
     module: Module, name: str, form: str, initial: str, lift: str, combine: str, finish: str,
     outs: tuple[Port, ...], ins: tuple[Port, ...], numbers: tuple[str, ...], kept: int,
 ) -> None:  # fmt: skip
-    """`form`: rows, total, carry, follow or columns."""
+    """`form`: rows or columns; of pieces total, carry and follow, columns total, columns carry and columns follow."""
     roots, start = parse(lift), parse(initial)
     ports = (*outs, *ins)
     read = used_inputs(roots)
@@ -102,10 +103,10 @@ def emit_scan(
             f, outs, ins, roots, parse(finish), Folding(f, start, parse(combine)), lanes, base, values, totals, sizes[:-1],
             sizes[-1], steps, piece, pieces,
         )  # fmt: skip
-        if form == "columns":
-            _columns(frame, lo, hi)
-        elif form == "carry":
-            _carry(frame, lo, hi)
+        if form.endswith("carry"):
+            _carry(frame, lo, hi, frame.kept[-1] if form == "columns carry" else f.i64(1))
+        elif form.startswith("columns"):
+            _columns(frame, form, lo, hi)
         else:
             _rows(frame, form, lo, hi)
 
@@ -122,7 +123,7 @@ def _rows(frame: Frame, form: str, lo: Value, hi: Value) -> None:
     start = neutral.load(n, (lo & 1) * n)
     with f.range(lo, hi) as item:
         here = frame.advance(frame.base, [o.v for o in meter.offsets])
-        carry.v = mapped(lambda v: f.splat(v, n), frame.total(item)) if form == "follow" else fold.start(n)
+        carry.v = mapped(lambda v: f.splat(v, n), frame.one(frame.totals, item)) if form == "follow" else fold.start(n)
         length = f.smin(frame.piece, frame.length - meter.counts[-1].v * frame.piece)
         whole = length.udiv(n) * n
         with f.range(0, whole, n) as i:
@@ -130,7 +131,7 @@ def _rows(frame: Frame, form: str, lo: Value, hi: Value) -> None:
         with f.when(whole < length):
             _step(frame, here, carry, start, whole, length - whole, form != "total")
         if form == "total":
-            frame.put_total(mapped(lambda v: f.extract(v, n - 1), carry.v), item)
+            frame.put_one(mapped(lambda v: f.extract(v, n - 1), carry.v), frame.totals, item)
         meter.advance()
 
 
@@ -151,40 +152,52 @@ def _step(frame: Frame, here: list[Value], carry: Held, start: State, i: Value, 
         frame.write(here, fold.together(before, s), i, -1, left)
 
 
-def _carry(frame: Frame, lo: Value, hi: Value) -> None:
-    """Totals of a row's pieces become what stands before each piece. Item: one row."""
+def _carry(frame: Frame, lo: Value, hi: Value, width: Value) -> None:
+    """Totals of a row's pieces become what stands before each piece. Item: one row; totals of `width` rows lie beside each other."""
     f, fold = frame.f, frame.fold
     running = Held(f, fold.start(0))
     with f.range(lo, hi) as row:
         running.v = fold.start(0)
         with f.range(0, frame.pieces) as p:
-            at = row * frame.pieces + p
-            own = frame.total(at)
-            frame.put_total(running.v, at)
+            at = (row // width * frame.pieces + p) * width + row % width
+            own = frame.one(frame.totals, at)
+            frame.put_one(running.v, frame.totals, at)
             running.v = fold.together(running.v, own)
 
 
-def _columns(frame: Frame, lo: Value, hi: Value) -> None:
+def _columns(frame: Frame, form: str, lo: Value, hi: Value) -> None:
     f, fold, n = frame.f, frame.fold, frame.lanes
     width = frame.kept[-1]
     blocks = (width + COLUMNS - 1).udiv(COLUMNS)
-    meter = Odometer(f, [*frame.kept[:-1], blocks], [[*s[:-2], s[-2] * COLUMNS] for s in frame.steps], lo)
+    moves = [[*s[:-2], s[-1] * frame.piece, s[-2] * COLUMNS] for s in frame.steps]
+    meter = Odometer(f, [*frame.kept[:-1], frame.pieces, blocks], moves, lo)
     states = Kept(f, fold.kinds, COLUMNS)
-    with f.range(lo, hi):
+    with f.range(lo, hi) as item:
         here = frame.advance(frame.base, [o.v for o in meter.offsets])
-        columns = f.smin(width - meter.counts[-1].v * COLUMNS, COLUMNS)
+        first = meter.counts[-1].v * COLUMNS
+        columns = f.smin(width - first, COLUMNS)
+        length = f.smin(frame.piece, frame.length - meter.counts[-2].v * frame.piece)
+        slot = item.udiv(blocks) * width + first  # among the totals: lines of all columns, piece after piece
         whole = columns.udiv(n) * n
         with f.range(0, columns, n) as c:
             states.store(fold.start(n), c)
-        with f.range(0, frame.length) as r:
+        if form == "columns follow":
+            with f.range(0, columns) as c:
+                frame.put_one(frame.one(frame.totals, slot + c), states.buffers, c)
+        with f.range(0, length) as r:
             line = frame.advance(here, [r * s[-1] for s in frame.steps])
             with f.range(0, whole, n) as c:
                 s = fold.together(states.load(n, c), frame.read(line, c, -2))
                 states.store(s, c)
-                frame.write(line, s, c, -2)
+                if form != "columns total":
+                    frame.write(line, s, c, -2)
             with f.when(whole < columns):
                 left = columns - whole
                 s = fold.together(states.load(n, whole), frame.read(line, whole, -2, left))
                 states.store(s, whole)
-                frame.write(line, s, whole, -2, left)
+                if form != "columns total":
+                    frame.write(line, s, whole, -2, left)
+        if form == "columns total":
+            with f.range(0, columns) as c:
+                frame.put_one(frame.one(states.buffers, c), frame.totals, slot + c)
         meter.advance()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 PIECE = 32768  # elements that a row is cut into when there are few rows
-FEW = 16  # rows below which long ones are cut
+FEW = 16  # rows, or blocks of columns, below which long ones are cut
+LONG = 1 << 24  # elements of a block of columns that is cut, for signals: lanes are busy, and pieces are read twice
 RUN = 8192  # elements of a run of work
 
 
@@ -66,25 +67,24 @@ def scan(
         return Launch(Kernel(emit_scan, static), tuple(all_), total, max(1, grain), traffic, prod(shape))
 
     none: list[Word] = [0] * len(reducer.state)
-    if columns:
-        items = rows // kept.shape[-1] * -(-kept.shape[-1] // COLUMNS)
-        return Schedule(
-            (launch("columns", items, RUN // (length * min(kept.shape[-1], COLUMNS)), length, 1, none),), notes=("scan columns",)
-        )
-    if rows >= FEW or length < 4 * PIECE:
-        return Schedule((launch("rows", rows, RUN // length, length, 1, none),), notes=("scan rows",))
-    pieces = -(-length // PIECE)
+    width = min(kept.shape[-1], COLUMNS) if columns else 1
+    items = rows // kept.shape[-1] * -(-kept.shape[-1] // COLUMNS) if columns else rows
+    form, prefix = ("columns", "columns ") if columns else ("rows", "")
+    if ordered or items >= FEW or length * width < (LONG if columns else 4 * PIECE):
+        return Schedule((launch(form, items, RUN // (length * width), length, 1, none),), notes=(f"scan {form}",))
+    piece = max(1, PIECE // width)
+    pieces = -(-length // piece)
     slots: list[Word] = []
     size = 0
     for d in reducer.state:
         slots.append(Work(size))
         size += -(-rows * pieces * d.itemsize // 64) * 64
     steps = (
-        launch("total", rows * pieces, 1, PIECE, pieces, slots),
-        launch("carry", rows, 1, PIECE, pieces, slots),
-        launch("follow", rows * pieces, 1, PIECE, pieces, slots),
+        launch(prefix + "total", items * pieces, 1, piece, pieces, slots),
+        launch(prefix + "carry", rows, 1, piece, pieces, slots),
+        launch(prefix + "follow", items * pieces, 1, piece, pieces, slots),
     )
-    return Schedule(steps, size, notes=(f"scan rows in {pieces} pieces",))
+    return Schedule(steps, size, notes=(f"scan {form} in {pieces} pieces",))
 
 
 def _loops(operands: Sequence[Array], dim: int, outs: int) -> tuple[Geometry, list[int]]:
