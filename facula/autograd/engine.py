@@ -340,7 +340,7 @@ def _before(node: Any, extra: dict[str, Any], grads: list[Any]) -> list[Any]:
             have = t._grad
             t._grad = grads[nr] if have is None else have + grads[nr]
     for hook in list(extra.get("prehooks", {}).values()):
-        grads = _replaced_all(hook, grads, hook(tuple(grads)))
+        grads = list(_replaced_all(hook, grads, hook(tuple(grads))))
     return grads
 
 

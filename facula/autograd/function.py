@@ -236,8 +236,8 @@ def _save(ctx: FunctionCtx, node: Any, outs: Sequence[Any], made: Sequence[Any])
             outputs[id(t)] = place
         if hooks and t is not None:
             pack, unpack = hooks[-1]
-            made = t._node if t._node is not None else t if t.requires_grad else None
-            saved += (_Packed(unpack, pack(t), made, t._output_nr, place), None)
+            source = t._node if t._node is not None else t if t.requires_grad else None
+            saved += (_Packed(unpack, pack(t), source, t._output_nr, place), None)
             continue
         saved += (t, tape.objects_.version(t) if t is not None else None)
     node.saved = tuple(saved)

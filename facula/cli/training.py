@@ -148,7 +148,7 @@ class Run:
 def described(settings: Settings, data: pictures.Pictures) -> Summary:
     """The table of the model's layers, from the meta device: a model that does not fit into memory is refused before it is made."""
     dtype = getattr(dtypes, settings.dtype)
-    with device("meta"):
+    with device("meta"):  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]  # core makes devices contexts
         model = models.build(settings.model, data.shape, len(data.classes), settings.width).to(dtype)
     table = summarize(model, (min(settings.batch_size, len(data.labels)), *data.shape), dtype=dtype)
     pictures.fits("training", 4 * table.parameter_bytes + table.activation_bytes)  # weights, gradients, two moments of AdamW

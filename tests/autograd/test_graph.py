@@ -63,3 +63,23 @@ def test_a_third_derivative_through_hooks() -> None:
     for want in (32.0, 48.0, 48.0):
         (g,) = facula.autograd.grad(g, x, create_graph=True)
         assert g.item() == want
+
+
+def test_a_function_saves_several_tensors_through_hooks() -> None:
+    class Product(facula.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, y: Any) -> Any:
+            out = x * y
+            ctx.save_for_backward(x, out, y)
+            return out
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            x, out, y = ctx.saved_tensors
+            assert facula.equal(out, x * y)
+            return g * y, g * x
+
+    x, y = facula.ones(2, requires_grad=True), facula.full((2,), 3.0, requires_grad=True)
+    with saved_tensors_hooks(lambda t: t.detach(), lambda t: t):
+        Product.apply(x, y).sum().backward()
+    assert x.grad.tolist() == [3, 3] and y.grad.tolist() == [1, 1]
