@@ -147,6 +147,12 @@ class Builder:
         return Schedule(tuple(self.launches), self.workspace, tuple(self.notes), tuple(self.keep))
 
 
+def narrowed(shape: Shape, across: int) -> Shape:
+    """Tiles of one vector where the last vectors of wider ones would be a large part of all, and empty."""
+    vectors = whole(across, shape.lanes)
+    return replace(shape, vectors=1) if vectors % shape.vectors and vectors <= 3 else shape
+
+
 def depth_blocks(channels: int, taps: int) -> tuple[int, int]:
     """(channels, taps) of one pass: equal passes over at most DEPTH."""
     if channels >= DEPTH:
@@ -232,9 +238,7 @@ def _grid_words(b: Builder, grid: Grid, t: Table, channels: int) -> dict[str, Wo
 
 def weight_gradient(b: Builder, p: Problem, grid: Grid, x: Side, g: Side, gw: Word, output_stride: int) -> None:
     """Gradient of the weight: partial sums over blocks of images, then their sum."""
-    shape = shape_for(p.element, b.target)
-    if (vectors := whole(p.outputs, shape.lanes)) % shape.vectors and vectors <= 3:  # the last vectors of a wider tile would be empty
-        shape = replace(shape, vectors=1)
+    shape = narrowed(shape_for(p.element, b.target), p.outputs)
     size = p.taps * p.channels * p.outputs * shape.size * p.groups  # of a partial sum, bytes
     blocks = max(1, min(p.images, ITEMS, PARTS // max(1, size)))
     t: Table = table(grid, shape.lanes, shape.lanes, whole(p.images, blocks), x.image, g.image)
@@ -309,6 +313,7 @@ def winograd(b: Builder, p: Problem, backward: bool, x: Side, y: Side, weights: 
     taps = tuple((i, (0, i // 4, i % 4)) for i in range(16))
     tiles = (1, -(-result[1] // 2), -(-result[2] // 2))
     grid = Grid(tiles, source, result, (0, -pad[0], -pad[1]), (1, 2, 2), taps, (0, 0, 0), (1, 2, 2))
+    shape = narrowed(shape, p.images * grid.count)
     t = table(grid, shape.lanes, shape.width, p.images, x.image, y.image)
     if not t.write:
         return False
@@ -340,7 +345,7 @@ def winograd(b: Builder, p: Problem, backward: bool, x: Side, y: Side, weights: 
     }  # fmt: skip
     flops = 32 * p.images * outputs * channels * grid.count
     nbytes = shape.size * p.images * (channels * math.prod(source) + outputs * math.prod(result))
-    kernel = Kernel(wino.emit_winograd, (p.element, rows, t.read, t.read_pieces, bias is not None))
+    kernel = Kernel(wino.emit_winograd, (p.element, rows, shape.vectors, t.read, t.read_pieces, bias is not None))
     b.launch(kernel, wino.WORDS, words, items * output_blocks, 1, nbytes, flops)
     b.notes.append(f"minimal filtering F(2x2, 3x3), {rows} x {shape.width} tile, {t.images} image(s) together")
     return True

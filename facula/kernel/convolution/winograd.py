@@ -11,6 +11,7 @@ products [outputs, channels] x [channels, tiles] go through the register tile. E
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 from ...runtime.ir import Function, Module, Names, Value
@@ -84,9 +85,9 @@ WORDS = {
 }  # fmt: skip
 
 
-def emit_winograd(m: Module, name: str, element: str, rows: int, read: int, pieces: int, bias: bool) -> None:
+def emit_winograd(m: Module, name: str, element: str, rows: int, vectors: int, read: int, pieces: int, bias: bool) -> None:
     """Items: image groups x blocks of tiles x blocks of outputs."""
-    shape = shape_for(element, m.target)
+    shape = replace(shape_for(element, m.target), vectors=vectors)
     tile = emit_tile(m, shape, rows, rows, 1)
     _emit_patches(m, shape, read, pieces)
     _emit_results(m, shape, rows, bias)
