@@ -322,8 +322,9 @@ def _sampled(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> T
     index, weights = _corners([[(*_whole(at, size), w) for at, w in row] for row, size in zip(choices, sizes)], sizes)
     weights = ops.ones(index.shape, dtype=kind) if mode == 1 else weights
     y = ops.sample_planes(x.reshape((n, c, -1)).to(kind), index, weights).to(x.dtype)
-    if mode == 1 and grid.requires_grad:
-        y = y + sum(at.sum() for at in lines).to(x.dtype) * 0
+    if mode == 1 and grid.requires_grad:  # its gradient is zeros, not None
+        still = ops.cat(lines, 1)
+        y = y + (ops.where(still.isfinite(), still, ops.zeros_like(still)) * 0).sum().to(x.dtype)
     return y.reshape((n, c, *grid.shape[1:-1]))
 
 

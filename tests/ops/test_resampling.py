@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import facula
 from facula.testing import derived
 
@@ -47,6 +49,16 @@ def test_a_grid_reads_nothing_outside_the_image() -> None:
     assert y.item() == 1.0
     y.sum().backward()
     assert x.grad is not None and x.grad.flatten().tolist() == [0.0, 0.0, 0.0, 0.25]
+
+
+def test_the_nearest_place_does_not_move() -> None:
+    """The grid's gradient is zeros; a coordinate that is no number concerns its own result alone."""
+    x = facula.arange(4.0).view(1, 1, 2, 2)
+    grid = facula.tensor([[[[0.5, 0.5], [math.inf, 0.0]]]], requires_grad=True)
+    y = F.grid_sample(x, grid, mode="nearest", align_corners=False)
+    assert y.tolist() == [[[[3.0, 0.0]]]]
+    y.sum().backward()
+    assert grid.grad is not None and grid.grad.tolist() == [[[[0.0, 0.0], [0.0, 0.0]]]]
 
 
 def test_a_sampled_image_is_one_kernel_over_its_channels() -> None:

@@ -92,7 +92,7 @@ def copy_rows(f: Function, shape: Shape, w: Names, spread: bool, board: Value, x
 def _column(f: Function, shape: Shape, w: Names, form: Form, weights: Value, b: Term) -> list[Value]:
     """The taps of a column of the kernel, each in all lanes."""
     kh, kw = form.kernel
-    return [f.splat(f.load(form.element, weights, w.step * (b + a * kw)), shape.lanes) for a in range(kh)]
+    return [f.splat(f.load(form.element, weights, w.step * (f.i64(b) + a * kw)), shape.lanes) for a in range(kh)]
 
 
 def read(f: Function, shape: Shape, stride: int, at: Value) -> Value:

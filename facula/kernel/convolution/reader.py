@@ -68,7 +68,7 @@ class Pieces:
         self.f, self.shape, self.pace, self.most, self.entry = f, shape, pace, most, entry
         self.first, self.lane_slot, self.inside, self.offset = first, lane_slot, inside, offset
 
-    def _pieces(self, n: int) -> list[tuple[Value, list[Value]]]:
+    def runs(self, n: int) -> list[tuple[Value, list[Value]]]:
         """(offset, masks of the one or two vectors at the offset) of the first n pieces."""
         f, lanes = self.f, self.shape.lanes
         out: list[tuple[Value, list[Value]]] = []
@@ -78,7 +78,7 @@ class Pieces:
             out.append((at, [bits_mask(f, bits, lanes)] if self.pace == 1 else spread(f, bits, lanes)))
         return out
 
-    def _take(self, plane: Value, pieces: list[tuple[Value, list[Value]]]) -> list[Value]:
+    def take(self, plane: Value, pieces: list[tuple[Value, list[Value]]]) -> list[Value]:
         """The pixels' values in one plane, zeros outside; at pace 2 also those between."""
         f, shape = self.f, self.shape
         halves = [f.const(shape.vec, 0.0) for _ in range(self.pace)]
@@ -121,12 +121,12 @@ class Pieces:
                 f.store(self._gather(f.at(plane, i * distance, shape.element), index), f.at(to, i * step, shape.element))
             return
         for n in self._ways():
-            pieces = self._pieces(n)
+            pieces = self.runs(n)
             with f.range(0, count) as i:
                 here = f.at(plane, i * distance, shape.element)
                 if ahead:
                     f.prefetch(here, pieces[0][0] + ahead, elem=shape.element)
-                f.store(self._take(here, pieces)[0], f.at(to, i * step, shape.element))
+                f.store(self.take(here, pieces)[0], f.at(to, i * step, shape.element))
 
     def planes_of_two(
         self,
@@ -151,7 +151,7 @@ class Pieces:
                 here = f.at(plane, i * distance, shape.element)
                 if ahead is not None:
                     f.prefetch(here, pieces[0][0] + ahead, elem=shape.element)
-                for x, place in zip(self._take(here, pieces), (to, then)):
+                for x, place in zip(self.take(here, pieces), (to, then)):
                     f.store(x, f.at(place, i * step, shape.element))
 
     def _ways(self) -> Iterator[int]:
@@ -169,10 +169,10 @@ class Pieces:
 def together(sources: Sequence[Pieces], plane: Value, distance: Value, count: Value, to: Sequence[Value], step: int) -> None:
     """Pieces.planes for several taps, plane by plane; each vector is one piece at pace 1."""
     f, shape = sources[0].f, sources[0].shape
-    pieces = [source._pieces(1) for source in sources]
+    pieces = [source.runs(1) for source in sources]
     with f.range(0, count) as i:
         here = f.at(plane, i * distance, shape.element)
-        values = [source._take(here, each)[0] for source, each in zip(sources, pieces)]
+        values = [source.take(here, each)[0] for source, each in zip(sources, pieces)]
         for x, place in zip(values, to):
             f.store(x, f.at(place, i * step, shape.element))
 
