@@ -28,7 +28,8 @@ from facula.base.target import Target
 from facula.kernel.compiler import run
 from facula.kernel.launch import Array, Counter, Schedule
 from facula.kernel.pointwise import copy, fill, flip, interpret_pointwise, pointwise
-from facula.kernel.scalar import Scalar, cast, exp, index, input, number
+from facula.kernel.pointwise.cost import keeps_bfloat16
+from facula.kernel.scalar import Scalar, abs, cast, exp, floor, index, input, maximum, minimum, number, relu, where
 from facula.runtime import pool
 from facula.testing.operands import operand
 
@@ -78,6 +79,23 @@ def test_complex(target: Target, d: dtype) -> None:
     for n in SIZES:
         agree([np.empty(n, d.numpy)], [values(n, d, 1), values(2 * n, d, 2)[::2]], [input(0, d) + input(1, d)])
     agree([np.empty(9, d.numpy)], [values(9, d)], [input(0, d) - number(0, d)], (1 + 2j,))
+
+
+def test_bfloat16_that_is_only_chosen_is_not_rounded(target: Target) -> None:
+    """Every number of the type, through bodies that can only choose one or change its sign, beside one that rounds."""
+    x = np.arange(65536, dtype=np.uint16).view(bfloat16.numpy)
+    y = np.roll(x, 12345)
+    a, b = input(0, bfloat16), input(1, bfloat16)
+    numbers = ~np.isnan(x.astype(np.float32)) & ~np.isnan(y.astype(np.float32))
+    for body in (-a, abs(a), relu(a), where(a < b, b, -a), maximum(a, b), minimum(abs(a), 2.0), floor(a), minimum(a, 0.1), a + b):
+        out, want = np.empty_like(x), np.empty_like(x)
+        run(pointwise([operand(out)], [operand(x), operand(y)], [body]), [out], [x, y])
+        with np.errstate(all="ignore"):
+            interpret_pointwise([want], [x, y], [body])
+        assert out[numbers].tobytes() == want[numbers].tobytes()
+        assert np.array_equal(np.isnan(out.astype(np.float32)), np.isnan(want.astype(np.float32)))
+    assert keeps_bfloat16(relu(-a), ["bfloat16"]) and not keeps_bfloat16(minimum(a, 0.1), ["bfloat16"])
+    assert not keeps_bfloat16(-a, ["float32"]) and not keeps_bfloat16(a + b, ["bfloat16", "bfloat16"])
 
 
 def test_types_convert_on_the_way_in_and_out(target: Target) -> None:

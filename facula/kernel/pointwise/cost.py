@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ...base.dtypes import dtype
+from ...base.dtypes import dtype, float32
 from ..scalar import Scalar
 from ..scalar.node import order
 
@@ -58,6 +59,22 @@ def weight(body: tuple[Scalar, ...]) -> float:
 def used_inputs(body: tuple[Scalar, ...]) -> frozenset[int]:
     """Inputs that the body reads."""
     return frozenset(n.place for n in order(body) if n.op == "input")
+
+
+KEEPING = frozenset(["neg", "abs", "where", "minimum", "maximum", "fmin", "fmax", "relu", "copysign", "floor", "ceil", "trunc", "round"])
+
+
+def keeps_bfloat16(root: Scalar, inputs: Sequence[str]) -> bool:
+    """Whether a float32 result is a bfloat16 already: chosen among inputs of that type (the names of all are given), or changed in sign."""
+    fits: dict[Scalar, bool] = {}
+    for n in order([root]):
+        if n.op == "input":
+            fits[n] = inputs[n.place] == "bfloat16"
+        elif n.op == "const":
+            fits[n] = n.dtype is float32 and struct.pack("<f", n.value)[:2] == b"\0\0"
+        else:
+            fits[n] = n.op in KEEPING and all(fits[a] for a in n.args[n.op == "where" :])
+    return fits[root] and root.dtype is float32
 
 
 def lanes_of(body: Sequence[Scalar], memory: Sequence[dtype], lanes: int) -> int:

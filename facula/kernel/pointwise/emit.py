@@ -17,7 +17,8 @@ from ...base.dtypes import DTYPES, dtype
 from ...runtime.ir import SIZE, Function, Module, Value, Var, vector
 from ..access import BROADCAST, INDEX, REVERSED, STRIDED, TURNED, Memory, bits_type, load, load_part, narrowed, store, store_part, widened
 from ..scalar import Scalar, emit, parse
-from .cost import lanes_of, unroll_of, used_inputs
+from ..scalar.memory import cut_to_bfloat16
+from .cost import keeps_bfloat16, lanes_of, unroll_of, used_inputs
 
 AHEAD = (
     128  # columns that a tile's source is fetched ahead into L2 (into L1 gains nothing): 5.2 ms become 3.2 at 2000 x 4000, a copy's time
@@ -94,7 +95,13 @@ class Row:
         unread = self.f.const(vector(self.lanes, "i64"), 0)
         values = [fixed.get(i, loaded.get(i, unread)) for i in range(len(self.ins))]
         results = emit(self.body, self.f, values, self.numbers)
-        return [narrowed(self.f, self._wide(r), DTYPES[d]) for r, (d, _) in zip(results, self.outs)]
+        return [self._short(self._wide(r), d, root) for r, (d, _), root in zip(results, self.outs, self.body)]
+
+    def _short(self, value: Memory, d: str, root: Scalar) -> Memory:
+        """A result as it lies in memory."""
+        if d == "bfloat16" and isinstance(value, Value) and keeps_bfloat16(root, [name for name, _ in self.ins]):
+            return cut_to_bfloat16(self.f, value)
+        return narrowed(self.f, value, DTYPES[d])
 
     def _wide(self, value: Memory) -> Memory:
         """A result that depends on no tensor may be a single value."""

@@ -29,6 +29,11 @@ def to_memory(f: Function, value: Value, dtype: dtype) -> Value:
     return value
 
 
+def cut_to_bfloat16(f: Function, x: Value) -> Value:
+    """A float32 that is a bfloat16, as its 16 bits."""
+    return f.cast("trunc", f.cast("bitcast", x, like(x.type, "i32")) >> 16, like(x.type, "i16"))
+
+
 def widen_bfloat16(f: Function, x: Value) -> Value:
     """The 16 bits of a bfloat16, one or a vector of them, as the float32 that it is."""
     return f.cast("bitcast", f.cast("zext", x, like(x.type, "i32")) << 16, like(x.type, "float"))
