@@ -198,11 +198,13 @@ class _Lease:
     """Calls a capsule's deleter when the memory is no longer used."""
 
     def __init__(self, managed: Any) -> None:
-        self.managed = managed
+        """All that the call takes is fetched here: when the interpreter goes down, modules may be empty before the last tensor goes."""
+        self.deleter = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(managed.deleter) if managed.deleter else None
+        self.address = ctypes.addressof(managed)
 
     def __del__(self) -> None:
-        if self.managed.deleter:
-            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.managed.deleter)(ctypes.addressof(self.managed))
+        if self.deleter is not None:
+            self.deleter(self.address)
 
 
 def to_dlpack(tensor: Any) -> Any:

@@ -6,6 +6,7 @@ import gc
 import math
 import pickle
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,14 @@ def test_an_array_keeps_its_tensor_and_a_tensor_its_array() -> None:
         gc.collect()
         facula.zeros(1000), np.zeros(1000)
         assert array.sum() == 499500 == tensor.sum().item()
+
+
+def test_a_lease_needs_no_module_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the interpreter goes down."""
+    array = np.arange(3.0)
+    before = sys.getrefcount(array)
+    x = facula.from_dlpack(array)
+    monkeypatch.setattr(interchange, "ctypes", None)
+    del x
+    monkeypatch.undo()
+    assert sys.getrefcount(array) == before
