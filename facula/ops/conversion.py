@@ -103,6 +103,8 @@ class Contiguous(Composite):
     @staticmethod
     def compose(input: Tensor, *, memory_format: memory_format = contiguous_format) -> Tensor:
         if memory_format is preserve_format:
+            if input.is_contiguous():
+                return input
             raise refuse(RuntimeError, "preserve memory format is unsupported by the contiguous operator")
         return input if input.is_contiguous(memory_format=memory_format) else ops.to_copy(input, None, memory_format)
 
