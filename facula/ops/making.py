@@ -16,6 +16,7 @@ from ..core.placing import known, placed
 from ..core.plan import allocate
 from ..core.result import Result
 from ..core.tensor import Tensor
+from ..kernel.indexing import triangle_places, triangle_size
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import cast, const, index, number, where
 from ..spec.block import Composite, Fused
@@ -467,6 +468,18 @@ class RangeInclusive(Composite):
 
 
 # -- indices and products
+class TrianglePlaces(Fused):
+    """(2, n): rows and columns of a triangle's elements."""
+
+    schema = "triangle_places(int row, int col, int offset, bool upper, ScalarType dtype) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(row: int, col: int, offset: int, upper: bool, dtype: DType) -> Result:
+        out = layout((2, triangle_size(row, col, offset, upper)), dtype)
+        return Result((out,), triangle_places(out, row, col, offset, upper))
+
+
 def _triangle_indices(name: str, keep: str) -> None:
     def compose(
         row: int, col: int, offset: int = 0, *, dtype: DType = d.int64, layout: Any = None, device: Any = None, pin_memory: bool = False
@@ -476,9 +489,7 @@ def _triangle_indices(name: str, keep: str) -> None:
         for word, n in (("row", row), ("col", col)):
             if n < 0:
                 raise refuse(RuntimeError, f"{word} must be non-negative, got{n}")
-        column, line = ops.arange(col, device="cpu"), ops.arange(row, device="cpu").unsqueeze(1)
-        mask = column - line <= offset if keep == "below" else column - line >= offset
-        return ops.nonzero_places(mask).t().to(placed(device), dtype).contiguous()
+        return ops.triangle_places(row, col, max(-row, min(offset, col)), keep == "above", dtype).to(placed(device))
 
     body = {"__doc__": f"(2, n): rows and columns of the elements on and {keep} a diagonal, row by row.", "__module__": __name__, "paths": "torch",
             "schema": f"{name}(int row, int col, int offset=0, *, ScalarType dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False) -> Tensor",

@@ -56,3 +56,15 @@ def test_combinations_are_in_order(n: int, r: int, with_replacement: bool) -> No
     want = [list(row) for row in choose(range(n), r)]
     got = facula.combinations(facula.arange(n), r, with_replacement)
     assert got.tolist() == want and got.shape == (len(want), r)
+
+
+def test_indices_of_triangles_are_those_of_a_mask() -> None:
+    for rows, columns in ((1, 1), (5, 3), (3, 40), (70, 33), (0, 3), (4, 0)):
+        row, column = facula.arange(rows).unsqueeze(1), facula.arange(columns)
+        for diagonal in (0, 1, -2, 20, -20, 2**40, -(2**40)):
+            for kind in (facula.int32, facula.int64):
+                below = facula.tril_indices(rows, columns, diagonal, dtype=kind)
+                above = facula.triu_indices(rows, columns, diagonal + 1, dtype=kind)
+                mask = column - row <= diagonal
+                assert below.dtype is kind and below.is_contiguous()
+                assert below.long().equal(mask.nonzero().t()) and above.long().equal((~mask).nonzero().t())
