@@ -442,9 +442,14 @@ class Function:
         self.label(go)
 
     @contextmanager
-    def when(self, condition: Value) -> Generator[None, None, None]:
+    def when(self, condition: Value, rare: bool = False) -> Generator[None, None, None]:
+        """`rare`: the block hardly ever runs, so registers are kept for what lies around it."""
         body, done = f"L{self.tick()}", f"L{self.tick()}"
-        self.do(f"br {condition}, label %{body}, label %{done}")
+        weights = ""
+        if rare:
+            self.module.metadata["!1"] = '!1 = !{!"branch_weights", i32 1, i32 2000}'
+            weights = ", !prof !1"
+        self.do(f"br {condition}, label %{body}, label %{done}{weights}")
         self.label(body)
         yield
         self.do(f"br label %{done}")

@@ -106,7 +106,7 @@ class _Writer:
         result = f.var(quick.type, quick)
         outside, self.known = self.known, dict(self.known)
         outside_wide, self.wide = self.wide, dict(self.wide)
-        with f.when(anywhere(f, c)):
+        with f.when(anywhere(f, c), rare=True):
             self.extend([slow])
             result.v = f.select(c, self.get(slow, lanes), quick)
         self.known, self.wide = outside, outside_wide
@@ -176,9 +176,7 @@ def _abs(f: Function, n: Scalar, a: Value) -> Value:
 def _sign(f: Function, n: Scalar, a: Value) -> Value:
     one, zero = f.const(a.type, 1), f.const(a.type, 0)
     if n.dtype.is_floating_point:
-        return f.select(
-            f.op(like(a.type, "i1"), f"fcmp une {f.math('fabs', a)}, {zero.text}"), f.select(a.isnan(), a, f.math("copysign", one, a)), zero
-        )
+        return f.select(f.op(like(a.type, "i1"), f"fcmp one {a}, {zero.text}"), f.math("copysign", one, a), zero)
     if not n.dtype.is_signed:
         return f.select(a.ne(0), one, zero)
     return f.select(a > 0, one, f.select(a < 0, f.const(a.type, -1), zero))

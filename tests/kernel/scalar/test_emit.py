@@ -230,6 +230,16 @@ def test_a_rare_block_changes_nothing_but_its_lanes() -> None:
     agree(body, [x], rtol=1e-6)
 
 
+def test_a_rare_block_takes_no_registers_from_the_loop() -> None:
+    """Without branch weights LLVM keeps the slow side's constants in registers and loads the fast side's for each vector."""
+    m = Module(host.target())
+    with m.function("k", "ptr x") as (f, x):
+        (y,) = emit(trace(scalar.cos, [float32]), f, [f.load("<16 x float>", x)])
+        assert not isinstance(y, tuple)
+        f.store(y, x)
+    assert "branch_weights" in m.text() and ", !prof !1" in m.text()
+
+
 def test_lookup_reads_its_table_on_every_width() -> None:
     index = np.arange(-64, 64, dtype=np.int32)
     table = [float(np.float32(1 / (i + 3))) for i in range(16)]
