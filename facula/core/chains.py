@@ -87,6 +87,9 @@ class Chain(Plan):
         return found
 
     def _build(self, places: tuple[int, ...]) -> int:
+        if any(not address and not isinstance(what, Look) for what, address, *_ in self.steps):  # one that only Python can run
+            return 0
+
         def array(words: Sequence[int]) -> int:
             block = (ctypes.c_int64 * max(1, len(words)))(*words)
             self.keep.append(block)

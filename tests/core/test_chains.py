@@ -560,3 +560,13 @@ def test_what_is_detached_inside_has_no_history() -> None:
         assert not any(g.requires_grad for g in got[:2]) and got[0].tolist() == got[1].tolist() == [
             int(sum(b < v for b in (0.25, 0.5, 0.75))) for v in x.tolist()
         ]
+
+
+def test_writes_that_only_python_can_make() -> None:
+    """A complex number is no operand of emitted code."""
+    for _ in range(4):
+        x = t.ones(2, 2, dtype=t.complex64, requires_grad=True)
+        z = x * 1
+        z[0].mul_(2j)
+        z.add_(z, alpha=1j)
+        assert z.tolist() == [[-2 + 2j] * 2, [1 + 1j] * 2]
