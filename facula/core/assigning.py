@@ -120,7 +120,10 @@ def assignment(target: Any, result: Any, keeps: bool) -> Assignment:
 def overwriting(target: Layout, result: Layout) -> Rule:
     """Zeros go along the edge to what the target came from: its leaves get gradients of 0, not None."""
     shape, kind = tuple(target.shape), target.dtype
-    backward = lambda g, v, n: [ops.zeros(shape, dtype=kind), g[0]]  # noqa: E731
+
+    def backward(g: Sequence[Any], v: Sequence[Any], n: Sequence[bool]) -> list[Any]:
+        return [ops.zeros(shape, dtype=kind), g[0]]
+
     return Rule("CopyBackwards", None, backward, (), (0, 1), (target, result), (target,))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import facula.core.objects as objects
 
@@ -150,10 +150,22 @@ def method(function: Callable[..., Any], into: int) -> Any:
     return objects.method(entry_of(function, into), name, f"{name}(self)\n--\n\n{function.__doc__}")
 
 
+def as_float(self: Any) -> float:
+    return float(one_value(self))
+
+
+def as_int(self: Any) -> int:
+    return int(one_value(self))
+
+
+def as_complex(self: Any) -> complex:
+    return complex(one_value(self))
+
+
 Tensor.item = method(item, F.AS_IS)
-Tensor.__complex__ = lambda self: complex(one_value(self))
-objects.set_slot("unary_float", entry_of(lambda self: float(one_value(self)), F.AS_FLOAT))
-objects.set_slot("unary_int", entry_of(lambda self: int(one_value(self)), F.AS_INT))
+Tensor.__complex__ = as_complex
+objects.set_slot("unary_float", entry_of(as_float, F.AS_FLOAT))
+objects.set_slot("unary_int", entry_of(as_int, F.AS_INT))
 objects.set_slot("unary_index", entry_of(index, F.AS_INT))
 objects.set_slot("unary_truth", entry_of(truth, F.AS_BOOL))
-BINDER.item = lambda t: cast(Any, t).item()
+BINDER.item = item

@@ -274,8 +274,9 @@ def _recorded_plan(plan: KernelPlan, rule: tape.Rule) -> KernelPlan:
     found = PLANS.get(key)
     if found is None:
         assert plan.schedule is not None
-        found = PLANS[key] = KernelPlan(plan.op, plan.outs, plan.schedule, plan.tensors, rule)
-        found.how |= F.RECORDS
+        found = PLANS[key] = made = KernelPlan(plan.op, plan.outs, plan.schedule, plan.tensors, rule)
+        made.how |= F.RECORDS
+    assert isinstance(found, KernelPlan)
     return found
 
 
