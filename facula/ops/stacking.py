@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..base.errors import refuse
+from ..core.layout import Layout, layout
+from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
-from ..spec.block import Composite
+from ..kernel.launch import Array, In, Out, Schedule, rebased
+from ..kernel.pointwise import copy, fill
+from ..spec.block import Composite, Fused
 from ..spec.promotion import result_type
 from ..spec.registry import ops
 from ..spec.samples import normal, sample
@@ -77,15 +81,35 @@ class BlockDiag(Composite):
         if not given:
             return ops.empty((1, 0))
         kind = result_type([t.dtype for t in given])
-        blocks = [ops.atleast_2d(t).to(kind) for t in given]
-        width, at, lines = sum(b.shape[1] for b in blocks), 0, []
-        for b in blocks:
-            rows, n = b.shape
-            lines.append(ops.cat([ops.zeros((rows, at), dtype=kind), b, ops.zeros((rows, width - at - n), dtype=kind)], 1))
-            at += n
-        return ops.cat(lines, 0)
+        return ops.diagonal_blocks([ops.atleast_2d(t).to(kind) for t in given])
 
     samples = [sample([normal(2, 2), normal(1, 3)])]
+
+
+class DiagonalBlocks(Fused):
+    """Zeros with matrices of one type on the diagonal."""
+
+    schema = "diagonal_blocks(Tensor[] tensors) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def kernel(tensors: list[Layout]) -> Result:
+        out = layout((sum(t.shape[0] for t in tensors), sum(t.shape[1] for t in tensors)), tensors[0].dtype)
+        schedules, row, column = [fill(out, 0)], 0, 0
+        for i, t in enumerate(tensors):
+            at = (row * out.strides[0] + column) * t.dtype.itemsize
+            schedules.append(rebased(copy(Array(t.dtype, t.shape, out.strides), t), [Out(0, at)], [In(i)]))
+            row, column = row + t.shape[0], column + t.shape[1]
+        return Result((out,), Schedule(tuple(x for s in schedules for x in s.launches), notes=tuple(n for s in schedules for n in s.notes)))
+
+    @staticmethod
+    def gradient(g: Tensor, tensors: list[Layout], needs: Any) -> tuple[Any, ...]:
+        parts: list[Tensor | None] = []
+        row = column = 0
+        for t, wanted in zip(tensors, needs[0]):
+            parts.append(g.narrow(0, row, t.shape[0]).narrow(1, column, t.shape[1]) if wanted else None)
+            row, column = row + t.shape[0], column + t.shape[1]
+        return (parts,)
 
 
 class Fliplr(Composite):
