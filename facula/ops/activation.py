@@ -11,7 +11,7 @@ from ..core.layout import Layout
 from ..core.placing import known
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import scalar as s
-from ..kernel.scalar import Scalar, cast, where
+from ..kernel.scalar import Scalar, cast, const, where
 from ..spec.block import FOUND_TYPE, Composite, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -62,6 +62,11 @@ def between(x: Scalar, low: Any, high: Any) -> Scalar:
     return where(x <= low, low, where(x >= high, high, x))
 
 
+def flat_zero(x: Scalar) -> Scalar:
+    """x * 0, which has the sign of x, without a derivative."""
+    return s.trunc(x) * 0
+
+
 class Relu6(Pointwise):
     """min(max(input, 0), 6)."""
 
@@ -76,7 +81,7 @@ class Relu6(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
-        return between(x, 0, 6)
+        return where(x >= 6, 6, s.relu(x))
 
     samples = grid(input=[uniform(3, 5, low=-8, high=8)])
 
@@ -231,7 +236,7 @@ class Hardswish(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
-        return x * where(x <= -3, 0, where(x >= 3, 6, x + 3)) / 6
+        return where(x <= -3, flat_zero(x), where(x < 3, x * (x + 3) / 6, x))
 
     samples = grid(input=[uniform(3, 5, low=-5, high=5)])
 
@@ -246,7 +251,7 @@ class Hardsigmoid(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
-        return where(x <= -3, 0, where(x >= 3, 6, x + 3)) / 6
+        return where((x > -3) & (x < 3), x + 3, where(x <= -3, 0, where(x >= 3, const(6, x.dtype), math.nan))) / 6
 
     samples = grid(input=[uniform(3, 5, low=-5, high=5)])
 
@@ -295,7 +300,7 @@ class Softshrink(Pointwise):
     @staticmethod
     def scalar(x: Scalar, lambd: float) -> Scalar:
         bound = float(lambd)
-        return where(x > bound, x - bound, where(x < -bound, x + bound, x * 0))
+        return where((x >= -bound) & (x <= bound), flat_zero(x), where(x > bound, x - bound, x + bound))
 
     samples = grid(input=X, lambd=[0.5, 0.1])
     refusals = each(refused(normal(3), -0.5, raises=RuntimeError, match="lambda must be in range .* but found -0.5"))
@@ -471,6 +476,7 @@ class Logit(Pointwise):
     @staticmethod
     def gradient(g: Tensor, input: Tensor, eps: float | None) -> Tensor:
         low, high, outside = (0, 1, math.nan) if eps is None else (eps, 1 - eps, 0.0)
-        return ops.where((input < low) | (input > high), outside, g / (input * (1 - input)))
+        slope = 1 / (input * (1 - input)).abs()  # -0 is an end of 0..1 like 0: the pole goes up
+        return ops.where((input < low) | (input > high), outside, g * slope)
 
     samples = grid(input=[uniform(3, 5, low=0.05, high=0.95)], eps=[None, 0.2])

@@ -16,7 +16,7 @@ from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel.launch import Number, Word, bits
 from ..kernel.reduction import norm_of, reduce
-from ..kernel.scalar import cast, input, substitute
+from ..kernel.scalar import cast, input, isnan, substitute, where
 from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
@@ -49,7 +49,10 @@ class DifferenceNorm(Fused):
         a, b = input(0, kind), input(1, kind)
         plain = norm_of(kind.compute, float(ord) if ord in (0, 1, 2, math.inf) else None)
         difference = cast(cast(a - b, kind), kind.compute)  # rounded as if it were written
-        reducer = replace(plain, lift=tuple(substitute(list(plain.lift), {a: difference})))
+        lift = substitute(list(plain.lift), {a: difference})
+        if ord == 0:  # among numbers that differ, NaN is not counted but passed on
+            lift = [where(isnan(difference), cast(difference, lift[0].dtype), lift[0])]
+        reducer = replace(plain, lift=tuple(lift))
         out = layout(shape[:-1], kind)
         schedule = reduce([out], [expanded(x1, shape), expanded(x2, shape)], (len(shape) - 1,), reducer)
 
@@ -61,7 +64,10 @@ class DifferenceNorm(Fused):
 
     @staticmethod
     def gradient(g: Tensor, x1: Tensor, x2: Tensor, ord: Any, out: Tensor) -> tuple[Any, ...]:
-        slope = VectorNorm.gradient(g, x1 - x2, out, ord, -1, False)
+        difference = x1 - x2
+        slope = VectorNorm.gradient(g, difference, out, ord, -1, False)
+        if ord in (1, math.inf):
+            slope = ops.where(difference != difference, difference, slope)
         return ops.sum_to_size(slope, x1.shape), ops.sum_to_size(-slope, x2.shape)
 
     samples = grid(x1=[distinct(4, 1, 3)], x2=[distinct(5, 3)], ord=[2.0, 1.0, 3.0])
@@ -133,7 +139,7 @@ class Pdist(Composite):
             return input.reshape(-1)[:0]
         first, second = ops.triu_indices(n, n, 1)
         if MODE.grad and input.requires_grad:  # the differences of every pair are wanted again
-            return ops.linalg_vector_norm(input.index_select(0, first) - input.index_select(0, second), p, 1)
+            return ops.difference_norm(input.index_select(0, first), input.index_select(0, second), p)
         return ops.difference_norm(input.unsqueeze(1), input, p).reshape(-1).index_select(0, first * n + second)
 
     samples = [sample(distinct(4, 3)), sample(distinct(3, 2), 1.0)]

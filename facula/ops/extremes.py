@@ -40,11 +40,12 @@ def not_empty(x: Layout, dims: tuple[int, ...], title: str, dim: Any) -> None:
             raise refuse(IndexError, f"{name}: Expected reduction dim {k} to have non-zero size.", received=f"shape {tuple(x.shape)}")
 
 
-def among_equals(g: Tensor, out: Tensor, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    """The gradient shared evenly among the elements that equal the extreme."""
+def among_equals(g: Tensor, out: Tensor, input: Tensor, dim: Any, keepdim: bool, whole: bool = False) -> Tensor:
+    """The gradient shared evenly among the elements that equal the extreme: NaN for a row with one, but of a `whole` tensor its NaN share it."""
     dims = reduced_dims(dim, input.ndim)
     full = spread(out, input.shape, dim, keepdim)
-    hit = ((input == full) | ((input != input) & (full != full))).to(g.dtype)
+    hit = (input == full) | ((input != input) & (full != full)) if whole else input == full  # if nothing equals it, 0 / 0
+    hit = hit.to(g.dtype)
     share = spread(g, input.shape, dim, keepdim) / (hit.sum(dims, True) if dims else hit)
     return share * hit
 
@@ -112,7 +113,7 @@ class MaxAll(Fused):
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
-        return among_equals(g, out, input, None, False)
+        return among_equals(g, out, input, None, False, whole=True)
 
     samples = [sample(distinct(3, 4))]
 
@@ -132,7 +133,7 @@ class MinAll(Fused):
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
-        return among_equals(g, out, input, None, False)
+        return among_equals(g, out, input, None, False, whole=True)
 
     samples = [sample(distinct(3, 4))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..base.errors import refuse
+from ..base.errors import LinAlgError, refuse
 from ..core import writing
 from ..core.layout import Layout
 from ..core.result import outputs
@@ -68,6 +68,16 @@ def no_halves(a: Any, name: str) -> None:
         raise refuse(NotImplementedError, f"\"{name}\" not implemented for '{'Half' if a.dtype.name == 'float16' else 'BFloat16'}'")
 
 
+def finite_matrices(a: Any, name: str) -> None:
+    """Refuses NaN and infinity: LAPACK's iterations may never end with them."""
+    import numpy as np
+
+    finite = np.isfinite(a).all((-2, -1))
+    if not finite.all():
+        which = f"(Batch element {int(np.argmin(finite.reshape(-1)))}): " if finite.ndim else ""
+        raise refuse(LinAlgError, f"{name}: {which}The algorithm failed to converge because the input matrix contained non-finite values.")
+
+
 class SingularValues(Library):
     """(U, S, Vh) of the thin singular value decomposition."""
 
@@ -85,6 +95,7 @@ class SingularValues(Library):
         import numpy as np
 
         no_halves(a, "linalg_svd_cpu")
+        finite_matrices(a, "linalg.svd")
         return tuple(np.ascontiguousarray(x) for x in np.linalg.svd(a, full_matrices=False))
 
     @staticmethod
@@ -215,8 +226,10 @@ class Renorm(Composite):
             raise refuse(RuntimeError, f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
         floating(input, "linalg.vector_norm")
         kept = wrap_dim(dim, input.ndim)
-        norm = ops.linalg_vector_norm(input, float(p), tuple(k for k in range(input.ndim) if k != kept), True)
-        return input * ops.where(norm > maxnorm, maxnorm / (norm + 1e-7), ops.ones_like(norm))
+        others = tuple(k for k in range(input.ndim) if k != kept)
+        long = ops.linalg_vector_norm(input.detach(), float(p), others, True) > maxnorm
+        norm = ops.linalg_vector_norm(ops.where(long, input, 0.0), float(p), others, True)  # a NaN that stays has a gradient of 1
+        return input * ops.where(long, maxnorm / (norm + 1e-7), ops.ones_like(norm))
 
     samples = [sample(normal(3, 4), 2, 0, 1.0), sample(normal(3, 4, 2), 1, 1, 2.0)]
 

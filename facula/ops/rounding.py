@@ -12,6 +12,7 @@ from ..kernel import scalar as s
 from ..kernel.scalar import Scalar, cast, const, where
 from ..spec.block import FOUND_TYPE, Pointwise
 from ..spec.promotion import scalar_type_name
+from ..spec.registry import ops
 from ..spec.samples import each, grid, integer, normal, refused, values
 
 ANY = [normal(3, 5), normal(), normal(0), values([0.5, 1.5, 2.5, -0.5, -1.5])]
@@ -97,7 +98,7 @@ class Sign(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
-        return where(x != x, 0, s.sign(x)) if x.dtype.is_floating_point else s.sign(x)  # PyTorch: the sign of NaN is 0
+        return s.sign(x)
 
     samples = grid(input=ANY)
 
@@ -111,7 +112,7 @@ class Sgn(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar) -> Scalar:
-        return where(x != x, 0, s.sign(x)) if x.dtype.is_floating_point else s.sign(x)
+        return s.sign(x)
 
     samples = grid(input=ANY)
 
@@ -164,8 +165,9 @@ class Nextafter(Pointwise):
         return where(s.isnan(x) | s.isnan(y), x + y, where(x == y, y, moved))
 
     @staticmethod
-    def gradient(g: Tensor) -> tuple[Tensor, None]:
-        return g, None  # a neighbour moves with the number
+    def gradient(g: Tensor, input: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        moved = ops.where(input == other, 0.0, g)  # a neighbour moves with the number
+        return ops.sum_to_size(moved, input.shape), ops.zeros_like(other)
 
     samples = grid(input=[normal(3, 5)], other=[normal(3, 5), normal(5)])
 

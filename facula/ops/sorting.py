@@ -251,7 +251,7 @@ class MedianAll(Fused):
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, out: Tensor) -> Tensor:
-        return among_equals(g, out, input, None, False)
+        return among_equals(g, out, input, None, False, whole=True)
 
 
 def _median_along(name: str, input: Tensor, dim: int, keepdim: bool, skip: bool) -> Any:

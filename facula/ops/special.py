@@ -431,6 +431,7 @@ class Mvlgamma(Composite):
         if input.dtype is d.bool_:
             raise refuse(RuntimeError, "The input tensor may not be a boolean tensor.")
         x = input if input.dtype.is_floating_point else input.to(SETTINGS.default_dtype)
+        x = x + 0.0  # -0 is the pole from above, like 0
         total = ops.lgamma(x)
         for j in range(1, p):
             total = total + ops.lgamma(x - j / 2)

@@ -302,7 +302,7 @@ class Logsumexp(Fused):
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, out: Tensor, dim: Any, keepdim: bool) -> Tensor:
-        share = (input - spread(out.masked_fill(out.isinf(), 0), input.shape, dim, keepdim)).exp()
+        share = (input - spread(out.masked_fill(out == -math.inf, 0), input.shape, dim, keepdim)).exp()
         return spread(g, input.shape, dim, keepdim) * (share.conj() if share.dtype.is_complex else share)
 
     samples = grid(input=[normal(3, 4)], dim=[0, (0, 1)], keepdim=[False, True])

@@ -83,6 +83,8 @@ def derive_saving(outputs: Sequence[Scalar], wrt: Sequence[int] | None = None) -
     seeds = [Scalar("input", (), o.dtype, _GRAD + k) if _differentiable(o) else None for k, o in enumerate(outputs)]
     present = [n for n in nodes if n is not None and _differentiable(n)]
     found = dict(zip(present, cotangents(outputs, seeds, present)))
+    if len(outputs) == 1 and seeds[0] is not None:
+        found = {n: e if e is None else _factored(outputs[0], seeds[0], n, e) for n, e in found.items()}
     exprs = [found.get(n) if n is not None else None for n in nodes]
     live = [e for e in exprs if e is not None]
     plain = simplify(live)
@@ -95,6 +97,21 @@ def derive_saving(outputs: Sequence[Scalar], wrt: Sequence[int] | None = None) -
     rest = iter(substitute(chosen, names))
     kinds = tuple(("output", a - _OUTPUT) if a >= _OUTPUT else ("grad", a - _GRAD) if a >= _GRAD else ("input", a) for a in order_of)
     return Backward(tuple(None if e is None else next(rest) for e in exprs), kinds)
+
+
+def _factored(output: Scalar, seed: Scalar, wrt: Scalar, gradient: Scalar) -> Scalar:
+    """The gradient as slope * seed if the seed comes by several ways: an infinity times terms of either sign would be NaN, 0 lose its sign."""
+    meets = {seed}
+    ways = 0
+    for n in order([gradient]):
+        reached = sum(a in meets for a in n.args)
+        if reached:
+            meets.add(n)
+            ways += n.op in ("add", "sub") and reached > 1
+    if not ways or seed.dtype is not wrt.dtype or not seed.dtype.is_floating_point:
+        return gradient
+    slope = cotangents([output], [const(1, seed.dtype)], [wrt])[0]
+    return gradient if slope is None else _through(slope, lambda v: v * seed)
 
 
 def _place(attr: int) -> tuple[int, int]:
@@ -123,8 +140,7 @@ def _sum(a: Scalar | None, b: Scalar) -> Scalar:
     if a.op == b.op == "where" and a.args[0] is b.args[0]:
         c, x, y = a.args
         _, u, v = b.args
-        if (_zero(x) or _zero(u)) and (_zero(y) or _zero(v)):
-            return fn.where(c, u if _zero(x) else x, v if _zero(y) else y)
+        return fn.where(c, _sum(x, u), _sum(y, v))
     return a + b
 
 
@@ -335,7 +351,8 @@ def _hypot(n: Scalar, g: Scalar) -> Cotangents:
 @_rule("atan2")
 def _atan2(n: Scalar, g: Scalar) -> Cotangents:
     y, x = n.args
-    inverse = fn.where((y == 0) & (x == 0), const(0, x.dtype), 1 / (x * x + y * y))
+    square = x * x + y * y
+    inverse = fn.where(square == 0, const(0, x.dtype), 1 / square)
     return _times(g, x * inverse), _times(g, -y * inverse)
 
 

@@ -103,7 +103,7 @@ def abs(x: Scalar) -> Scalar:
 
 
 def sign(x: Scalar) -> Scalar:
-    """-1, 0 or 1 (NaN stays); x / |x| for complex x."""
+    """-1, 0 or 1 (0 for NaN); x / |x| for complex x."""
     if x.dtype is bool_:
         return x
     return Scalar("sign", (x,), x.dtype)
@@ -212,14 +212,18 @@ def lookup(index: Scalar, table: Sequence[float]) -> Scalar:
 
 
 def clamp(x: Scalar, low: object | None = None, high: object | None = None) -> Scalar:
-    """x limited to low..high; high wins where they cross. NaN passes, and the gradient passes at the bounds."""
+    """x limited to low..high; high wins where they cross. NaN if one of them is NaN; then no gradient passes, but it does at the bounds."""
     if low is not None:
         bound = lift(low, x.dtype)
-        x = where(~(x >= bound) & ~isnan(x) if x.dtype.is_floating_point else x < bound, bound, x)
+        x = where(x >= bound, x, _unless_nan(x < bound, bound))
     if high is not None:
         bound = lift(high, x.dtype)
-        x = where(~(x <= bound) & ~isnan(x) if x.dtype.is_floating_point else x > bound, bound, x)
+        x = where(x <= bound, x, _unless_nan(x > bound, bound))
     return x
+
+
+def _unless_nan(crossed: Scalar, bound: Scalar) -> Scalar:
+    return where(crossed, bound, float("nan")) if bound.dtype.is_floating_point else bound
 
 
 def isnan(x: Scalar) -> Scalar:

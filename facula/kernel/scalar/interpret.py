@@ -129,7 +129,7 @@ def _sign(np: Any, x: Any) -> Any:
     if np.iscomplexobj(x):
         r = np.abs(x)
         return np.where(r == 0, 0, x / np.where(r == 0, 1, r))
-    return np.where(np.isnan(x), x, np.sign(x)) if x.dtype.kind == "f" else np.sign(x)
+    return np.where(np.isnan(x), x.dtype.type(0), np.sign(x)) if x.dtype.kind == "f" else np.sign(x)
 
 
 # by the number of operands; NumPy comes first, since it is imported only where something is interpreted
