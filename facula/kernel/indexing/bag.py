@@ -6,7 +6,7 @@ in the compute type, whatever the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -17,7 +17,7 @@ from ..access import CONTIGUOUS, load, load_one, load_part, narrowed, store, sto
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule
 from ..pointwise import fill
 from ..pointwise.cost import lanes_of
-from ..scalar import emit, input, where
+from ..scalar import Scalar, emit, input, where
 from .loops import read_index
 
 UNROLL = 4  # vectors of a row in registers
@@ -200,14 +200,21 @@ def emit_bag_maxima(module: Module, name: str, dtype: str, index: str, offset: s
                         named = f.splat(f.cast("trunc", i, kept.llvm), n)
                         for u, state in enumerate(states[:vectors]):
                             value = _vector(f, d, n, f.bytes(source, u * n * d.itemsize) if u else source, left)
-                            state[0].v, state[1].v = emit(body, f, [state[0].v, state[1].v, value, named])
+                            state[0].v, state[1].v = _two(f, body, [state[0].v, state[1].v, value, named])
                 for u, state in enumerate(states[:vectors]):
-                    value, place = emit(ended, f, [s.v for s in state])
+                    value, place = _two(f, ended, [s.v for s in state])
                     at = b * out_row + c + u * n
                     _write(f, d, n, value, f.bytes(out, at * d.itemsize), left)
                     _write(f, int64, n, f.cast("sext", place, vector(n, "i64")), f.bytes(which, at * 8), left)
 
             _over_columns(f, f.i64(0), columns, n, block)
+
+
+def _two(f: Function, body: Sequence[Scalar], values: Sequence[Value]) -> tuple[Value, Value]:
+    """Two real results of an expression."""
+    first, second = emit(body, f, values)
+    assert isinstance(first, Value) and isinstance(second, Value)
+    return first, second
 
 
 def emit_bag_backward(module: Module, name: str, dtype: str, index: str, offset: str, mean: bool, weighted: bool) -> None:

@@ -144,8 +144,8 @@ def _counted(f: Function, items: Items, x: Value, n: Value, places: Value, A: Va
             rank.v = rank.v + true(~f.load(vector(lanes, kind), places, j).ugt(wide))
         with f.range(block + lanes, n, lanes) as j:
             rank.v = rank.v + true(f.load(vector(lanes, kind), places, j).ult(wide))
-        item = (key, i) if items.wide else ((f.cast("zext", key, "i64") << 32) | i,) * 2
-        items.store(item, A, rank.v)
+        word = key if items.wide else (f.cast("zext", key, "i64") << 32) | i
+        items.store((word, i), A, rank.v)
 
 
 def _radix(f: Function, items: Items, x: Value, n: Value, counters: Value, A: Value, B: Value, digits: int) -> Value:
