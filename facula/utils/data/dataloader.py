@@ -317,7 +317,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._fill()
 
     def _start(self, worker: int, loader: DataLoader[Any]) -> None:
-        context: Any = loader.multiprocessing_context or multiprocessing.get_context()
+        context: Any = loader.multiprocessing_context or _context()
         ours, theirs = context.Pipe()
         plan = Plan(
             self._dataset_kind,
@@ -332,7 +332,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         )
         method = context.get_start_method()
         copied = [*self._pipes, ours] if method == "fork" else []
-        process = context.Process(target=run, args=(plan, theirs, copied, os.getpid()), daemon=True, name=f"facula-data-{worker}")
+        process = context.Process(target=run, args=(plan, theirs, copied), daemon=True, name=f"facula-data-{worker}")
         try:
             with _interrupts_held():
                 process.start()
@@ -485,6 +485,14 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     def __del__(self) -> None:
         if not self._shutdown and os.getpid() == self._owner:  # a copy that fork made in a worker ends nothing
             self._shutdown_workers()
+
+
+def _context() -> BaseContext:
+    """The program's start method, or fork if it set none: a worker starts in milliseconds and needs nothing pickled. Since Python 3.14 the
+    interpreter itself would take a fork server, which is safer for threads that hold locks; the worker pool is made anew after a fork."""
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    forks = "fork" in multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("fork" if chosen is None and forks else chosen)
 
 
 @contextlib.contextmanager

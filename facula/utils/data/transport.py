@@ -11,6 +11,7 @@ import io
 import mmap
 import os
 import pickle
+import socket
 import sys
 import traceback
 from multiprocessing.connection import Connection
@@ -57,12 +58,17 @@ def send(connection: Connection, value: Any) -> None:
         for r in raw:
             connection.send_bytes(r)
         return
-    from multiprocessing.reduction import send_handle
-
     try:
-        send_handle(connection, file, None)
+        with _socket(connection) as s:
+            socket.send_fds(s, [b"F"], [file])
     finally:
         os.close(file)
+
+
+def _socket(connection: Connection) -> socket.socket:
+    """The socket under a pipe. The interpreter's own passing of descriptors waits for an answer since 3.14, which the thread that reads
+    this pipe would take for a message."""
+    return socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def _memory_file(raw: list[memoryview], sizes: list[int]) -> int:
@@ -87,9 +93,11 @@ def receive(connection: Connection) -> Any:
     structure = connection.recv_bytes()
     if not shared:
         return pickle.loads(structure, buffers=[bytearray(connection.recv_bytes()) for _ in sizes])
-    from multiprocessing.reduction import recv_handle
-
-    file = recv_handle(connection)
+    with _socket(connection) as s:
+        mark, files, _, _ = socket.recv_fds(s, 1, 1)
+    if not mark:
+        raise EOFError
+    (file,) = files
     try:
         offsets, total = _places(sizes)
         memory = memoryview(mmap.mmap(file, total, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)))

@@ -76,8 +76,9 @@ def _seed_all(base_seed: int, worker_id: int) -> int:
     return seed
 
 
-def _listen(connection: Connection, tasks: queue.SimpleQueue[Any], parent: int) -> None:
+def _listen(connection: Connection, tasks: queue.SimpleQueue[Any]) -> None:
     """Take tasks off the pipe at once, so that the main process never waits to write; leave when it has gone."""
+    parent = os.getppid()  # the main process, or a fork server, which ends when that does
     try:
         while True:
             if connection.poll(CHECK_SECONDS):
@@ -88,7 +89,7 @@ def _listen(connection: Connection, tasks: queue.SimpleQueue[Any], parent: int) 
         tasks.put(None)
 
 
-def run(plan: Plan, connection: Connection, others: list[Connection], parent: int) -> None:
+def run(plan: Plan, connection: Connection, others: list[Connection]) -> None:
     """Body of a worker: tasks (number, indices) come in, (number, batch) go out, None ends it."""
     global _info
     for other in others:  # ends that fork copied: held open here, they would hide another process's death
@@ -101,7 +102,7 @@ def run(plan: Plan, connection: Connection, others: list[Connection], parent: in
     _info = WorkerInfo(plan.id, plan.num_workers, seed, plan.dataset)
     where = f"in DataLoader worker process {plan.id}"
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, tasks, parent), daemon=True).start()
+    threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
     failure: Failure | None = None
     fetcher = None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,17 @@ import pytest
 
 from facula import ops
 from facula.ops.random import Generator, manual_seed
-from facula.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, TensorDataset, get_worker_info
+from facula.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    SequentialSampler,
+    TensorDataset,
+    dataloader,
+    get_worker_info,
+)
+from facula.utils.data.worker import CHECK_SECONDS
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
@@ -169,9 +180,25 @@ def test_worker_info() -> None:
     assert get_worker_info() is None
 
 
-def test_spawned_workers() -> None:
-    loader = DataLoader(TensorDataset(ops.arange(6)), batch_size=3, num_workers=1, multiprocessing_context="spawn")
-    assert [b[0].tolist() for b in loader] == [[0, 1, 2], [3, 4, 5]]
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_spawned_workers(method: str) -> None:
+    data = TensorDataset(ops.arange(6))
+    loader = DataLoader(data, batch_size=3, num_workers=1, prefetch_factor=1, multiprocessing_context=method)
+    batches = iter(loader)
+    assert next(batches)[0].tolist() == [0, 1, 2]
+    time.sleep(CHECK_SECONDS + 0.5)  # a worker that waits looks for its parent, which under a fork server is not this process
+    assert [b[0].tolist() for b in batches] == [[3, 4, 5]] and list(batches) == []
+    persistent = DataLoader(data, batch_size=3, num_workers=1, persistent_workers=True, multiprocessing_context=method)
+    for pause in (0, CHECK_SECONDS + 0.5):
+        time.sleep(pause)
+        assert [b[0].tolist() for b in persistent] == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(("chosen", "taken"), [(None, "fork"), ("spawn", "spawn")])
+def test_start_method(monkeypatch: pytest.MonkeyPatch, chosen: str | None, taken: str) -> None:
+    """Python 3.14's own default would refuse a dataset that cannot be pickled."""
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: chosen)
+    assert dataloader._context().get_start_method() == taken
 
 
 def test_dataset_errors_arrive_with_type_text_and_line() -> None:
