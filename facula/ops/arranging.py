@@ -14,8 +14,8 @@ from ..core.placing import known, no_values
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import borders
-from ..kernel.launch import Counter
-from ..kernel.pointwise import flip, pointwise
+from ..kernel.launch import Array, Counter
+from ..kernel.pointwise import copy, flip, pointwise
 from ..kernel.scalar import Scalar, const, input, where
 from ..spec.block import Composite, Fused, Procedure
 from ..spec.promotion import scalar_type_name
@@ -84,11 +84,34 @@ class Roll(Composite):
         for shift, dim in zip(moves, listed):
             k = wrap_dim(dim, x.ndim)
             n = x.shape[k]
-            cut = (n - shift) % n if n else 0
-            x = ops.cat([x.narrow(k, cut, n - cut), x.narrow(k, 0, cut)], k) if cut else x
+            x = ops.rolled(x, shift % n, k) if n and shift % n else x
         return x if x is not input else input.clone()
 
     samples = [sample(normal(5), 2, 0), sample(normal(3, 4), (1, -1), (0, 1)), sample(normal(3, 4), 3)]
+
+
+class Rolled(Fused):
+    """Indices of one dim moved on by `shift`, which is less than its size."""
+
+    schema = "rolled(Tensor input, int shift, int dim) -> Tensor"
+    batching = "front dim"
+    paths = ""
+
+    @staticmethod
+    def kernel(x: Layout, shift: int, dim: int) -> Result:
+        from .gathering import chain
+
+        out, n = layout(x.shape, x.dtype), x.shape[dim]
+        parts: list[Any] = []
+        for source, target, size in ((0, shift, n - shift), (n - shift, 0, shift)):
+            shape = tuple(size if k == dim else m for k, m in enumerate(x.shape))
+            part = copy(Array(x.dtype, shape, out.strides), Array(x.dtype, shape, x.strides))
+            parts.append(offset(part, target * out.strides[dim] * x.dtype.itemsize, source * x.strides[dim] * x.dtype.itemsize))
+        return Result((out,), chain(*parts))
+
+    @staticmethod
+    def gradient(g: Tensor, shift: int, dim: int) -> Tensor:
+        return ops.rolled(g, g.shape[dim] - shift, dim)
 
 
 def _copied(wide: Tensor) -> Tensor:
