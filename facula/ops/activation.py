@@ -313,7 +313,7 @@ class Hardshrink(Pointwise):
     out_dtype = FOUND_TYPE
     dims = "*s -> *s"
     paths = "torch Tensor nn.functional"
-    promotion = FLOATING + "hardshrink_cpu"
+    promotion = FLOATING + "hardshrink_cpu rounded"
     in_place = False
 
     @staticmethod

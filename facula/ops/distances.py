@@ -67,7 +67,8 @@ class DifferenceNorm(Fused):
         difference = x1 - x2
         slope = VectorNorm.gradient(g, difference, out, ord, -1, False)
         if ord in (1, math.inf):
-            slope = ops.where(difference != difference, difference, slope)
+            unknown = difference if ord == 1 else out.unsqueeze(-1)
+            slope = ops.where(unknown != unknown, math.nan, slope)
         return ops.sum_to_size(slope, x1.shape), ops.sum_to_size(-slope, x2.shape)
 
     samples = grid(x1=[distinct(4, 1, 3)], x2=[distinct(5, 3)], ord=[2.0, 1.0, 3.0])

@@ -59,8 +59,8 @@ class SmoothError(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, beta: Scalar) -> Scalar:
-        z = abs(x - y)
-        return where(z < beta, 0.5 * z * z / beta, z - 0.5 * beta)
+        z = x - y
+        return where(abs(z) >= beta, abs(z) - 0.5 * beta, 0.5 * z * z / beta)  # NaN is with the squares, so its gradient is NaN
 
 
 class HuberError(Pointwise):
@@ -73,8 +73,8 @@ class HuberError(Pointwise):
 
     @staticmethod
     def scalar(x: Scalar, y: Scalar, delta: Scalar) -> Scalar:
-        z = abs(x - y)
-        return where(z < delta, 0.5 * z * z, delta * (z - 0.5 * delta))
+        z = x - y
+        return where(abs(z) >= delta, delta * (abs(z) - 0.5 * delta), 0.5 * z * z)
 
 
 class BinaryError(Pointwise):
@@ -93,7 +93,7 @@ class BinaryError(Pointwise):
     @staticmethod
     def gradient(g: Tensor, input: Tensor, target: Tensor, needs: Any) -> tuple[Any, ...]:
         gx = ops.binary_error_backward(g, input, target) if needs[0] else None
-        gy = g * ((1 - input).log().clamp(min=-100.0) - input.log().clamp(min=-100.0)) if needs[1] else None
+        gy = g * -(input.log() - (1 - input).log()) if needs[1] else None
         return gx, gy
 
 

@@ -281,7 +281,7 @@ def angle(x: Scalar) -> Scalar:
     """Argument of a complex number; 0 or pi for a real one (NaN stays)."""
     if x.dtype.is_complex:
         return Scalar("angle", (x,), x.dtype.real)
-    return where(isnan(x), x, where(x < 0, 3.141592653589793, const(0, x.dtype)))
+    return where(isnan(x), float("nan"), where(x < 0, 3.141592653589793, const(0, x.dtype)))
 
 
 def complex_(re: object, im: object) -> Scalar:

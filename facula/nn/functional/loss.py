@@ -320,6 +320,11 @@ def _class_scores(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Ten
     return scores, target.reshape(scores.size(0), -1)
 
 
+def _above_zero(z: Tensor) -> Tensor:
+    """What is above zero; NaN and ties count as nothing, as in PyTorch."""
+    return ops.where(z > 0, z, 0.0)
+
+
 def multi_margin_loss(
     input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, size_average: bool | None = None,
     reduce: bool | None = None, reduction: str = "mean",
@@ -333,7 +338,7 @@ def multi_margin_loss(
         raise refuse(ValueError, "weight must be one-dimensional", received=f"{tuple(weight.shape)}")
     need_tensors("multi_margin_loss", input=input, target=target)
     scores, labels = _class_scores("multi_margin_loss", input, target)
-    hinge = (margin - scores.gather(1, labels) + scores).clamp_min(0)  # (N, C)
+    hinge = _above_zero(margin - scores.gather(1, labels) + scores)  # (N, C)
     hinge = hinge if p == 1 else hinge * hinge
     if weight is not None:
         hinge = hinge * weight[labels]
@@ -352,9 +357,9 @@ def multilabel_margin_loss(
     valid = (labels >= 0).long().cumprod(1)  # (N, C), 0 from the first -1 on
     index = labels * valid
     wrong = ops.zeros_like(labels).scatter_add_(1, index, valid) == 0  # (N, C)
-    hinge = (1 - scores.gather(1, index).unsqueeze(2) + scores.unsqueeze(1)).clamp_min(0)  # (N, labels, C)
-    counted = (valid.unsqueeze(2) * wrong.unsqueeze(1)).to(hinge.dtype)
-    loss = (hinge * counted).sum((1, 2)) / scores.size(1)
+    hinge = _above_zero(1 - scores.gather(1, index).unsqueeze(2) + scores.unsqueeze(1))  # (N, labels, C)
+    counted = valid.unsqueeze(2).bool() & wrong.unsqueeze(1)
+    loss = ops.where(counted, hinge, 0.0).sum((1, 2)) / scores.size(1)
     return reduced(loss if input.dim() == 2 else loss.reshape(()), reduction)
 
 
