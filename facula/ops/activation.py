@@ -26,7 +26,7 @@ Sigmoid = unary("sigmoid", s.sigmoid, "1 / (1 + exp(-input)).", X, aliases="spec
 Tanh = unary("tanh", s.tanh, "Hyperbolic tangent.", X, family=__name__)
 LogSigmoid = unary(
     "log_sigmoid",
-    s.log_sigmoid,
+    lambda x: s.log_sigmoid(x) + 0.0,  # 0 for large input, not -0
     "log(sigmoid(input)), without overflow.",
     X,
     FLOATING + "log_sigmoid_cpu",

@@ -291,7 +291,21 @@ class RightSolved(Library):
     def library(b: Any, r: Any) -> Any:
         import numpy as np
 
-        return np.ascontiguousarray(np.conj(np.swapaxes(np.linalg.solve(r, np.conj(np.swapaxes(b, -2, -1))), -2, -1)))
+        right = np.conj(np.swapaxes(b, -2, -1))
+        x = np.linalg.solve(r, right) if np.diagonal(r, 0, -2, -1).all() else back_substituted(r, right)
+        return np.ascontiguousarray(np.conj(np.swapaxes(x, -2, -1)))
+
+
+def back_substituted(r: Any, b: Any) -> Any:
+    """x with r x = b for upper triangular r; a zero on the diagonal divides, so there are infinities and NaN."""
+    import numpy as np
+
+    x = np.empty_like(b)
+    with np.errstate(all="ignore"):
+        for k in reversed(range(r.shape[-1])):
+            rest = b[..., k, :] - np.matmul(r[..., k, None, k + 1 :], x[..., k + 1 :, :])[..., 0, :]
+            x[..., k, :] = rest / r[..., k, k, None]
+    return x
 
 
 def _kind_name(a: Any) -> str:

@@ -35,6 +35,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any], list[float], list[list[flo
         [[0.0, 0.0, 0.0, 0.166667, 0.0, 0.0]],
     ),
     "hardswish": (lambda x: F.hardswish(x), [SPECIAL + [3.0, -4.0]], [NAN, INF, NAN, -0.0, 3.0, -0.0], [[1.0, 1.0, 0.0, 0.5, 1.0, 0.0]]),
+    "logsigmoid": (lambda x: F.logsigmoid(x), [[NAN, INF, -INF, 200.0]], [NAN, 0.0, -INF, 0.0], [[NAN, 0.0, 1.0, 0.0]]),
     "softshrink": (lambda x: F.softshrink(x), [SPECIAL], [NAN, INF, -INF, -0.0], [[1.0, 1.0, 1.0, 0.0]]),
     "logit": (lambda x: facula.logit(x), [[-0.0, 0.0, 1.0, NAN]], [-INF, -INF, INF, NAN], [[INF, INF, INF, NAN]]),
     "mvlgamma": (lambda x: facula.mvlgamma(x, 1), [[-0.0, 2.0]], [INF, 0.0], [[-INF, 0.422784]]),
@@ -140,3 +141,10 @@ def test_singular_values_of_what_is_not_finite_are_refused() -> None:
         facula.linalg.matrix_norm(x, 2)
     with pytest.raises(facula.linalg.LinAlgError, match=r"linalg\.svd: The algorithm failed to converge"):
         facula.linalg.norm(facula.full((2, 2), NAN), "nuc")
+
+
+def test_the_gradient_of_qr_of_dependent_columns_is_not_finite() -> None:
+    x = facula.tensor([[1.0, 0.0, 2.0], [2.0, 0.0, 1.0], [3.0, 0.0, 5.0], [1.0, 0.0, 1.0]], requires_grad=True)
+    q, r = facula.linalg.qr(x)
+    (got,) = facula.autograd.grad(r.sum() + q.sum(), x)
+    assert got[:, 0].isnan().all() and got[:, 1].tolist() == [INF, INF, -INF, INF] and got[:, 2].isfinite().all()

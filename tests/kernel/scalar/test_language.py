@@ -22,7 +22,7 @@ def test_equal_expressions_are_one_object_and_die_with_their_users() -> None:
     x = input(0)
     assert x + 1 is x + 1.0 and exp(x) is exp(input(0)) and const(0.0) is not const(-0.0)
     before = len(_NODES)
-    y = exp(x * 17.25) + 3
+    y = exp(x * 17.25) + 3.625  # constants that nothing else holds
     assert len(_NODES) == before + 5
     del y
     gc.collect()
