@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..base import dtypes as d
@@ -272,6 +273,16 @@ def _among_numbers(x: Tensor) -> tuple[Tensor, Tensor]:
     return ops.gather_along(values, x.ndim - 1, place), ops.gather_along(indices, x.ndim - 1, place)
 
 
+def _balanced(row: Tensor) -> Tensor:
+    """A row with its NaN replaced by infinities, so many of either sign that the median is that of the numbers; all NaN stay."""
+    missing = row.detach() != row.detach()
+    place = missing.cumsum(0)
+    numbers = row.numel() - place[-1]
+    below = (row.numel() - 1) // 2 - ops.div(numbers - 1, 2, rounding_mode="floor")
+    fill = ops.where(place <= below, -math.inf, math.inf)
+    return ops.where(missing & (numbers > 0), fill.to(row.dtype), row)
+
+
 class Median(Composite):
     """The lower median, of all elements or (values, indices) along a dim. NaN where there is one."""
 
@@ -299,7 +310,7 @@ class Nanmedian(Composite):
         real(input, "\"median_cpu\" not implemented for '{}'")
         if not input.numel():
             return nan_like(input)
-        return _among_numbers(input.reshape(-1))[0].reshape(()) if input.dtype.is_floating_point else ops.median_all(input)
+        return ops.median_all(_balanced(input.reshape(-1)) if input.dtype.is_floating_point else input)
 
     samples = [sample(distinct(3, 5)), sample(distinct(3, 5), 0), sample(distinct(3, 4), 1, True)]
 

@@ -53,6 +53,7 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any], list[float], list[list[flo
     ),
     "amax": (lambda x: facula.amax(x, 1), [[[NAN, 1.0], [2.0, 2.0]]], [NAN, 2.0], [[NAN, NAN, 0.5, 0.5]]),
     "max": (lambda x: facula.max(x), [[NAN, 1.0, NAN]], [NAN], [[0.5, 0.0, 0.5]]),
+    "nanmedian": (lambda x: facula.nanmedian(x), [[NAN, 0.5, 2.0, 0.5, NAN]], [0.5], [[0.0, 0.5, 0.0, 0.5, 0.0]]),
     "logsumexp": (lambda x: facula.logsumexp(x, 1), [[[INF, 1.0], [-INF, 1.0]]], [INF, 1.0], [[NAN, 0.0, 0.0, 1.0]]),
     "renorm": (lambda x: facula.renorm(x, 2, 0, 1.0), [[[NAN, 1.0], [3.0, 4.0]]], [NAN, 1.0, 0.6, 0.8], [[1.0, 1.0, 0.032, -0.024]]),
     "cdist 0": (lambda x, y: facula.cdist(x, y, 0.0), [[[NAN, 1.0]], [[1.0, 2.0]]], [NAN], [[0.0, 0.0], [0.0, 0.0]]),
@@ -97,7 +98,16 @@ CASES: dict[str, tuple[Callable[..., Any], list[Any], list[float], list[list[flo
     ),
 }
 
-TOGETHER = ("max", "pdist inf", "cdist 0", "cdist 1", "multi_margin_loss", "multilabel_margin_loss", "hinge_embedding_loss")  # not repeated
+TOGETHER = (
+    "max",
+    "nanmedian",
+    "pdist inf",
+    "cdist 0",
+    "cdist 1",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "hinge_embedding_loss",
+)  # not repeated
 
 
 @pytest.mark.parametrize("name", CASES)
