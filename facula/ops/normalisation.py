@@ -87,7 +87,9 @@ class NativeBatchNorm(Fused):
         out = layout(x.shape, x.dtype, None if x.contiguous else x.strides)
         first = 1 + (weight is not None) + (bias is not None)
         kept = (first, first + 1) if training and mean is not None else ()
-        return Result((out, stats, stats), batch_schedule(planes(x), weight is not None, bias is not None, mean is not None, training), kept)
+        return Result(
+            (out, stats, stats), batch_schedule(planes(x), weight is not None, bias is not None, mean is not None, training), kept
+        )
 
     @staticmethod
     def gradient(
