@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...base.dtypes import bfloat16, bool_, complex32, dtype, float16
-from ...runtime.ir import Function, Value, element, like
+from ...runtime.ir import Function, Value, count, element, like
 
 QUIET = 0x7FC0  # bits of the bfloat16 that stands for every NaN
 
@@ -14,8 +14,18 @@ def from_memory(f: Function, value: Value, dtype: dtype) -> Value:
     if dtype is bool_:
         return value.ne(0)
     if dtype is float16 or dtype is complex32:
-        return f.cast("fpext", value, like(value.type, "float"))
+        return _widen_half(f, value)
     return widen_bfloat16(f, value) if dtype is bfloat16 else value
+
+
+def _widen_half(f: Function, value: Value) -> Value:
+    kind = like(value.type, "float")
+    if not count(value.type) or not f.module.target.name.startswith("wasm"):
+        return f.cast("fpext", value, kind)
+    wide = f.const(kind, 0)  # lane by lane, as the machine does it: LLVM 22 does not come to an end over a vector that is then compared with NaN
+    for lane in range(count(value.type)):
+        wide = f.insert(wide, f.cast("fpext", f.extract(value, lane), "float"), lane)
+    return wide
 
 
 def to_memory(f: Function, value: Value, dtype: dtype) -> Value:
