@@ -22,7 +22,9 @@ def _widen_half(f: Function, value: Value) -> Value:
     kind = like(value.type, "float")
     if not count(value.type) or not f.module.target.name.startswith("wasm"):
         return f.cast("fpext", value, kind)
-    wide = f.const(kind, 0)  # lane by lane, as the machine does it: LLVM 22 does not come to an end over a vector that is then compared with NaN
+    wide = f.const(
+        kind, 0
+    )  # lane by lane, as the machine does it: LLVM 22 does not come to an end over a vector that is then compared with NaN
     for lane in range(count(value.type)):
         wide = f.insert(wide, f.cast("fpext", f.extract(value, lane), "float"), lane)
     return wide
