@@ -163,11 +163,13 @@ def test_names_of_arguments_and_not_their_tuple_are_the_key() -> None:
     x, misses = t.ones(2, 3), fields.STATE["misses"]
     for asked in ({"dim": 1, "keepdim": True}, {"keepdim": True, "dim": 1}, {"dim": 0}, {"axis": 0}, {"dim": 1, "keepdim": False}):
         want = x.sum(*(asked.get("dim", 0),), keepdim=asked.get("keepdim", False))
-        for _ in range(3):
-            assert x.sum(**asked).tolist() == want.tolist()
-        before = objects.state[misses] if objects.NATIVE else 0
-        x.sum(**dict(asked.items()))
-        assert not objects.NATIVE or SETTINGS.check_bounds or objects.state[misses] == before
+        missed = []
+        for _ in range(8):  # another key may have taken the place in the table
+            before = objects.state[misses] if objects.NATIVE else 0
+            got = x.sum(**dict(asked.items()))
+            missed.append(objects.state[misses] - before if objects.NATIVE else 0)
+            assert got.tolist() == want.tolist()
+        assert SETTINGS.check_bounds or 0 in missed[2:]
 
 
 def test_one_name_for_kernels_and_functions_in_python() -> None:
