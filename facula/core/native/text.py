@@ -488,6 +488,10 @@ class Core:
             result = f.op("ptr", text)
             self.decref(f, packed)
             f.ret(result)
+
+    def emit_doors(self) -> None:
+        """What Python calls: public functions, an entry by hand, a plan without the table, and a new row."""
+        m = self.m
         with m.function("facula_public", "ptr entry, ptr args, i64 nargs, ptr kwnames", "ptr") as (f, entry, args, nargs, kwnames):
             f.ret(f.call("ptr", "facula_dispatch", entry, args, nargs, kwnames))
         with m.function("facula_call", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, nargs):
@@ -663,5 +667,6 @@ def emit_core(
     emit_chains(core)
     core.emit_run()
     core.emit_dispatch()
+    core.emit_doors()
     core.emit_slots()
     core.emit_primitives()
