@@ -109,7 +109,11 @@ class Function:
 
             return writing.in_place(op, bound, self.title, note if objects.NATIVE and not MODE.slow else None)
         if out is not None:
-            return writing.into_out(op, bound, out, self.title)
+
+            def wrote(operands: Sequence[Any], plan: Any) -> None:
+                self._row(arguments, names, op, bound, operands, plan, into=out)
+
+            return writing.into_out(op, bound, out, self.title, wrote if objects.NATIVE else None)
         if op.kind == "composite":
             return compose(op, bound)
         plan, operands = plan_for(op, bound)
@@ -119,13 +123,25 @@ class Function:
         return got
 
     def _row(
-        self, arguments: tuple[Any, ...], names: Any, op: Op, bound: Sequence[Any], operands: Sequence[Any], plan: Plan, target: Any = None
+        self,
+        arguments: tuple[Any, ...],
+        names: Any,
+        op: Op,
+        bound: Sequence[Any],
+        operands: Sequence[Any],
+        plan: Plan,
+        target: Any = None,
+        into: Any = None,
     ) -> None:
         """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came, or a default.
-        `target`: what operand 0 was before it was written to."""
+        `target`: what operand 0 was before it was written to. `into`: the tensor of out=, which is the plan's last tensor."""
         places = self._places(arguments, names, op, bound, operands)
         if places is None or not self._held(arguments, places):
             return
+        if into is not None:
+            at = sum(isinstance(o, objects.Tensor) for o in operands)
+            operands = [*operands[:at], into, *operands[at:]]
+            places.insert(at, len(arguments) - len(names) + names.index("out"))
         given = [place is not None for place in places]
         if not all(given):
             plan = chains.with_constants(plan, operands, given)

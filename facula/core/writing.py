@@ -292,14 +292,48 @@ def _direct_rule(call: Any, target: Any) -> tape.Rule | None:
     return None if any(t._block == target._block for t in reads) else rule
 
 
-def into_out(op: Op, bound: Sequence[Any], out: Any, title: str) -> Any:
-    """`f(..., out=y)` of an operator whose arguments are bound."""
-    return delivered(op.block, gather(op, bound).tensors, lambda: call(op, *bound), out, title)
+def into_out(op: Op, bound: Sequence[Any], out: Any, title: str, row: Callable[[Sequence[Any], Any], None] | None = None) -> Any:
+    """`f(..., out=y)` of an operator whose arguments are bound. `row` is told when one plan wrote to y: the call's operands, and the plan,
+    whose last tensor is y."""
+    call_ = gather(op, bound)
+    outs = targets(op.block, call_.tensors, out, title)
+    if op.kind == "composite" or MODE.slow:
+        return delivered(op.block, call_.tensors, lambda: call(op, *bound), out, title)
+    plan, operands = plan_for(op, bound)
+    into = plan_into(plan, call_.tensors, outs)
+    if into is None:
+        return delivered(op.block, call_.tensors, lambda: plan.run(operands), out, title)
+    got = into.run([*call_.tensors, *outs, *operands[len(call_.tensors) :]])
+    if row is not None and got is out:
+        row(operands, into)
+    return got if got is out else _as_given(got, outs)
 
 
-def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], out: Any, title: str) -> Any:
-    """What `compute` gives, in `out`, which is resized if needed and returned. All checks come before the first write."""
-    outs = out if is_sequence(out) else (out,)
+def plan_into(plan: Plan, tensors: Sequence[Any], outs: Sequence[Any]) -> KernelPlan | None:
+    """The plan with `outs`, which follow the tensors among its operands, in place of new results; None where it cannot write there at once:
+    their layouts differ, or what is still to be read would be overwritten."""
+    if not isinstance(plan, KernelPlan) or plan.rule is not None or plan.writes or plan.mutates or plan.shapes_only:
+        return None
+    alike = len(plan.outs) == len(outs) and all(spec[0] is o._layout and not o._layout.batch for spec, o in zip(plan.outs, outs))
+    if not alike or len({o._block for o in outs}) < len(outs):
+        return None
+    elementwise = hasattr(plan.op, "body") and len(outs) == 1
+    if any(partly_overlap(o, t) if elementwise else o._block == t._block for o in outs for t in tensors):
+        return None
+    found = PLANS.get((plan, "out"))
+    if found is None:
+        assert plan.schedule is not None
+        how = F.OUT_ARGUMENT if elementwise else F.OUT_APART
+        specs = [(o._layout, 0, how, plan.tensors + i) for i, o in enumerate(outs)]
+        found = PLANS[(plan, "out")] = KernelPlan(plan.op, specs, plan.schedule, plan.tensors + len(outs), None, plan.wrap)
+        found.keep.append(plan)
+    assert isinstance(found, KernelPlan)
+    return found
+
+
+def targets(block: Any, tensors: Sequence[Any], out: Any, title: str) -> Sequence[Any]:
+    """The tensors of out=, once nothing speaks against writing to them."""
+    outs: Sequence[Any] = out if is_sequence(out) else (out,)
     for o in outs:
         if not isinstance(o, objects.Tensor):
             raise TypeError(f"{title}(): argument 'out' must be Tensor, not {type(o).__name__}")
@@ -314,6 +348,12 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
             located()
         if block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
             raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
+    return outs
+
+
+def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], out: Any, title: str) -> Any:
+    """What `compute` gives, in `out`, which is resized if needed and returned. All checks come before the first write."""
+    outs = targets(block, tensors, out, title)
     with no_grad():
         got = compute()
         results: list[Any] = list(got) if is_sequence(got) else [got]
@@ -327,9 +367,12 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
         for o, r in zip(outs, results):
             fit(o, r, title)
             write(o, r)
-    if not isinstance(got, (tuple, list)):
-        return out
-    return _named(type(got).__name__ + "_out", got._fields)(*outs) if hasattr(got, "_fields") else tuple(outs)  # type: ignore[attr-defined]
+    return _as_given(got, outs) if isinstance(got, (tuple, list)) else out
+
+
+def _as_given(got: Any, outs: Sequence[Any]) -> Any:
+    """The tensors of out=, under the names that the results have."""
+    return _named(type(got).__name__ + "_out", got._fields)(*outs) if hasattr(got, "_fields") else tuple(outs)
 
 
 _named = functools.cache(named_tuple)  # as PyTorch calls the results of out=: torch.return_types.sort_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -304,7 +305,7 @@ def _cubic(t: Tensor) -> list[Tensor]:
 def _sampled(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> Tensor:
     n, c, *sizes = x.shape
     kind = x.dtype if x.dtype is d.float64 else d.float32
-    lines = [grid[..., i].to(kind).reshape((n, -1)) for i in reversed(range(len(sizes)))]  # outermost dim first
+    lines = [grid[..., i].reshape((n, -1)) for i in reversed(range(len(sizes)))]  # outermost dim first; half precision stays, as in PyTorch
     places = [_pixels(at, size, align) for at, size in zip(lines, sizes)]
     if mode != 2:
         places = [_inside(at, size, padding, align) for at, size in zip(places, sizes)]
@@ -320,8 +321,11 @@ def _sampled(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> T
                 for at, low, size in zip(places, floors, sizes)
             ]
     index, weights = _corners([[(*_whole(at, size), w) for at, w in row] for row, size in zip(choices, sizes)], sizes)
-    weights = ops.ones(index.shape, dtype=kind) if mode == 1 else weights
-    y = ops.sample_planes(x.reshape((n, c, -1)).to(kind), index, weights).to(x.dtype)
+    weights = ops.ones(index.shape, dtype=kind) if mode == 1 else weights.to(kind)
+    planes = x.reshape((n, c, -1)).to(kind)
+    together = index.shape[1] if x.dtype is kind else 1  # in half precision every product and sum is rounded, as in PyTorch
+    terms = [ops.sample_planes(planes, i, w).to(x.dtype) for i, w in zip(index.split(together, 1), weights.split(together, 1))]
+    y = functools.reduce(operator.add, terms)
     if mode == 1 and grid.requires_grad:  # its gradient is zeros, not None
         still = ops.cat(lines, 1)
         y = y + (ops.where(still.isfinite(), still, ops.zeros_like(still)) * 0).sum().to(x.dtype)
@@ -331,7 +335,8 @@ def _sampled(x: Tensor, grid: Tensor, mode: int, padding: int, align: bool) -> T
 def _whole(at: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Whether a whole place lies inside, and it as a number."""
     inside = (at >= 0) & (at <= size - 1)
-    return inside, ops.where(inside, at, ops.zeros_like(at)).to(d.int32)
+    place = ops.where(inside, at, ops.zeros_like(at)).to(d.int32)
+    return inside & (place < size), place  # in half precision size - 1 may be rounded up
 
 
 def _corners(choices: Sequence[Sequence[tuple[Tensor, Tensor, Any]]], sizes: Sequence[int]) -> tuple[Tensor, Any]:
@@ -353,6 +358,7 @@ class GridSampler(Composite):
     schema = "grid_sampler(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor"
     out = False
     paths = "torch"
+    half_error = 10.0  # coordinates are rounded too
 
     @staticmethod
     def compose(input: Tensor, grid: Tensor, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Tensor:

@@ -50,6 +50,7 @@ class Block:
     disjoint: ClassVar[bool] = False  # out= may not share memory with an operand
     overloaded: ClassVar[bool] = False  # PyTorch has several overloads where we have one: its error for a call that fits none lists them
     floats: ClassVar[tuple[str, ...]] = ("float16", "bfloat16", "float32", "float64")  # floating types that it takes
+    half_error: ClassVar[float] = 1.0  # error in half precision, as a multiple of what a few roundings give
     needs_values: ClassVar[bool | str] = (
         False  # results, or the way to them, depend on values: refused on the meta device (with this sentence)
     )

@@ -118,7 +118,7 @@ def check_dtypes(op: Op, sample: Sample, seed: int) -> None:
         except NotImplementedError:
             continue
         for g, w in zip(got, want):
-            rtol, atol = LOOSE[kind.name]
+            rtol, atol = (x * (op.block.half_error if kind.itemsize == 2 else 1) for x in LOOSE[kind.name])
             if g.dtype.is_floating_point:
                 assert_close(g.to(d.float64), w.to(d.float64), rtol=rtol, atol=atol, equal_nan=True)
 

@@ -73,3 +73,69 @@ def test_nothing_is_copied(pair: tuple[Any, Any]) -> None:
     assert x.data_ptr() == place
     assert x.grad_fn.name() == "AddBackward0"
     assert x.grad_fn.next_functions[0][0] is before
+
+
+# -- out=: three calls each, as the second is planned and the third comes from the plan table
+OUT: list[tuple[Any, tuple[int, ...]]] = [
+    (lambda x, y, out: facula.add(x, y, out=out), (3, 3)),
+    (lambda x, y, out: facula.add(x, 2.5, alpha=2, out=out), (3, 3)),
+    (lambda x, y, out: facula.exp(x, out=out), (3, 3)),
+    (lambda x, y, out: facula.mm(x, y, out=out), (3, 3)),
+    (lambda x, y, out: facula.sum(x, dim=1, out=out), (3,)),
+    (lambda x, y, out: facula.cumsum(x, 0, out=out), (3, 3)),
+    (lambda x, y, out: facula.cat([x, y], out=out), (6, 3)),
+    (lambda x, y, out: facula.where(x > y, x, y, out=out), (3, 3)),
+]
+
+
+@pytest.mark.parametrize("call, shape", OUT)
+def test_out_is_written(call: Any, shape: tuple[int, ...]) -> None:
+    for _ in range(3):
+        x, y, out = facula.randn(3, 3), facula.randn(3, 3), facula.full(shape, 7.0)
+        seen = out.view(-1)
+        assert call(x, y, out) is out
+        assert facula.equal(out, call(x, y, None)) and facula.equal(seen, out.view(-1))
+        assert out._version == 1 and out.grad_fn is None
+        with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+            call(x.requires_grad_(), y, out)
+        with facula.no_grad():
+            assert call(x, y, out) is out and not out.requires_grad
+
+
+def test_out_is_an_operand() -> None:
+    for _ in range(3):
+        x, y = facula.randn(4, 4), facula.randn(4, 4)
+        want, product, last = x + y, x @ y, x.clone()
+        assert facula.equal(facula.add(x, y, out=x), want)
+        assert facula.equal(facula.mm(last, y, out=last), product)
+        z = facula.arange(12.0)
+        assert facula.add(z[:8], 1, out=z[4:]).tolist() == [1.0, 2, 3, 4, 5, 6, 7, 8]  # what is still to be read is not overwritten
+        turned = facula.arange(16.0).view(4, 4)
+        assert facula.equal(facula.mul(turned.t(), 2, out=turned), facula.arange(16.0).view(4, 4).t() * 2)
+
+
+def test_out_of_several_results() -> None:
+    for _ in range(3):
+        x = facula.tensor([[3.0, 1.0, 2.0]])
+        values, places = facula.empty(1, 3), facula.empty(1, 3, dtype=facula.int64)
+        got = facula.sort(x, out=(values, places))
+        assert got.values is values and got.indices is places and type(got).__name__ == "sort_out"
+        assert values.tolist() == [[1.0, 2.0, 3.0]] and places.tolist() == [[1, 2, 0]]
+        same = facula.empty(1, 3)
+        with pytest.raises(RuntimeError):
+            facula.sort(x, out=(same, same))
+
+
+def test_out_of_another_form() -> None:
+    for _ in range(2):
+        x = facula.arange(6.0).view(2, 3)
+        turned = facula.zeros(3, 2).t()
+        assert facula.add(x, 1, out=turned).stride() == (1, 2) and facula.equal(turned, x + 1)
+        assert facula.add(x, 1, out=facula.empty(0)).shape == (2, 3)
+        assert facula.add(x, 1, out=facula.empty(2, 3, dtype=facula.float64)).dtype is facula.float64
+        with pytest.raises(RuntimeError, match="single memory location"):
+            facula.add(x, 1, out=facula.zeros(3).expand(2, 3))
+        with facula.inference_mode():
+            fixed = facula.empty(2, 3)
+        with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
+            facula.add(x, 1, out=fixed)
