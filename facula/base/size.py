@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, SupportsIndex, overload
 
-ITEM: Any = tuple.__getitem__
+ITEM: Any = getattr(tuple, "__getitem__")
 
 
 class Size(tuple[int, ...]):

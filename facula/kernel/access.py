@@ -78,14 +78,14 @@ def load(f: Function, d: dtype, n: int, pointer: Value, kind: str, stride: Value
                 at = f.bytes(at, step)
         return (parts[0], parts[1]) if d.is_complex else parts[0]
     if kind == REVERSED:
-        return _turned_round(f, load(f, d, n, f.bytes(pointer, (1 - n) * d.itemsize), CONTIGUOUS))
+        return _map(load(f, d, n, f.bytes(pointer, (1 - n) * d.itemsize), CONTIGUOUS), lambda v: _turned_round(f, v))
     if d.is_complex:
         return _split(f, f.load(vector(2 * n, d.llvm), pointer))
     return f.load(vector(n, d.llvm), pointer)
 
 
-def _turned_round(f: Function, value: Memory) -> Memory:
-    return _map(value, lambda v: f.shuffle(v, None, range(count(v.type) - 1, -1, -1)))
+def _turned_round(f: Function, value: Value) -> Value:
+    return f.shuffle(value, None, range(count(value.type) - 1, -1, -1))
 
 
 def _split(f: Function, both: Value) -> tuple[Value, Value]:

@@ -154,7 +154,10 @@ def _raised(x: Any, scaled: Any, largest: Any) -> Any:
     import numpy as np
 
     half = np.exp(np.abs(x) * 0.5)
-    return np.where(np.isinf(x), np.nan, np.where(np.abs(x) > largest, np.copysign(np.inf, scaled), scaled * half * half))
+    value: np.ndarray = scaled * half * half
+    value[np.abs(x) > largest] = np.inf
+    value[np.isinf(x)] = np.nan
+    return np.copysign(value, scaled)
 
 
 def arguments(name: str, kind: dtype, per_exponent: int) -> list[Any]:
