@@ -112,9 +112,9 @@ class Expression:
         return out
 
     # -- plans
-    def schedule(self, outs: Sequence[Layout], layouts: Sequence[Layout], shape: tuple[int, ...]) -> Schedule:
+    def schedule(self, outs: Sequence[Layout], layouts: Sequence[Layout], shape: tuple[int, ...], in_place: bool = False) -> Schedule:
         into, given = loops(outs, layouts, shape, expanded)
-        return pointwise(into, given, self.body, self.number_types())
+        return pointwise(into, given, self.body, self.number_types(), in_place=in_place)
 
     def number_types(self) -> list[str]:
         return ["i64" if t.is_integral else "double" if t.name in ("float64", "complex128") else "float" for t in self.numbers]
@@ -137,7 +137,7 @@ class Expression:
             outs = [layout(shape, t, strides, where, batch) for t in self.outputs]
             specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in outs]
         rule = self.rule(layouts, outs, needs) if any(needs) else None
-        return KernelPlan(self, specs, self.schedule(outs, layouts, shape), len(layouts), rule)
+        return KernelPlan(self, specs, self.schedule(outs, layouts, shape, into is not None), len(layouts), rule)
 
     # -- derivative
     def rule(self, layouts: Sequence[Layout], outs: Sequence[Layout], needs: tuple[bool, ...]) -> Rule | None:

@@ -98,6 +98,13 @@ def cores() -> int:
 
 
 @functools.cache
+def last_level_cache() -> int:
+    """Bytes of the largest cache of the first core; 16 MiB where nobody says."""
+    texts = [place.read_text().strip() for place in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")]
+    return max((int(t.rstrip("KM")) << {"K": 10, "M": 20}.get(t[-1], 0) for t in texts), default=16 << 20)
+
+
+@functools.cache
 def memory() -> int:
     """Bytes of memory this process may hope for: the machine's, or its container's limit when that is less."""
     total = os.sysconf("SC_PHYS_PAGES") * PAGE if hasattr(os, "sysconf") else 8 << 30

@@ -2,6 +2,9 @@
 
 A region is open or closed. Its gate is one word: bit 32 says open, the low half counts the workers inside. A worker that wakes late finds
 the gate closed and goes back to wait, so a region ends when its runs are done, not when the slowest thread has woken up.
+
+Runs are shared by place: each thread has a part of them, one after the other, and the same part in the next region of that size, so it meets
+what it has in its own caches, and reads on where the hardware is already fetching. Who is through with a part takes runs from the ends of others.
 """
 
 from __future__ import annotations
@@ -15,10 +18,10 @@ from .ir import Function, Module, Term, Value
 GATE = 0  # i64
 EPOCH = 64  # i32, a futex: counts the regions
 ASLEEP = 128  # i32: workers in the kernel's wait queue (or on the way there)
-NEXT = 192  # i64: first work item that nobody took
-TOTAL, GRAIN, KERNEL, WORDS, WAITING = 256, 264, 272, 280, 288  # the job; WAITING i32: the caller sleeps on the gate
+TOTAL, GRAIN, KERNEL, WORDS, WAITING, PARTS = 256, 264, 272, 280, 288, 296  # the job; WAITING i32: the caller sleeps on the gate
 LOCK, WANTED, RUNNING, GENERATION, STARTER, SPIN, OUTSIDE = 320, 328, 336, 344, 352, 360, 368
-POOL_BYTES = 4096
+PART, PART_BYTES, PARTS_MAX = 512, 64, 56  # i64 each: the runs that nobody took are numbers from the low half to the high one
+POOL_BYTES = PART + PARTS_MAX * PART_BYTES
 
 # Fields of the state at @facula_scratch.
 SCRATCH_PLACE, SCRATCH_SLOTS = (
@@ -33,6 +36,7 @@ LEADER = 16
 OUTSIDERS = (1 << LEADER) - 2  # the slots 1-15 as bits
 
 OPEN = 1 << 32
+MOST_RUNS = OPEN // 4  # that are shared; numbers of runs have half a word
 SIGNAL_NS = 20_000_000
 FUTEX = {"x86_64": 202, "aarch64": 98}
 WAIT, WAKE = 128, 129  # FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE
@@ -50,6 +54,9 @@ def scratch_place(f: Function) -> Value:
     return f.op("i64", "load i64, ptr @facula_scratch, align 8")
 
 
+Job = tuple[Value, Value, Value]  # kernel, items, items of a run
+
+
 class _Pool:
     """Words of the pool's state, seen from a function being written."""
 
@@ -57,21 +64,21 @@ class _Pool:
         f.module.external("facula_pool")
         self.f, self.state = f, Value(f, "ptr", "@facula_pool")
 
-    def at(self, offset: int) -> Value:
+    def at(self, offset: Term) -> Value:
         return self.f.bytes(self.state, offset)
 
-    def get(self, offset: int, type_: str = "i64") -> Value:
+    def get(self, offset: Term, type_: str = "i64") -> Value:
         align = 4 if type_ == "i32" else 8
         return self.f.op(type_, f"load atomic {type_}, ptr {self.at(offset).text} acquire, align {align}")
 
-    def set(self, offset: int, value: Value) -> None:
+    def set(self, offset: Term, value: Value) -> None:
         self.f.do(f"store atomic {value}, ptr {self.at(offset).text} release, align {4 if value.type == 'i32' else 8}")
 
-    def change(self, how: str, offset: int, value: Term, type_: str = "i64") -> Value:
+    def change(self, how: str, offset: Term, value: Term, type_: str = "i64") -> Value:
         """Atomic read-modify-write -> the old value."""
         return self.f.op(type_, f"atomicrmw {how} ptr {self.at(offset).text}, {self.f.const(type_, value)} seq_cst")
 
-    def swap(self, offset: int, old: Term, new: Term, type_: str = "i64") -> tuple[Value, Value]:
+    def swap(self, offset: Term, old: Term, new: Term, type_: str = "i64") -> tuple[Value, Value]:
         """Compare and exchange -> (old value, whether it was done)."""
         f = self.f
         a, b = f.const(type_, old), f.const(type_, new)
@@ -111,19 +118,46 @@ def _spin(f: Function, p: _Pool, room: Value, ready: Callable[[], Value]) -> Non
         f.leave(done, _now(f, room) > end)
 
 
-def _runs(
-    f: Function, p: _Pool, worker: Value, shared: bool, words: Value, job: tuple[Value, Value, Value], after: Callable[[], None]
-) -> None:
-    """Call the kernel for one run after the other: taken from the shared counter, or all of them. One call is exactly one run."""
+def _run(f: Function, words: Value, job: Job, lo: Value, worker: Value) -> None:
+    """Call the kernel for the run that starts at item `lo`; one call is exactly one run."""
     kernel, total, grain = job
-    mine = f.var("i64", 0)
-    with f.loop() as done:
-        lo = p.change("add", NEXT, grain) if shared else mine.v
-        f.leave(done, lo >= total)
-        f.call_pointer("void", kernel, words, lo, lo + f.smin(total - lo, grain), worker)
-        if not shared:
-            mine.v = f.smin(total - lo, grain) + lo
+    f.call_pointer("void", kernel, words, lo, lo + f.smin(total - lo, grain), worker)
+
+
+def _dealt(f: Function, p: _Pool, total: Value, grain: Value) -> None:
+    """The runs in parts, one for each thread."""
+    runs = (total + grain - 1).udiv(grain)
+    parts = f.smin(f.smin(p.get(WANTED), PARTS_MAX), runs)
+    p.set(PARTS, parts)
+    with f.range(0, parts) as k:
+        p.set(PART + k * PART_BYTES, (runs * k).udiv(parts) | (runs * (k + 1)).udiv(parts) << 32)
+
+
+def _shared(f: Function, p: _Pool, worker: Value, words: Value, job: Job, after: Callable[[], None]) -> None:
+    """Runs of the worker's own part from the front, then of others from the back."""
+    grain, parts = job[2], p.get(PARTS)
+    first = (worker - LEADER).urem(parts)
+    ends = lambda word: (word & (OPEN - 1), word >> 32)  # noqa: E731
+    with f.loop() as through:
+        lo, hi = ends(p.change("add", PART + first * PART_BYTES, 1))
+        f.leave(through, lo >= hi)
+        _run(f, words, job, lo * grain, worker)
         after()
+    with f.range(1, parts) as k:
+        part = PART + (first + k).urem(parts) * PART_BYTES
+        with f.loop() as empty:
+            word = p.get(part)
+            lo, hi = ends(word)
+            f.leave(empty, lo >= hi)
+            with f.when(p.swap(part, word, word - OPEN)[1]):
+                _run(f, words, job, (hi - 1) * grain, worker)
+                after()
+
+
+def _dropped(f: Function, p: _Pool) -> None:
+    """What nobody took yet is not run."""
+    with f.range(0, p.get(PARTS)) as k:
+        p.set(PART + k * PART_BYTES, f.i64(0))
 
 
 def _join(f: Function, p: _Pool) -> Value:
@@ -157,7 +191,7 @@ def _emit_worker(module: Module) -> None:
             seen.v = p.get(EPOCH, "i32")
             with f.when(_join(f, p)):
                 job = (p.get(KERNEL, "ptr"), p.get(TOTAL), p.get(GRAIN))
-                _runs(f, p, worker, True, p.get(WORDS, "ptr"), job, lambda: None)
+                _shared(f, p, worker, p.get(WORDS, "ptr"), job, lambda: None)
                 left = p.change("sub", GATE, 1)
                 with f.when(left.eq(1)), f.when(p.get(WAITING, "i32").ne(0)):
                     p.futex(GATE, WAKE, f.i64(1))
@@ -217,15 +251,16 @@ class _Region:
                 with f.when(self.failed.v.ne(0)):
                     drop()
 
-    def together(self, words: Value, job: tuple[Value, Value, Value]) -> None:
+    def together(self, words: Value, job: Job) -> None:
         """Lead the pool through the job; on return every worker has left."""
         f, p, (kernel, total, grain) = self.f, self.p, job
-        for offset, value in ((NEXT, f.i64(0)), (TOTAL, total), (GRAIN, grain), (KERNEL, kernel), (WORDS, words)):
+        for offset, value in ((TOTAL, total), (GRAIN, grain), (KERNEL, kernel), (WORDS, words)):
             p.set(offset, value)
+        _dealt(f, p, total, grain)
         p.set(WAITING, f.const("i32", 0))
         p.change("xchg", GATE, OPEN)
         _announce(f, p, (total - 1) // grain)
-        _runs(f, p, f.i64(LEADER), True, words, job, lambda: self.signals(lambda: p.set(NEXT, total)))
+        _shared(f, p, f.i64(LEADER), words, job, lambda: self.signals(lambda: _dropped(f, p)))
         p.change("and", GATE, OPEN - 1)
         empty = lambda: p.get(GATE).eq(0)  # noqa: E731
         with f.otherwise(empty()):
@@ -239,16 +274,15 @@ class _Region:
                 p.futex(GATE, WAIT, inside, self.limit)
                 self.signals(lambda: None)
 
-    def alone(self, words: Value, job: tuple[Value, Value, Value], slot: Value) -> None:
-        f, p = self.f, self.p
+    def alone(self, words: Value, job: Job, slot: Value) -> None:
+        f, (_, total, grain) = self.f, job
+        lo = f.var("i64", 0)
         with f.loop() as stop:
-
-            def after() -> None:
-                self.signals(lambda: None)
-                f.leave(stop, self.failed.v.ne(0))
-
-            _runs(f, p, slot, False, words, job, after)
-            f.leave(stop)
+            f.leave(stop, lo.v >= total)
+            _run(f, words, job, lo.v, slot)
+            lo.v = lo.v + f.smin(total - lo.v, grain)
+            self.signals(lambda: None)
+            f.leave(stop, self.failed.v.ne(0))
 
 
 def _outside_slot(f: Function, p: _Pool) -> Value:
@@ -297,7 +331,7 @@ def _emit_parallel(module: Module) -> None:
         r, job = _Region(f, long), (kernel, total, grain)
         p = r.p
         lead, slot = f.var("i1", 0), f.var("i64", 0)
-        with f.when((p.get(WANTED) > 1) & (total > grain)):
+        with f.when((p.get(WANTED) > 1) & (total > grain) & ((total - 1).udiv(grain) < MOST_RUNS)):
             _ready(f, p)
             lead.v = p.swap(LOCK, 0, 1, "i32")[1]
         with f.when(r.long.v & ~lead.v):

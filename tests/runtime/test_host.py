@@ -52,4 +52,4 @@ def test_the_environment_decides(fresh: pytest.MonkeyPatch) -> None:
 def test_this_machine() -> None:
     assert host.runs(host.target())
     assert 1 <= host.cores() <= (os.cpu_count() or 1)
-    assert host.memory() > 100 << 20 and host.PAGE in (4096, 16384, 65536)
+    assert host.memory() > 100 << 20 and host.last_level_cache() >= 64 << 10 and host.PAGE in (4096, 16384, 65536)

@@ -14,6 +14,7 @@ from ...base.dtypes import complex64, complex128, float32, float64, int64
 from ..access import BROADCAST, CONTIGUOUS, INDEX, REVERSED, STRIDED, TURNED, kind_of
 from ..coalesce import Geometry, coalesce, contiguous
 from ..launch import Array, Counter, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
+from ..residency import passes_caches
 from ..scalar import Scalar, cast, const, input, interpret, number, simplify, substitute, text
 from ..scalar.node import order
 from .cost import run_of, used_inputs, weight
@@ -22,7 +23,6 @@ from .emit import Port, emit_pointwise, tile_of
 if TYPE_CHECKING:
     import numpy as np
 
-STREAM_BYTES = 24 << 20  # traffic beyond which outputs pass the caches by: they would not be found there anyway
 LONG_ROW = 32768  # rows longer than this are cut into blocks, so that few long rows still feed all threads
 WORD = (1 << 64) - 1  # words are unsigned; a negative stride wraps
 LONG = 32  # a loop of these steps is long enough: the innermost of such is taken
@@ -50,7 +50,7 @@ def pointwise(
     run = run_of(roots, [o.dtype for o in operands])
     total, grain, block = _items(form, geometry, ports, run)
     traffic = sum(_bytes(o) for o in (*outputs, *inputs))
-    if traffic > STREAM_BYTES and not in_place and _streams(ports[: len(outputs)], geometry):
+    if not in_place and passes_caches(traffic) and _streams(ports[: len(outputs)], geometry):
         form += " stream"
     head: list[Word] = [
         *(Out(k) for k in range(len(outputs))),

@@ -13,9 +13,9 @@ from ...base.dtypes import dtype
 from ...runtime.ir import Function, Value, Var, vector
 from .. import lanes
 from ..launch import Operand
+from ..residency import passes_caches
 
 UNROLL = 4
-STREAM_FROM = 8 << 20  # bytes of output; smaller outputs are wanted in the caches by whoever reads them
 ITEM_BYTES = 64 << 10  # bytes a run of items should move at least
 
 Step = Callable[[Value, int, Value | None], None]
@@ -92,7 +92,7 @@ def kinds(f: Function, d: dtype) -> tuple[int, str, str]:
 
 def streams(out: Operand) -> int:
     """Whether the output is so large that its rows should pass the caches by."""
-    return int(prod(out.shape) * out.dtype.itemsize >= STREAM_FROM)
+    return int(passes_caches(2 * prod(out.shape) * out.dtype.itemsize))
 
 
 def write(f: Function, d: dtype, n: Value, width: int, out: Value, stream: Value, value: Callable[[Value, Value | None], Value]) -> None:
