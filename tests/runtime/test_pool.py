@@ -44,10 +44,16 @@ def emit_runs(m: Module, name: str) -> None:
 
 
 def mark(work: int = 1000, grain: int = 3, long: bool = True, items: int = ITEMS) -> tuple[list[int], set[int]]:
+    count, who = marked(work, grain, long, items)
+    return count, set(who)
+
+
+def marked(work: int, grain: int, long: bool, items: int) -> tuple[list[int], list[int]]:
+    """How often each item was done, and by whom at last."""
     count, who = (ctypes.c_int64 * items)(), (ctypes.c_int64 * items)()
     words = (ctypes.c_int64 * 2)(ctypes.addressof(count), ctypes.addressof(who))
     native.parallel(address(Kernel(emit_mark, (work,))), ctypes.addressof(words), items, grain, long)
-    return list(count), set(who)
+    return list(count), list(who)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +63,7 @@ def threads() -> Iterator[None]:
     native.set_num_threads(before)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 8])
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 20])
 @pytest.mark.parametrize("long", [False, True])
 def test_each_item_once(n: int, long: bool) -> None:
     native.set_num_threads(n)
@@ -76,6 +82,15 @@ def test_workers_take_part() -> None:
         if len(seen) == 2:
             return
     assert seen == {LEADER, LEADER + 1}
+
+
+def test_a_thread_has_a_part_of_its_own() -> None:
+    """From the front its owner, from the back who is through with the other part; nobody takes every other run."""
+    native.set_num_threads(2)
+    for _ in range(20):
+        count, who = marked(2000, 1, True, ITEMS)
+        assert count == [1] * ITEMS
+        assert sum(a != b for a, b in zip(who, who[1:])) <= 3
 
 
 @pytest.mark.parametrize("n", [1, 2])
