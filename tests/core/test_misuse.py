@@ -176,3 +176,11 @@ def test_types_of_simple_arguments(call: object, sentence: str) -> None:
 def test_numbers_of_other_libraries_pass() -> None:
     assert torch.topk(torch.tensor([1.0, 3.0]), np.int64(1)).values.tolist() == [3.0]
     assert torch.triu(X, torch.tensor(1)).tolist() == [[0.0, 1.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("out", [(zeros(torch.float32, 2, 2),), [zeros(torch.float32, 2, 2)]])
+def test_out_of_one_result_is_no_sequence(out: object) -> None:
+    for _ in range(2):
+        for call in (lambda: torch.add(X, 1, out=out), lambda: torch.mm(X, X, out=out), lambda: torch.square(X, out=out)):
+            with pytest.raises(TypeError, match=f"argument 'out' must be Tensor, not {type(out).__name__}"):
+                call()
