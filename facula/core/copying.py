@@ -10,7 +10,7 @@ import facula.core.objects as objects
 from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
-from ..kernel.launch import In, Schedule
+from ..kernel.launch import In, Launch, Out, Schedule
 from ..kernel.pointwise import pointwise
 from ..kernel.scalar import Scalar, cast, input, real
 from .batching import check_holds, loops, merged
@@ -60,14 +60,32 @@ def copy_plan(lay: Layout, source: Layout) -> Plan:
         check_holds(lay, [source], "copy_")
         outs, ins = loops([lay], [source], tuple(lay.shape), expanded)
         schedule = pointwise(outs, ins, body)
-        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], _second(schedule), 2)
+        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], replace(schedule, launches=_moved(schedule, 0, 1)), 2)
     return plan
 
 
-def _second(schedule: Schedule) -> Schedule:
-    """The source is operand 1: operand 0 is the target."""
-    launches = tuple(replace(x, words=tuple(In(1, w.offset) if isinstance(w, In) else w for w in x.words)) for x in schedule.launches)
-    return replace(schedule, launches=launches)
+def copies_plan(targets: tuple[Layout, ...], sources: tuple[Layout, ...], others: int = 0) -> Plan:
+    """Of 2 n operands, operand n + i is written into operand i. What is written is shared with none of them, nor with the `others` behind."""
+    key = (copies_plan, targets, sources, others)
+    plan = PLANS.get(key)
+    if plan is None:
+        n = len(targets)
+        launches: list[Launch] = []
+        for i, (target, source) in enumerate(zip(targets, sources)):
+            outs, ins = loops([target], [source], tuple(target.shape), expanded)
+            launches += _moved(pointwise(outs, ins, (converted(source.dtype, target.dtype),)), i, n + i)
+        specs = [(target, 0, F.OUT_APART, i) for i, target in enumerate(targets)]
+        plan = PLANS[key] = KernelPlan("copy", specs, Schedule(tuple(launches)), 2 * n + others)
+    return plan
+
+
+def _moved(schedule: Schedule, target: int, source: int) -> tuple[Launch, ...]:
+    """The launches of a copy of operand 0 into result 0, with other numbers."""
+
+    def other(w: Any) -> Any:
+        return In(source, w.offset) if isinstance(w, In) else Out(target, w.offset) if isinstance(w, Out) else w
+
+    return tuple(replace(x, words=tuple(map(other, x.words))) for x in schedule.launches)
 
 
 def _overlap(a: Any, b: Any) -> bool:

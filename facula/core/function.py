@@ -10,6 +10,7 @@ import facula.core.chains as chains
 import facula.core.objects as objects
 import facula.core.writing as writing
 
+from ..base.narrow import is_sequence
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
@@ -111,7 +112,7 @@ class Function:
         if out is not None:
 
             def wrote(operands: Sequence[Any], plan: Any) -> None:
-                self._row(arguments, names, op, bound, operands, plan, into=out)
+                self._row(arguments, names, op, bound, operands, plan, into=out if is_sequence(out) else (out,))
 
             return writing.into_out(op, bound, out, self.title, wrote if objects.NATIVE else None)
         if op.kind == "composite":
@@ -131,17 +132,19 @@ class Function:
         operands: Sequence[Any],
         plan: Plan,
         target: Any = None,
-        into: Any = None,
+        into: Sequence[Any] = (),
     ) -> None:
         """Let the plan table serve the next call written like this one, if each operand is one of the arguments as they came, or a default.
-        `target`: what operand 0 was before it was written to. `into`: the tensor of out=, which is the plan's last tensor."""
+        `target`: what operand 0 was before it was written to. `into`: the tensors of out=, which are the plan's last tensors."""
         places = self._places(arguments, names, op, bound, operands)
         if places is None or not self._held(arguments, places):
             return
-        if into is not None:
+        if into:
             at = sum(isinstance(o, objects.Tensor) for o in operands)
-            operands = [*operands[:at], into, *operands[at:]]
-            places.insert(at, len(arguments) - len(names) + names.index("out"))
+            operands = [*operands[:at], *into, *operands[at:]]
+            place = len(arguments) - len(names) + names.index("out")
+            behind = len(arguments) + len(chains.flattened(arguments[:place])) - place
+            places[at:at] = range(behind, behind + len(into)) if is_sequence(arguments[place]) else [place]
         given = [place is not None for place in places]
         if not all(given):
             plan = chains.with_constants(plan, operands, given)

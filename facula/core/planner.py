@@ -419,8 +419,7 @@ def plan_pointwise(call: Call) -> Plan:
     plan = expression.plan(call.layouts, call.needs if gradient == "from scalar" else (False,) * len(call.needs))
     plan.wrap = named_result(call.op) if len(plan.outs) > 1 else None
     if callable(gradient) and any(call.needs):
-        rule = rule_for(call, [o for o, *_ in plan.outs])
-        plan.rule = rule and shrunk(rule)
+        plan.rule = pointwise_rule(call, [o for o, *_ in plan.outs])
     if guard := guard_of(call):
         place = call.op.block.guard[0]
         place = [
@@ -433,6 +432,14 @@ def plan_pointwise(call: Call) -> Plan:
 
         return PythonPlan(call.op, run)
     return plan
+
+
+def pointwise_rule(call: Call, outs: Sequence[Layout]) -> Rule | None:
+    """The derivative of an elementwise call: as its block wrote it, or from the body."""
+    if not callable(call.op.block.gradient):
+        return expression_for(call).rule(call.layouts, outs, call.needs)
+    rule = rule_for(call, outs)
+    return rule and shrunk(rule)
 
 
 def guard_of(call: Call) -> Callable[..., None] | None:

@@ -21,6 +21,9 @@ FREED = (
 )
 
 
+BEFORE = -1  # among the operands that a rule saves: what operand 0 was before the call overwrote it; it lies behind the others
+
+
 class Rule:
     """How a plan's calls are differentiated: what to save, which tensors have edges, and the backward function.
 
@@ -261,6 +264,7 @@ def saved_attribute(node: Node, name: str) -> Any:
     values = unpack(node)
     schema = getattr(node.rule.op, "schema", None)
     for value, (is_result, i) in zip(values, node.rule.save):
+        i = 0 if i == BEFORE else i
         own = "result" if is_result else schema.params[i].name if schema and i < len(schema.params) else str(i)
         if name == own or (name == "self" and not is_result and i == 0):
             return value

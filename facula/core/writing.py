@@ -9,13 +9,15 @@ from typing import Any
 import facula.core.objects as objects
 import facula.core.tape as tape
 
+from ..base.device import META
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse, warn
 from ..base.narrow import is_sequence
 from ..spec.promotion import cpp_name, scalar_type_name
-from ..spec.registry import Op, ops
+from ..spec.registry import FAMILIES, Op, ops
 from .assigning import assign, assignment, write
 from .chains import Chain, as_it_is
+from .copying import copies_plan
 from .door import LIMIT, call, plan_for
 from .expression import PLANS, broadcast, wants
 from .layout import Layout
@@ -23,7 +25,7 @@ from .modes import MODE, no_grad
 from .named import named_tuple
 from .native import fields as F
 from .plan import KernelPlan, Plan, around, check_writable, located
-from .planner import expression_for, gather, guard_of, key_of
+from .planner import expression_for, gather, guard_of, key_of, pointwise_rule
 
 OVERLAP = (
     "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before "
@@ -167,10 +169,12 @@ def in_place(op: Op, bound: Sequence[Any], title: str, row: Callable[[Sequence[A
             if guard is not None:
                 guard(bound[op.schema.index[op.block.guard[0]]])
             seen = as_it_is(target) if rule is not None and not call.needs[0] else target
+            copy = _copy_for(rule, target)
+            kept = [] if copy is None else [copy.run([target])]
             got = plan.run(operands)
             if rule is not None:
-                tape.attach(tape.record(rule, operands, [target]), [target])
-                plan = _recorded_plan(plan, rule)
+                tape.attach(tape.record(rule, [*operands, *kept], [target]), [target])
+                plan = _recorded_plan(plan, rule, copy, len(operands))
             if row is not None and guard is None:
                 row(operands, plan, seen)
             return got
@@ -268,53 +272,72 @@ def _history_alone(call: Any, target: Any) -> bool:
 RULES: dict[tuple[Any, ...], tape.Rule | None] = {}  # of recorded writes
 
 
-def _recorded_plan(plan: KernelPlan, rule: tape.Rule) -> KernelPlan:
-    """The write and its derivative as one plan, for the plan table."""
-    key = (plan, rule)
+def _recorded_plan(plan: KernelPlan, rule: tape.Rule, copy: Plan | None, operands: int) -> Plan:
+    """The write and its derivative as one plan, for the plan table; a copy of what it overwrites comes first, if there is one."""
+    key = (plan, rule, copy)
     found = PLANS.get(key)
     if found is None:
         assert plan.schedule is not None
-        found = PLANS[key] = made = KernelPlan(plan.op, plan.outs, plan.schedule, plan.tensors, rule)
+        made = KernelPlan(plan.op, plan.outs, plan.schedule, plan.tensors, rule)
         made.how |= F.RECORDS
-    assert isinstance(found, KernelPlan)
+        found = PLANS[key] = made if copy is None else _after(copy, made, operands)
     return found
 
 
+def _copy_for(rule: tape.Rule | None, target: Any) -> Plan | None:
+    """How the target is copied, with its history, where its value is read in backward."""
+    return plan_for(FAMILIES["to_copy"][0], [target, None, None])[0] if rule is not None and (False, tape.BEFORE) in rule.save else None
+
+
+def _after(copy: Plan, write: Plan, operands: int) -> Chain:
+    """Operand 0 is copied, then written; the copy is the last operand of the write."""
+    target = (F.FROM_ARGUMENT, 0)
+    places = [(F.FROM_ARGUMENT, i) for i in range(operands)] + [(F.FROM_STEP, 0)]
+    steps = [(copy, copy.native((0,)), F.MODE_GRAD, [target]), (write, write.native(tuple(range(operands + 1))), F.MODE_GRAD, places)]
+    return Chain(steps, target)
+
+
 def _direct_rule(call: Any, target: Any) -> tape.Rule | None:
-    """The derivative of a call whose result overwrites the target; None where it reads what was overwritten."""
+    """The derivative of a call whose result overwrites the target; None where it reads that in another operand than the target."""
     key = key_of(call)
     rule = RULES.get(key)
     if rule is None:
         if len(RULES) > LIMIT:
             RULES.clear()
-        rule = RULES[key] = expression_for(call).rule(call.layouts, [target._layout], call.needs)
-    reads = [] if rule is None else [call.tensors[i] for is_result, i in rule.save if not is_result and i < len(call.tensors)]
+        rule = RULES[key] = pointwise_rule(call, [target._layout])
+        if rule is not None:
+            rule.save = tuple((is_result, tape.BEFORE if not is_result and i == 0 else i) for is_result, i in rule.save)
+    reads = [] if rule is None else [call.tensors[i] for is_result, i in rule.save if not is_result and 0 < i < len(call.tensors)]
     return None if any(t._block == target._block for t in reads) else rule
 
 
 def into_out(op: Op, bound: Sequence[Any], out: Any, title: str, row: Callable[[Sequence[Any], Any], None] | None = None) -> Any:
-    """`f(..., out=y)` of an operator whose arguments are bound. `row` is told when one plan wrote to y: the call's operands, and the plan,
-    whose last tensor is y."""
+    """`f(..., out=y)` of an operator whose arguments are bound, or `out=(y, z)`. `row` is told when one plan wrote to them: the call's
+    operands, and the plan, whose last tensors are those of out=."""
     call_ = gather(op, bound)
     outs = targets(op.block, call_.tensors, out, title)
     if op.kind == "composite" or MODE.slow:
         return delivered(op.block, call_.tensors, lambda: call(op, *bound), out, title)
     plan, operands = plan_for(op, bound)
-    into = plan_into(plan, call_.tensors, outs)
+    into = plan_into(plan, call_.tensors, out, outs)
     if into is None:
         return delivered(op.block, call_.tensors, lambda: plan.run(operands), out, title)
     got = into.run([*call_.tensors, *outs, *operands[len(call_.tensors) :]])
-    if row is not None and got is out:
+    if row is not None:
         row(operands, into)
-    return got if got is out else _as_given(got, outs)
+    return got
 
 
-def plan_into(plan: Plan, tensors: Sequence[Any], outs: Sequence[Any]) -> KernelPlan | None:
+def plan_into(plan: Plan, tensors: Sequence[Any], out: Any, outs: Sequence[Any]) -> KernelPlan | None:
     """The plan with `outs`, which follow the tensors among its operands, in place of new results; None where it cannot write there at once:
     their layouts differ, or what is still to be read would be overwritten."""
     if not isinstance(plan, KernelPlan) or plan.rule is not None or plan.writes or plan.mutates or plan.shapes_only:
         return None
-    alike = len(plan.outs) == len(outs) and all(spec[0] is o._layout and not o._layout.batch for spec, o in zip(plan.outs, outs))
+    alike = (
+        len(plan.outs) == len(outs)
+        and isinstance(out, objects.Tensor) == (len(outs) == 1)
+        and all(spec[0] is o._layout and not o._layout.batch for spec, o in zip(plan.outs, outs))
+    )
     if not alike or len({o._block for o in outs}) < len(outs):
         return None
     elementwise = hasattr(plan.op, "body") and len(outs) == 1
@@ -325,7 +348,8 @@ def plan_into(plan: Plan, tensors: Sequence[Any], outs: Sequence[Any]) -> Kernel
         assert plan.schedule is not None
         how = F.OUT_ARGUMENT if elementwise else F.OUT_APART
         specs = [(o._layout, 0, how, plan.tensors + i) for i, o in enumerate(outs)]
-        found = PLANS[(plan, "out")] = KernelPlan(plan.op, specs, plan.schedule, plan.tensors + len(outs), None, plan.wrap)
+        wrap = plan.wrap and _written_class(plan.wrap)
+        found = PLANS[(plan, "out")] = KernelPlan(plan.op, specs, plan.schedule, plan.tensors + len(outs), None, wrap)
         found.keep.append(plan)
     assert isinstance(found, KernelPlan)
     return found
@@ -344,8 +368,6 @@ def targets(block: Any, tensors: Sequence[Any], out: Any, title: str) -> Sequenc
         )
     for o in outs:
         check_target(o, title)
-        if block.disjoint:
-            located()
         if block.disjoint and any(t._block == o._block and span(t)[0] < span(o)[1] and span(o)[0] < span(t)[1] for t in tensors):
             raise refuse(RuntimeError, SHARED, received=f"{title}(..., out=) on memory of an operand", hint="x.clone()")
     return outs
@@ -357,6 +379,8 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
     with no_grad():
         got = compute()
         results: list[Any] = list(got) if is_sequence(got) else [got]
+        if is_sequence(out) and not is_sequence(got):
+            raise TypeError(f"{title}(): argument 'out' must be Tensor, not {type(out).__name__}")
         if len(results) != len(outs):
             raise TypeError(f"{title}(): argument 'out' must be tuple of {len(results)} Tensors")
         for i, (o, r) in enumerate(zip(outs, results)):
@@ -366,16 +390,41 @@ def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], ou
                 raise refuse(RuntimeError, sentence, received=f"out= on {o.device}", expected=f"out= on {r.device}")
         for o, r in zip(outs, results):
             fit(o, r, title)
-            write(o, r)
+        deliver(outs, results, tensors if block.disjoint else ())
     return _as_given(got, outs) if isinstance(got, (tuple, list)) else out
 
 
 def _as_given(got: Any, outs: Sequence[Any]) -> Any:
     """The tensors of out=, under the names that the results have."""
-    return _named(type(got).__name__ + "_out", got._fields)(*outs) if hasattr(got, "_fields") else tuple(outs)
+    return _written_class(got.__class__)(*outs) if hasattr(got, "_fields") else tuple(outs)
 
 
-_named = functools.cache(named_tuple)  # as PyTorch calls the results of out=: torch.return_types.sort_out
+@functools.cache
+def _written_class(results: Any) -> Any:
+    """As PyTorch calls the results of out=: torch.return_types.sort_out."""
+    return named_tuple(results.__name__ + "_out", results._fields)
+
+
+def deliver(targets: Sequence[Any], sources: Sequence[Any], others: Sequence[Any] = ()) -> None:
+    """Copy each source into its target: at once where nothing of it is shared, so that a trace sees one write. No target lies in `others`."""
+    everything = [*targets, *sources, *others]
+    one = len(targets) == 1 and not others
+    if one or any(t._layout.batch or t._layout.device is META for t in everything) or not _apart(targets, everything):
+        if others:
+            located()
+        for target, source in zip(targets, sources):
+            write(target, source)
+        return
+    plan = copies_plan(tuple(t._layout for t in targets), tuple(s._layout for s in sources), len(others))
+    if MODE.slow:
+        around(plan, everything)
+    else:
+        plan.run(everything)
+
+
+def _apart(targets: Sequence[Any], everything: Sequence[Any]) -> bool:
+    """Whether each of the targets has a storage that no other of these tensors has."""
+    return all(sum(t._block == target._block for t in everything) == 1 for target in targets)
 
 
 def check_type(block: Any, result: DType, out: DType, place: int = 0) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 import facula
+import facula.core.native.fields as fields
+import facula.core.objects as objects
+from facula.base.settings import SETTINGS
 
 
 @pytest.fixture
@@ -139,3 +142,93 @@ def test_out_of_another_form() -> None:
             fixed = facula.empty(2, 3)
         with pytest.raises(RuntimeError, match="Inplace update to inference tensor"):
             facula.add(x, 1, out=fixed)
+
+
+SEVERAL: list[tuple[Any, tuple[int, ...], Any]] = [
+    (lambda x, out: facula.max(x, 1, out=out), (2,), "int64"),
+    (lambda x, out: facula.cummax(x, 1, out=out), (2, 3), "int64"),
+    (lambda x, out: facula.sort(x, out=out), (2, 3), "int64"),
+    (lambda x, out: facula.kthvalue(x, 2, 1, out=out), (2,), "int64"),
+    (lambda x, out: facula.frexp(x, out=out), (2, 3), "int32"),
+]
+
+
+@pytest.mark.parametrize("call, shape, places", SEVERAL)
+def test_several_results_come_from_the_plan_table(call: Any, shape: tuple[int, ...], places: str) -> None:
+    missed: list[int] = []
+    word = fields.STATE["misses"]
+    for _ in range(9):  # another key may have taken the place in the table
+        x, out = facula.randn(2, 3), (facula.empty(shape), facula.empty(shape, dtype=getattr(facula, places)))
+        seen = [o.view(-1) for o in out]
+        want = call(x, None)
+        before = objects.state[word] if objects.NATIVE else 0
+        got = call(x, out)
+        missed.append(objects.state[word] - before if objects.NATIVE else 0)
+        assert all(a is b for a, b in zip(got, out)) and type(got).__name__ == type(want).__name__ + "_out"
+        assert all(facula.equal(a, b) and facula.equal(s, b.view(-1)) and a._version == 1 for a, b, s in zip(out, want, seen))
+        with pytest.raises(RuntimeError, match="don't support automatic differentiation"):
+            call(x.requires_grad_(), out)
+    assert SETTINGS.check_bounds or 0 in missed[2:]
+
+
+def test_several_results_over_an_operand() -> None:
+    """The key of such a call is that of one on memory apart."""
+    for i in range(6):
+        x = facula.tensor([[3.0, 1.0, 2.0]])
+        places = facula.empty(1, 3, dtype=facula.int64)
+        values = x if i % 2 else facula.empty(1, 3)
+        facula.sort(x, out=(values, places))
+        assert values.tolist() == [[1.0, 2.0, 3.0]] and places.tolist() == [[1, 2, 0]]
+        x = facula.tensor([[3, 1, 2]])
+        values, places = facula.empty(1, dtype=facula.int64), x[:, 0] if i % 2 else facula.empty(3, dtype=facula.int64)[:1].clone()
+        facula.max(x, 1, out=(values, places))
+        assert values.tolist() == [3] and places.tolist() == [0] and values._version == 1
+        line = facula.tensor([3.0, 1.0, 2.0])
+        spot = facula.zeros(1, dtype=facula.int64)
+        if i % 2:
+            with pytest.raises(RuntimeError, match="single memory location"):
+                facula.kthvalue(line, 2, keepdim=True, out=(line[:1], spot))
+        else:
+            facula.kthvalue(line, 2, keepdim=True, out=(facula.zeros(3)[:1], spot))
+            assert spot.tolist() == [2]
+
+
+# -- writes whose derivative reads what they overwrite
+OVER: list[tuple[Any, Any]] = [
+    (lambda x, y: x.clamp_(-1.5, 2.5), lambda x, y: x.clamp(-1.5, 2.5)),
+    (lambda x, y: x.clamp_(min=0), lambda x, y: x.clamp(min=0)),
+    (lambda x, y: x.sin_(), lambda x, y: x.sin()),
+    (lambda x, y: x.pow_(3), lambda x, y: x.pow(3)),
+    (lambda x, y: x.mul_(y), lambda x, y: x.mul(y)),
+    (lambda x, y: x.div_(y), lambda x, y: x.div(y)),
+    (lambda x, y: x.abs_(), lambda x, y: x.abs()),
+]
+
+
+@pytest.mark.parametrize("write, compute", OVER)
+def test_what_is_overwritten_is_kept(write: Any, compute: Any, pair: tuple[Any, Any]) -> None:
+    w, y = pair
+    for k in range(5):
+        for plain in (False, True):  # the target has a history, or only the other operand has
+            start = facula.tensor([1.0, -2.0, 3.0 + k]) if plain else (w + k) * 1
+            x = start.clone()
+            if not compute(start, y).requires_grad:
+                continue
+            assert write(x, y) is x and x._version == 1
+            leaves = [t for t in (w, y) if not (plain and t is w)]
+            want = facula.autograd.grad(compute(start, y).sum(), leaves, create_graph=True, allow_unused=True)
+            got = facula.autograd.grad(x.sum(), leaves, create_graph=True, allow_unused=True)
+            for a, b, leaf in zip(got, want, leaves):
+                assert (a is None) == (b is None)
+                if a is not None:
+                    assert facula.equal(a, b)
+                    if b.requires_grad:
+                        second = [facula.autograd.grad(t.sum(), leaf, retain_graph=True, allow_unused=True)[0] for t in (a, b)]
+                        assert second[0] is second[1] is None or facula.equal(*second)
+
+
+def test_the_kept_value_has_its_name(pair: tuple[Any, Any]) -> None:
+    w, _ = pair
+    for _ in range(4):
+        x = (w * 1).sin_()
+        assert facula.equal(x.grad_fn._saved_self, w)

@@ -289,6 +289,7 @@ class Core:
         ):
             P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
             n = self.get(f, plan, P["outs_n"], "i64")
+            self.refuse_shared(f, plan, args)
             with f.range(0, n) as i:
                 spec = f.at(self.get(f, plan, P["outs"]), i * 4, "i64")
                 slot = f.at(outs, i, "ptr")
@@ -309,21 +310,29 @@ class Core:
                 with f.when(how.eq(F.OUT_ARGUMENT) | how.eq(F.OUT_APART)):
                     out = f.load("ptr", f.at(args, extra, "ptr"))
                     block = self.get(f, out, T["block"])
-                    # an operand that shows the written memory in another way is Python's business
-                    with f.range(0, self.get(f, plan, P["reads_n"], "i64")) as k:
-                        other = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["reads"]), k), "ptr"))
-                        shared = self.get(f, other, T["block"]).eq(block)
-                        moved = self.get(f, other, T["data"]).ne(self.get(f, out, T["data"]))
-                        turned = self.get(f, other, T["layout"]).ne(self.get(f, out, T["layout"]))
-                        apart = how.eq(F.OUT_APART) & f.load("i64", self.get(f, plan, P["reads"]), k).ne(extra)
-                        with f.when(shared & (moved | turned | apart)):
-                            f.ret(-1)
                     self.incref(f, out)
                     tracked = (self.get(f, out, T["flags"], "i64") & F.UNTRACKED).eq(0)
                     self.set(f, block, F.BLOCK_VERSION, self.get(f, block, F.BLOCK_VERSION, "i64") + f.cast("zext", tracked, "i64"))
                     self.set(f, out, T["viewed"], self.get(f, block, F.BLOCK_VERSION, "i64"))
                     f.store(out, slot)
             f.ret(0)
+
+    def refuse_shared(self, f: Function, plan: Value, args: Value) -> None:
+        """Return -1 before anything is done where an operand shows written memory in another way: that is Python's business."""
+        P, T = {k: 8 * v for k, v in F.PLAN.items()}, F.TENSOR
+        with f.range(0, self.get(f, plan, P["outs_n"], "i64")) as i:
+            spec = f.at(self.get(f, plan, P["outs"]), i * 4, "i64")
+            extra, how = f.load("i64", spec, 1), f.load("i64", spec, 2)
+            with f.when(how.eq(F.OUT_ARGUMENT) | how.eq(F.OUT_APART)):
+                out = f.load("ptr", f.at(args, extra, "ptr"))
+                with f.range(0, self.get(f, plan, P["reads_n"], "i64")) as k:
+                    other = f.load("ptr", f.at(args, f.load("i64", self.get(f, plan, P["reads"]), k), "ptr"))
+                    shared = self.get(f, other, T["block"]).eq(self.get(f, out, T["block"]))
+                    moved = self.get(f, other, T["data"]).ne(self.get(f, out, T["data"]))
+                    turned = self.get(f, other, T["layout"]).ne(self.get(f, out, T["layout"]))
+                    apart = how.eq(F.OUT_APART) & f.load("i64", self.get(f, plan, P["reads"]), k).ne(extra)
+                    with f.when(shared & (moved | turned | apart)):
+                        f.ret(-1)
 
     def emit_now(self) -> None:
         """facula_now(plan, args, outs) -> 0 when its kernels have run."""
