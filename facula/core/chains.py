@@ -70,14 +70,15 @@ class Look:
 
 
 class Chain(Plan):
-    """The plans that serve a call, one after another. `origin`: the call that was traced."""
+    """The plans that serve a call, one after another. `origin`: the call that was traced. `alone`: nothing of it may wait in a recording."""
 
-    __slots__ = ("origin", "result", "steps")
+    __slots__ = ("alone", "origin", "result", "steps")
 
     def __init__(self, steps: Sequence[Step], result: Place) -> None:
         super().__init__(None, None, None)
         self.steps, self.result = steps, result
         self.origin: Any = None
+        self.alone = False
 
     def native(self, places: tuple[int, ...]) -> int:
         """`places`: where operands are among the arguments, if a step's FROM_ARGUMENT counts operands."""
@@ -108,7 +109,7 @@ class Chain(Plan):
         looks = any(isinstance(what, Look) and what.kind != F.LOOK_NEGATIVE for what, *_ in self.steps)
         fields = {
             "kind": F.KIND_CHAIN, "steps_n": len(self.steps), "steps": array(rows), "result": array(found_at(self.result)),
-            "how": F.LOOKS if looks else 0,
+            "how": F.LOOKS if looks or self.alone else 0,
         }  # fmt: skip
         return array([fields.get(name, 0) for name in F.PLAN])
 
@@ -155,6 +156,9 @@ class Trace:
     def __init__(self, arguments: Sequence[Any]) -> None:
         self.pure, self.closed = True, False  # closed: something was done that must not be done twice, so no later step may fail
         self.written = self.drawing = False
+        self.drawn = self.alone = (
+            False  # numbers were taken from a stream; and there was more to do: without memory for that, they are taken again
+        )
         self.steps: list[Step] = []
         self.known: dict[int, Place] = {}
         self.state: dict[int, tuple[Any, ...]] = {}  # of tensors, as they were when they were made
@@ -194,10 +198,11 @@ class Trace:
     def note(self, plan: Plan, operands: Sequence[Any], got: Any) -> None:
         """One plan more."""
         address = plan.native(tuple(range(len(operands))))
-        if not address or (isinstance(plan, KernelPlan) and (self.closed or not self._may_write(plan, operands))):
+        if not address or (isinstance(plan, KernelPlan) and (self._ended(plan) or not self._may_write(plan, operands))):
             self.pure = False
+        self.alone = self.alone or self.drawn
         if self.drawing and isinstance(plan, KernelPlan):
-            self.drawing, self.closed = False, True
+            self.drawing, self.drawn = False, True
         self._step(plan, address, operands, got)
 
     def _step(self, plan: Any, address: int, operands: Sequence[Any], got: Any, word: int | None = None) -> None:
@@ -218,6 +223,10 @@ class Trace:
         self.keep.append(got)
         for i, t in enumerate(got):
             self._know(t, (F.FROM_ITEM, step << 8 | i))
+
+    def _ended(self, plan: KernelPlan) -> bool:
+        """Whether what was done must not be done twice, and this plan might fail: after a draw, all but lack of memory counts."""
+        return self.closed or (self.drawn and (self.drawing or plan.mutates or bool(plan.writes)))
 
     def constant(self, t: Any) -> None:
         """This was made of numbers that the key holds, and is only read."""
@@ -259,7 +268,7 @@ class Trace:
     def assigns(self, plan: Plan, target: Any, result: Any) -> None:
         """Run this, which gives the target values and a history; it comes last, as it must not happen twice."""
         address = plan.native(())
-        self.pure = self.pure and not self.closed and address != 0
+        self.pure = self.pure and not self.closed and not self.drawn and address != 0
         self._step(plan, address, (target, result), target)
         MODE.recorder = MODE.trace = None
         sync()
@@ -275,7 +284,7 @@ class Trace:
 
     def look(self, t: Any, value: int, kind: int) -> None:
         """The call goes on because this element has this value."""
-        self.pure = self.pure and not self.closed
+        self.pure = self.pure and not self.closed and not self.drawn
         self._step(Look(kind), 0, [t], (), value)
 
     def _place(self, operand: Any) -> Place | None:
@@ -323,6 +332,7 @@ class Trace:
         if not self.pure or place is None or not untouched or not all(self._as_made(t) for t in self.keep if id(t) in self.state):
             return None
         made = Chain(self.steps, place)
+        made.alone = self.alone
         made.keep += [
             x for x in self.keep if not is_tuple(x) and (not isinstance(x, objects.Tensor) or self.known[id(x)][0] == F.FROM_CONSTANT)
         ]

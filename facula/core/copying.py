@@ -16,10 +16,9 @@ from ..kernel.scalar import Scalar, cast, input, real
 from .batching import check_holds, loops, merged
 from .expression import PLANS, expanded
 from .layout import Layout, layout
-from .modes import MODE
 from .native import fields as F
 from .placing import no_values
-from .plan import KernelPlan, Plan, around
+from .plan import KernelPlan, Plan, run
 
 
 def converted(source: DType, target: DType) -> Scalar:
@@ -43,24 +42,25 @@ def copy_into(target: Any, source: Any) -> None:
     if target._layout.device is META:
         objects.bump(target)
         return
-    plan = copy_plan(target._layout, source._layout)
-    operands = [target, source]
-    if MODE.slow:
-        around(plan, operands)
-    else:
-        plan.run(operands)
+    run(copy_plan(target._layout, source._layout), [target, source])
 
 
-def copy_plan(lay: Layout, source: Layout) -> Plan:
-    """Operand 1 is written into operand 0."""
-    key = (copy_plan, lay, source)
+def fill_in(target: Any, source: Any) -> None:
+    """target[...] = source, where the target is memory that was made for a result, or part of it: nobody has seen it, so its version stays."""
+    if target._layout.device is not META:
+        run(copy_plan(target._layout, source._layout, F.OUT_QUIET), [target, source])
+
+
+def copy_plan(lay: Layout, source: Layout, how: int = F.OUT_ARGUMENT) -> Plan:
+    """Operand 1 is written into operand 0, which is the result in this way."""
+    key = (copy_plan, lay, source, how)
     plan = PLANS.get(key)
     if plan is None:
         body = (converted(source.dtype, lay.dtype),)
         check_holds(lay, [source], "copy_")
         outs, ins = loops([lay], [source], tuple(lay.shape), expanded)
         schedule = pointwise(outs, ins, body)
-        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, F.OUT_ARGUMENT, 0)], replace(schedule, launches=_moved(schedule, 0, 1)), 2)
+        plan = PLANS[key] = KernelPlan("copy", [(lay, 0, how, 0)], replace(schedule, launches=_moved(schedule, 0, 1)), 2)
     return plan
 
 
@@ -125,7 +125,7 @@ def fresh_copy(source: Any, strides: tuple[int, ...] | None = None, dtype: DType
         outs, ins = loops([lay], [own], tuple(own.shape), expanded)
         schedule = pointwise(outs, ins, (converted(source.dtype, lay.dtype),))
         plan = PLANS[key] = KernelPlan("copy", [(lay, lay.nbytes, F.OUT_NEW, 0)], schedule, 1)
-    return around(plan, [source]) if MODE.slow else plan.run([source])
+    return run(plan, [source])
 
 
-__all__ = ["check_expand", "converted", "copy_into", "fresh_copy"]
+__all__ = ["check_expand", "converted", "copy_into", "fill_in", "fresh_copy"]

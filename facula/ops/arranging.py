@@ -8,7 +8,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.device import contiguous_format, preserve_format
 from ..base.errors import refuse
-from ..core.copying import converted
+from ..core.copying import converted, fill_in
 from ..core.layout import Layout, layout
 from ..core.placing import known, no_values
 from ..core.result import Result
@@ -570,7 +570,7 @@ class Eye(Composite):
             )
         t = ops.zeros(n, columns, dtype=dtype)
         if min(n, columns):
-            t.diagonal().fill_(1)
+            fill_in(t.diagonal(), ops.ones((), dtype=t.dtype))
         return ops.resize_(out, tuple(t.shape)).copy_(t) if out is not None else t.requires_grad_(requires_grad)
 
     samples = [sample(3), sample(2, 3)]

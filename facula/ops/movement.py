@@ -10,6 +10,7 @@ from ..base.dtypes import dtype as DType
 from ..base.dtypes import int32
 from ..base.errors import refuse
 from ..core import objects
+from ..core.copying import fill_in
 from ..core.layout import Layout, extent, layout, row_major
 from ..core.result import View
 from ..core.tensor import Tensor, wrap_dim
@@ -478,7 +479,7 @@ class SelectBackward(Procedure):
     @staticmethod
     def run(g: Tensor, sizes: tuple[int, ...], dim: int, index: int) -> Tensor:
         out = _zeros(sizes, g)
-        out.select(dim, index).copy_(g)
+        fill_in(out.select(dim, index), g)
         return out
 
     @staticmethod
@@ -496,7 +497,7 @@ class SliceBackward(Procedure):
     @staticmethod
     def run(grad: Tensor, sizes: tuple[int, ...], dim: int, start: int | None, end: int | None, step: int) -> Tensor:
         out = _zeros(sizes, grad)
-        ops.slice(out, dim, start, end, step).copy_(grad)
+        fill_in(ops.slice(out, dim, start, end, step), grad)
         return out
 
     @staticmethod
@@ -514,7 +515,7 @@ class DiagonalBackward(Procedure):
     @staticmethod
     def run(grad: Tensor, sizes: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Tensor:
         out = _zeros(sizes, grad)
-        out.diagonal(offset, dim1, dim2).copy_(grad)
+        fill_in(out.diagonal(offset, dim1, dim2), grad)
         return out
 
     @staticmethod

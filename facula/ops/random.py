@@ -13,7 +13,8 @@ from ..base.errors import refuse
 from ..base.settings import SETTINGS
 from ..core import writing
 from ..core.batching import ACTIVE, STREAM, Examples, bare, extents, roomy
-from ..core.layout import layout
+from ..core.copying import fill_in
+from ..core.layout import Layout, layout
 from ..core.modes import MODE
 from ..core.plan import allocate, execute
 from ..core.tensor import Tensor
@@ -57,7 +58,7 @@ class Generator:
 
     def get_state(self) -> Tensor:
         """The state as a byte tensor in PyTorch's layout."""
-        return ops.tensor(list(self.state.get_state()), dtype=d.uint8, device="cpu")
+        return ops.frombuffer(bytearray(self.state.get_state()), dtype=d.uint8)
 
     def set_state(self, new_state: Tensor) -> None:
         if not isinstance(new_state, Tensor):
@@ -181,8 +182,9 @@ def memory_order(x: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(order), tuple(sorted(range(lay.ndim), key=order.__getitem__))
 
 
-def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, *numbers: Any) -> Tensor:
-    """The in-place form: refusals, the draw in the order in which the elements lie in memory, the version counter; history ends here."""
+def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, *numbers: Any, counted: bool = True) -> Tensor:
+    """The in-place form: refusals, the draw in the order in which the elements lie in memory, the version counter; history ends here.
+    `counted` is False for memory that nobody has seen yet."""
     writing.check_target(self, title)
     writing.check_leaf(self)
     lay = self._layout
@@ -191,17 +193,18 @@ def draw_into(self: Tensor, title: str, make: Any, generator: Generator | None, 
     if ACTIVE.levels and (how := randomness()):
         return _drawn_under_vmap(self, how, title, make, generator, *numbers)
     if lay.contiguous or lay.device is META:  # where nothing is drawn, the launches of a large tensor need not be made either
-        draw(self, Schedule(()) if lay.device is META else make(lay), generator, *numbers, counted=True)
+        draw(self, Schedule(()) if lay.device is META else make(lay), generator, *numbers, counted=counted)
         return _without_history(self)
     order, back = memory_order(self)
     flat = layout(tuple(lay.shape[k] for k in order), lay.dtype, None, lay.device)
     if lay.dense:
         draw(writing.objects.alias(Tensor, self, flat, 0), make(flat), generator, *numbers)
-        writing.objects.bump(self)
-        self._viewed = writing.objects.version(self)
+        if counted:
+            writing.objects.bump(self)
+            self._viewed = writing.objects.version(self)
     else:
         drawn = draw(allocate(flat), make(flat), generator, *numbers)
-        writing.write(self, drawn.permute(back))
+        (writing.write if counted else fill_in)(self, drawn.permute(back))
     return _without_history(self)
 
 
@@ -243,28 +246,40 @@ def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generat
     a, b = names.pop("from", a), names.pop("to", b)
     if names:
         raise TypeError(f"uniform_() got an unexpected keyword argument '{next(iter(names))}'")
+    return fill_uniform(self, a, b, generator)
+
+
+def fill_uniform(self: Tensor, a: float, b: float, generator: Generator | None, counted: bool = True) -> Tensor:
+    """`uniform_`, counted as a write or not."""
     if self.dtype.is_complex and (a, b) == (0, 1):
         parts = uniform_(self.new_empty((*self.shape, 2), dtype=self.dtype.real), generator=generator)
-        writing.write(self, ops.view_as_complex(parts))
+        (writing.write if counted else fill_in)(self, ops.view_as_complex(parts))
         return self
     _floating(self, "check_uniform_bounds")
     if a > b:
         raise refuse(RuntimeError, f"uniform_ expects to return a [from, to) range, but found from={float(a):g} > to={float(b):g}")
-    return draw_into(self, "uniform_", kernels.uniform, generator, float(a), float(b))
+    return draw_into(self, "uniform_", kernels.uniform, generator, float(a), float(b), counted=counted)
 
 
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Normal numbers."""
+    return fill_normal(self, mean, std, generator)
+
+
+def fill_normal(self: Tensor, mean: float, std: float, generator: Generator | None, counted: bool = True) -> Tensor:
+    """`normal_`, counted as a write or not."""
     if std < 0:
         raise refuse(RuntimeError, f"normal expects std >= 0.0, but found std {float(std):g}")
     if self.dtype.is_complex:
         parts = self.new_empty((*self.shape, 2), dtype=self.dtype.real).normal_(0, std / 2**0.5, generator=generator)
-        writing.write(self, ops.view_as_complex(parts) + mean)
+        (writing.write if counted else fill_in)(self, ops.view_as_complex(parts) + mean)
         return self
     _floating(self, "normal_kernel_cpu")
-    return draw_into(
-        self, "normal_", lambda lay: kernels.normal(lay, None if self._layout.contiguous else False), generator, float(mean), float(std)
-    )
+
+    def make(lay: Layout) -> Any:
+        return kernels.normal(lay, None if self._layout.contiguous else False)
+
+    return draw_into(self, "normal_", make, generator, float(mean), float(std), counted=counted)
 
 
 Tensor.uniform_, Tensor.normal_ = uniform_, normal_
@@ -293,7 +308,7 @@ class Rand(Composite):
         pin_memory: bool = False,
     ) -> Tensor:
         t = _options(size_of(size, "rand"), dtype, device) if out is None else ops.resize_(out, size_of(size, "rand"))
-        return uniform_(t, generator=generator).requires_grad_(requires_grad)
+        return fill_uniform(t, 0.0, 1.0, generator, out is not None).requires_grad_(requires_grad)
 
     samples = [sample(2, 3)]
 
@@ -317,50 +332,9 @@ class Randn(Composite):
         pin_memory: bool = False,
     ) -> Tensor:
         t = _options(size_of(size, "randn"), dtype, device) if out is None else ops.resize_(out, size_of(size, "randn"))
-        return normal_(t, generator=generator).requires_grad_(requires_grad)
+        return fill_normal(t, 0.0, 1.0, generator, out is not None).requires_grad_(requires_grad)
 
     samples = [sample(2, 3)]
-
-
-class Randint(Composite):
-    """Integers in [low, high)."""
-
-    overloaded = True  # in PyTorch
-    schema = "randint(int low, int high, int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
-    paths = "torch"
-
-    @staticmethod
-    def compose(
-        low: int = 0,
-        high: Any = None,
-        size: Any = None,
-        *,
-        generator: Generator | None = None,
-        out: Any = None,
-        dtype: DType | None = None,
-        layout: Any = None,
-        device: Any = None,
-        requires_grad: bool = False,
-        pin_memory: bool = False,
-    ) -> Tensor:
-        if size is None:
-            low, high, size = 0, low, high
-        if high is None:
-            low, high = 0, low
-        if not isinstance(size, (list, tuple)):
-            raise refuse(TypeError, f"randint(): argument 'size' (position 2) must be tuple of ints, not {type(size).__name__}",
-                         received=f"size={size!r:.60}", expected="a tuple of ints")  # fmt: skip
-        low, high = int(low), int(high)
-        if low >= high:
-            raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-        t = (
-            room_to_draw(new(size_of((size,), "randint"), dtype or d.int64, device, False))
-            if out is None
-            else ops.resize_(out, size_of((size,), "randint"))
-        )
-        return t.random_(low, high, generator=generator).requires_grad_(requires_grad)
-
-    samples = [sample(0, 10, (2, 3))]
 
 
 class Randperm(Composite):
@@ -406,15 +380,15 @@ def _like(name: str, make: Any) -> None:
         pin_memory: bool = False,
     ) -> Tensor:
         into = room_to_draw(ops.empty_like(input, dtype=dtype, device=device, memory_format=memory_format))
-        return make(into, generator=generator).requires_grad_(requires_grad)
+        return make(into, 0.0, 1.0, generator, False).requires_grad_(requires_grad)
 
     schema = f"{name}(Tensor input, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False, MemoryFormat? memory_format=None, Generator? generator=None) -> Tensor"
     type(name.title().replace("_", ""), (Composite,), {"__doc__": f"`{name[:-5]}` with the shape and type of another tensor.", "__module__": __name__, "schema": schema,
          "paths": "torch", "out": False, "compose": staticmethod(compose), "samples": [sample(normal_sample(2, 3))]})  # fmt: skip
 
 
-_like("rand_like", uniform_)
-_like("randn_like", normal_)
+_like("rand_like", fill_uniform)
+_like("randn_like", fill_normal)
 FUNCTIONS = ("default_generator", "manual_seed", "initial_seed", "seed", "get_rng_state", "set_rng_state", "Generator")
 
 

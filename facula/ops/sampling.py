@@ -20,7 +20,7 @@ from ..spec.registry import ops
 from ..spec.samples import normal as normal_sample
 from ..spec.samples import refused, sample, uniform
 from .creation import new, size_of
-from .random import Generator, draw_into, room_to_draw, state_of, without_draw
+from .random import Generator, draw_into, fill_normal, room_to_draw, state_of, without_draw
 
 DIGITS = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 
@@ -53,13 +53,20 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
     low, high = names.pop("from", low), names.pop("to", high)
     for name in names:
         raise TypeError(f"random_() got an unexpected keyword argument {name!r}")
+    return fill_integers(self, low, high, generator)
+
+
+def fill_integers(self: Tensor, low: int | None, high: int | None, generator: Generator | None, counted: bool = True) -> Tensor:
+    """`random_`, counted as a write or not."""
     kind = self.dtype
     if kind.is_complex:
         raise refuse(NotImplementedError, f"\"random_\" not implemented for '{scalar_type_name(kind)}'")
     least, most = _limits(kind)
     if low is None and high is None:
         wide = kind.name in ("int64", "float64", "uint64")
-        return draw_into(self, "random_", lambda lay: kernels.integers(lay, wide), generator, _signed((most + 1) & ((1 << 64) - 1)), 0)
+        return draw_into(
+            self, "random_", lambda lay: kernels.integers(lay, wide), generator, _signed((most + 1) & ((1 << 64) - 1)), 0, counted=counted
+        )
     low = 0 if low is None else low
     last = most if high is None else high - 1
     if high is not None and low >= high:
@@ -74,9 +81,8 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
             )
     span = last - low + 1
     wide = span >= kernels.WIDE_FROM
-    return draw_into(
-        self, "random_", lambda lay: kernels.integers(lay, wide), generator, _signed(span & ((1 << 64) - 1)), 0 if span >> 64 else low
-    )
+    numbers = _signed(span & ((1 << 64) - 1)), 0 if span >> 64 else low
+    return draw_into(self, "random_", lambda lay: kernels.integers(lay, wide), generator, *numbers, counted=counted)
 
 
 CPP = {"uint8": "unsigned char", "int8": "signed char", "bool": "bool"}
@@ -178,7 +184,8 @@ class Bernoulli(Composite):
     @staticmethod
     def compose(input: Tensor, p: float | None = None, generator: Generator | None = None) -> Tensor:
         if p is not None:
-            return bernoulli_(room_to_draw(ops.empty_like(input)), p, generator=generator)
+            into = room_to_draw(ops.empty_like(input))
+            return draw_into(into, "bernoulli_", kernels.bernoulli, generator, _probability(p), counted=False)
         given = input.detach().contiguous()
         return _plain(lambda: _flips(ops.empty_like(given), given, generator))
 
@@ -294,7 +301,8 @@ class NormalBoth(Composite):
     def compose(mean: Tensor, std: Tensor, generator: Generator | None = None) -> Tensor:
         _deviations(std)
         shape = broadcast([tuple(mean.shape), tuple(std.shape)])
-        return _plain(lambda: ops.empty(shape, dtype=ops.result_type(mean, std)).normal_(generator=generator).mul_(std).add_(mean))
+        into = ops.empty(shape, dtype=ops.result_type(mean, std))
+        return _plain(lambda: fill_normal(into, 0.0, 1.0, generator, False) * std + mean)
 
     samples = [sample(normal_sample(3), uniform(3, low=0.5, high=1.0))]
 
@@ -309,7 +317,7 @@ class NormalMean(Composite):
 
     @staticmethod
     def compose(mean: Tensor, std: float = 1.0, generator: Generator | None = None) -> Tensor:
-        return _plain(lambda: ops.empty_like(mean).normal_(0, std, generator=generator).add_(mean))
+        return _plain(lambda: fill_normal(ops.empty_like(mean), 0.0, std, generator, False) + mean)
 
     samples = [sample(normal_sample(3), 2.0)]
 
@@ -325,9 +333,50 @@ class NormalStd(Composite):
     @staticmethod
     def compose(mean: float, std: Tensor, generator: Generator | None = None) -> Tensor:
         _deviations(std)
-        return _plain(lambda: ops.empty_like(std).normal_(generator=generator).mul_(std).add_(mean))
+        return _plain(lambda: fill_normal(ops.empty_like(std), 0.0, 1.0, generator, False) * std + mean)
 
     samples = [sample(0.5, uniform(3, low=0.5, high=1.0))]
+
+
+class Randint(Composite):
+    """Integers in [low, high)."""
+
+    overloaded = True  # in PyTorch
+    schema = "randint(int low, int high, int[] size, *, Generator? generator=None, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool requires_grad=False) -> Tensor"
+    paths = "torch"
+
+    @staticmethod
+    def compose(
+        low: int = 0,
+        high: Any = None,
+        size: Any = None,
+        *,
+        generator: Generator | None = None,
+        out: Any = None,
+        dtype: DType | None = None,
+        layout: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+    ) -> Tensor:
+        if size is None:
+            low, high, size = 0, low, high
+        if high is None:
+            low, high = 0, low
+        if not isinstance(size, (list, tuple)):
+            raise refuse(TypeError, f"randint(): argument 'size' (position 2) must be tuple of ints, not {type(size).__name__}",
+                         received=f"size={size!r:.60}", expected="a tuple of ints")  # fmt: skip
+        low, high = int(low), int(high)
+        if low >= high:
+            raise refuse(RuntimeError, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+        t = (
+            room_to_draw(new(size_of((size,), "randint"), dtype or d.int64, device, False))
+            if out is None
+            else ops.resize_(out, size_of((size,), "randint"))
+        )
+        return fill_integers(t, low, high, generator, out is not None).requires_grad_(requires_grad)
+
+    samples = [sample(0, 10, (2, 3))]
 
 
 class NormalSize(Composite):
@@ -350,7 +399,7 @@ class NormalSize(Composite):
         requires_grad: bool = False,
     ) -> Tensor:
         into = room_to_draw(new(size_of((size,), "normal"), dtype, device, False))
-        return into.normal_(mean, std, generator=generator).requires_grad_(requires_grad)
+        return fill_normal(into, mean, std, generator, False).requires_grad_(requires_grad)
 
     samples = [sample(0.5, 2.0, (3, 4))]
 
@@ -386,7 +435,7 @@ class RandintLike(Composite):
     ) -> Tensor:
         low, high = (0, int(low)) if high is None else (int(low), int(high))
         into = room_to_draw(ops.empty_like(input, dtype=dtype, memory_format=memory_format))
-        return random_(into, low, high, generator=generator).requires_grad_(requires_grad)
+        return fill_integers(into, low, high, generator, False).requires_grad_(requires_grad)
 
     samples = [sample(normal_sample(3), 5), sample(normal_sample(3), 2, 5)]
 

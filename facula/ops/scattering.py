@@ -12,7 +12,7 @@ from typing import Any
 from ..base import dtypes as d
 from ..base.device import contiguous_format
 from ..base.errors import refuse
-from ..core.copying import copy_into
+from ..core.copying import fill_in
 from ..core.expression import broadcast
 from ..core.layout import Layout, layout
 from ..core.placing import known
@@ -35,7 +35,7 @@ def _name(t: Tensor) -> str:
 def fresh(x: Tensor) -> Tensor:
     """A contiguous copy."""
     out = allocate(layout(x.shape, x.dtype, None, x.device))
-    copy_into(out, x)
+    fill_in(out, x)
     return out
 
 

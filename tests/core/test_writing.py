@@ -232,3 +232,33 @@ def test_the_kept_value_has_its_name(pair: tuple[Any, Any]) -> None:
     for _ in range(4):
         x = (w * 1).sin_()
         assert facula.equal(x.grad_fn._saved_self, w)
+
+
+FRESH: list[Any] = [
+    lambda x, i: facula.randn(3),
+    lambda x, i: facula.rand(2, 3, dtype=facula.complex64),
+    lambda x, i: facula.randint(0, 5, (3,)),
+    lambda x, i: facula.normal(0.0, 1.0, (3,)),
+    lambda x, i: facula.normal(x, x.abs()),
+    lambda x, i: facula.normal(x, 2.0),
+    lambda x, i: facula.normal(0.5, x.abs()),
+    lambda x, i: facula.eye(3),
+    lambda x, i: facula.randn_like(x.t()),
+    lambda x, i: facula.rand_like(x[:, ::2]),
+    lambda x, i: facula.randint_like(x, 5),
+    lambda x, i: facula.bernoulli(x, 0.5),
+    lambda x, i: x.scatter(1, i, 1.0),
+    lambda x, i: x.scatter_add(1, i, x),
+    lambda x, i: x.scatter_reduce(1, i, x, "amax"),
+    lambda x, i: facula.diag(x[0]),
+    lambda x, i: facula.autograd.grad(facula.clone(x.requires_grad_())[0].sum(), x)[0],
+]
+
+
+@pytest.mark.parametrize("make", FRESH)
+def test_results_are_at_version_0(make: Any) -> None:
+    for _ in range(4):
+        x = facula.tensor([[1.0, -2.0, 3.0], [4.0, 5.0, 6.0]])
+        assert make(x, facula.tensor([[0, 2], [1, 1]]))._version == 0
+    out = facula.empty(3)
+    assert facula.randn(3, out=out)._version == 1 and facula.eye(2, out=facula.zeros(2, 2))._version == 1

@@ -59,3 +59,22 @@ def test_normal_with_tensors_has_no_history() -> None:
 def test_feature_dropout_drops_whole_channels() -> None:
     got = facula.feature_dropout(facula.ones(2, 8, 5), 0.5, True)
     assert all(len(set(row)) == 1 for sheet in got.tolist() for row in sheet)
+
+
+def test_draws_that_go_on_come_from_the_plan_table() -> None:
+    """Recorded from PyTorch 2.13; eager, and in a recording."""
+    p = facula.tensor([0.1, 0.2, 0.3, 0.4])
+    two, one = [[0, 3], [2, 3], [2, 3], [3, 1], [3, 0], [2, 3]], [1, 3, 0, 0, 2, 3]
+    for draw in (facula.multinomial, facula.compile(lambda p, n: facula.multinomial(p * 1.0, n))):
+        facula.manual_seed(3)
+        assert [draw(p, 2).tolist() for _ in range(6)] == two
+        assert [draw(p, 1).item() for _ in range(6)] == one
+        assert facula.rand(()).item() == 0.1622423529624939
+    for weights, sentence in (
+        ([-1.0, 2.0], "element < 0"),
+        ([float("nan"), 1.0], "element < 0"),
+        ([0.0, 0.0], "sum of probabilities <= 0"),
+    ):
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match=sentence):
+                facula.multinomial(facula.tensor(weights), 1)
