@@ -15,6 +15,7 @@ from ..core.native import fields as F
 from ..core.tensor import Tensor
 from ..core.views import refresh, scatter_node
 from .anomaly import remember
+from .mapped import by_rule, level_of
 
 
 class FunctionCtx:
@@ -116,11 +117,13 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     """Subclass with static `forward` and `backward`; call `apply`.
 
     `forward(ctx, *args)`, or `forward(*args)` and `setup_context(ctx, inputs, output)`. `backward(ctx, *grads)` returns one gradient (or
-    None) per argument of forward.
+    None) per argument of forward. Under `func.vmap`, `vmap(info, in_dims, *args)` gives the results for all examples and where their dims are;
+    without one, forward and backward run as they are, one program for all examples (PyTorch's `generate_vmap_rule`).
     """
 
     _backward_cls: type
     generate_vmap_rule = False
+    vmap: Any = None
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -152,8 +155,14 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
                 refresh(a)
         ctx.needs_input_grad = tuple(isinstance(a, Tensor) and wants(a) for a in args)
         recording = MODE.grad and any(ctx.needs_input_grad)
+        level = level_of(cls, args)
+        if level is not None and not (recording and separate and level.differentiates):
+            return by_rule(cls, level, args, kwargs)
         with no_grad():
-            got = cls.forward(*args, **kwargs) if separate else cls.forward(ctx, *args, **kwargs)
+            if level is not None:
+                got = by_rule(cls, level, args, kwargs)
+            else:
+                got = cls.forward(*args, **kwargs) if separate else cls.forward(ctx, *args, **kwargs)
             if separate:
                 cls.setup_context(ctx, args, got)
         several = isinstance(got, (tuple, list))

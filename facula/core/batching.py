@@ -28,10 +28,11 @@ from .modes import MODE, sync
 
 # -- levels: one per vmap that is running, or whose results' history is still alive
 class Level:
-    """One `vmap`: the number of its hidden dim, how many examples, and what random draws do ("error", "different", "same")."""
+    """One `vmap`: the number of its hidden dim, how many examples, what random draws do ("error", "different", "same"), and whether a
+    gradient is asked for inside."""
 
     def __init__(self, size: int, randomness: str) -> None:
-        self.size, self.randomness = size, randomness
+        self.size, self.randomness, self.differentiates = size, randomness, False
         try:
             self.number = heapq.heappop(_FREE)
         except IndexError:

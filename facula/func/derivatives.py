@@ -29,6 +29,8 @@ class Inputs:
             if not isinstance(x, Tensor):
                 raise ValueError(f"expected a tree of tensors, got a leaf of type {type(x).__name__}")
         self.outside = is_grad_enabled()
+        for level in ACTIVE.levels[-1:]:
+            level.differentiates = True
         self.leaves = [per_example(x) for x in _own(self.leaves)]
         self.fresh = [x.view_as(x) if x.requires_grad and self.outside else x.detach().requires_grad_() for x in self.leaves]
         self.own = {id(y) for x, y in zip(self.leaves, self.fresh) if not (x.requires_grad and self.outside)}

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..base import dtypes as d
+from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core import writing
 from ..core.expression import broadcast
