@@ -3,30 +3,130 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from math import prod
+from typing import Any, ClassVar
 
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.batching import Examples
-from ..core.expression import broadcast, expanded
+from ..core.expression import broadcast, expanded, wants
 from ..core.layout import Layout, layout
 from ..core.modes import MODE
 from ..core.result import Result
 from ..core.tensor import Tensor
-from ..kernel.launch import Number, Word, bits
-from ..kernel.reduction import norm_of, reduce
-from ..kernel.scalar import cast, input, isnan, substitute, where
-from ..spec.block import Composite, Fused
+from ..kernel.coalesce import broadcast as spread_over
+from ..kernel.coalesce import contiguous as dense
+from ..kernel.indexing import symmetric
+from ..kernel.launch import Array, In, Launch, Number, Schedule, Word, Work, bits, rebased
+from ..kernel.pointwise import copy
+from ..kernel.reduction import Reducer, norm_of, reduce, reduce_pairs, sum_of
+from ..kernel.scalar import Scalar, abs, cast, const, input, isnan, number, pow, sign, substitute, where
+from ..spec.block import Composite, Fused, Pointwise
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import distinct, grid, normal, refused, sample
-from .statistics import VectorNorm
 
 
 def is_tensor(value: Any, name: str, place: int, function: str) -> None:
     if not isinstance(value, Tensor):
         raise refuse(TypeError, f"{function}(): argument '{name}' (position {place}) must be Tensor, not {type(value).__name__}")
+
+
+def difference_reducer(kind: DType, ord: float) -> Reducer:
+    """|a - b|_ord of two inputs."""
+    a, b = input(0, kind), input(1, kind)
+    plain = norm_of(kind.compute, float(ord) if ord in (0, 1, 2, math.inf) else None)
+    difference = cast(cast(a - b, kind), kind.compute)  # rounded as if it were written
+    lift = substitute(list(plain.lift), {a: difference})
+    if ord == 0:  # among numbers that differ, NaN is not counted but passed on
+        lift = [where(isnan(difference), cast(difference, lift[0].dtype), lift[0])]
+    return replace(plain, lift=tuple(lift))
+
+
+def numbered(schedule: Schedule, ord: float) -> Schedule:
+    """`ord` in the place of the number that its bodies take."""
+
+    def fixed(w: Word) -> Word:
+        return bits(float(ord), w.type) if isinstance(w, Number) else w
+
+    return replace(schedule, launches=tuple(replace(y, words=tuple(map(fixed, y.words))) for y in schedule.launches))
+
+
+def of_its_own(ord: float) -> bool:
+    """Whether the slope of the norm has a body for the order; the others have one in common, of a number."""
+    return ord <= 1 or ord in (2, math.inf)
+
+
+def slope(g: Scalar, norm: Scalar, x: Scalar, ord: Any) -> Scalar:
+    """g times the derivative of norm = |(..., x, ...)|_ord by x: 0 where the norm is, though differences of infinities, left out of it, are NaN;
+    each of several largest takes all of g."""
+    none, up = norm.__eq__(0.0), g * sign(x)
+    share = x / where(none, 1.0, norm)
+    if isinstance(ord, Scalar):
+        return where(none, 0.0, up * pow(abs(share), ord - 1))
+    if ord < 1:
+        return where(none | x.__eq__(0.0), 0.0, sign(x) * pow(abs(x), ord - 1) * (g * pow(norm, 1 - ord)))
+    if ord == 1:
+        return where(x > 0, g, where(x < 0, -g, g * where(none, 0.0, x)))
+    if ord == 2:
+        return where(none, 0.0, g * share)
+    short = norm - abs(x)
+    return where(none, 0.0, where(isnan(short), short, where(short.__eq__(0.0), up, 0.0 * up)))
+
+
+class DifferenceSlope(Pointwise):
+    """`slope`, by itself: what the fused gradients are, to be differentiated."""
+
+    schema = "difference_slope(Tensor grad, Tensor norm, Tensor input, Scalar ord) -> Tensor"
+    paths = ""
+    special: ClassVar[dict[str, Any]] = {"ord": of_its_own}
+
+    @staticmethod
+    def scalar(grad: Scalar, norm: Scalar, input: Scalar, ord: Any) -> Scalar:
+        return slope(grad, norm, input, ord)
+
+
+def scale(norm: Scalar) -> Scalar:
+    """A power of two that keeps norm * scale, and its inverse, away from both ends of the exponents."""
+    low, one, high = (const(2.0**e, norm.dtype) for e in (-64, 0, 64))
+    return where(norm > 2.0**32, low, where(norm < 2.0**-32, high, one))
+
+
+class DifferenceScale(Pointwise):
+    """What differences are scaled by before they are multiplied by their share."""
+
+    schema = "difference_scale(Tensor norm) -> Tensor"
+    paths = ""
+    gradient = None
+
+    @staticmethod
+    def scalar(norm: Scalar) -> Scalar:
+        return scale(norm)
+
+
+class DifferenceShare(Pointwise):
+    """grad / (norm scale), 0 where the norm is: one division for a pair of rows in place of one for each difference."""
+
+    schema = "difference_share(Tensor grad, Tensor norm) -> Tensor"
+    paths = ""
+    gradient = None
+
+    @staticmethod
+    def scalar(grad: Scalar, norm: Scalar) -> Scalar:
+        none = norm.__eq__(0.0)
+        return where(none, 0.0, grad / where(none, 1.0, norm * scale(norm)))
+
+
+def divided(kind: DType, ord: Any) -> bool:
+    """Whether pairs of rows have a share and a scale; half precision has no room for them."""
+    return ord == 2 and kind.compute is kind
+
+
+def of_pairs(g: Tensor, norm: Tensor, ord: Any) -> tuple[Tensor, Tensor]:
+    """What the gradient multiplies differences by, and what else it wants to know of a pair of rows."""
+    return (ops.difference_share(g, norm), ops.difference_scale(norm)) if divided(g.dtype, ord) else (g, norm)
 
 
 class DifferenceNorm(Fused):
@@ -38,40 +138,89 @@ class DifferenceNorm(Fused):
 
     @staticmethod
     def batch(examples: Examples, x1: Tensor, x2: Tensor, ord: Any) -> Tensor:
-        a, b = examples.all(x1, "x1"), examples.all(x2, "x2")
-        rank = max(a.ndim, b.ndim)
-        a, b = (t.reshape(examples.n, *(1,) * (rank - t.ndim), *t.shape[1:]) for t in (a, b))
-        return ops.difference_norm(a, b, ord)
+        return ops.difference_norm(*aligned(examples, (x1, "x1", 0), (x2, "x2", 0)), ord)
 
     @staticmethod
     def kernel(x1: Layout, x2: Layout, ord: Any) -> Result:
         shape, kind = broadcast([x1.shape, x2.shape]), x1.dtype
-        a, b = input(0, kind), input(1, kind)
-        plain = norm_of(kind.compute, float(ord) if ord in (0, 1, 2, math.inf) else None)
-        difference = cast(cast(a - b, kind), kind.compute)  # rounded as if it were written
-        lift = substitute(list(plain.lift), {a: difference})
-        if ord == 0:  # among numbers that differ, NaN is not counted but passed on
-            lift = [where(isnan(difference), cast(difference, lift[0].dtype), lift[0])]
-        reducer = replace(plain, lift=tuple(lift))
         out = layout(shape[:-1], kind)
-        schedule = reduce([out], [expanded(x1, shape), expanded(x2, shape)], (len(shape) - 1,), reducer)
-
-        def fixed(w: Word) -> Word:
-            return bits(float(ord), w.type) if isinstance(w, Number) else w
-
-        launches = tuple(replace(y, words=tuple(map(fixed, y.words))) for y in schedule.launches)
-        return Result((out,), replace(schedule, launches=launches))
+        schedule = reduce([out], [expanded(x1, shape), expanded(x2, shape)], (len(shape) - 1,), difference_reducer(kind, ord))
+        return Result((out,), numbered(schedule, ord))
 
     @staticmethod
-    def gradient(g: Tensor, x1: Tensor, x2: Tensor, ord: Any, out: Tensor) -> tuple[Any, ...]:
-        difference = x1 - x2
-        slope = VectorNorm.gradient(g, difference, out, ord, -1, False)
-        if ord in (1, math.inf):
-            unknown = difference if ord == 1 else out.unsqueeze(-1)
-            slope = ops.where(unknown != unknown, math.nan, slope)
-        return ops.sum_to_size(slope, x1.shape), ops.sum_to_size(-slope, x2.shape)
+    def gradient(g: Tensor, x1: Tensor, x2: Tensor, ord: Any, out: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:
+        if ord == 0:
+            return tuple(ops.zeros_like(x) for x in (x1, x2))
+        if MODE.grad and any(map(wants, (g, x1, x2))):
+            by = ops.difference_slope(g.unsqueeze(-1), out.unsqueeze(-1), x1 - x2, ord)
+            return ops.sum_to_size(by, x1.shape), ops.sum_to_size(-by, x2.shape)
+        back, pairs = ops.difference_norm_backward, of_pairs(g, out, ord)
+        return back(x1, x2, *pairs, ord) if needs[0] else None, back(x2, x1, *pairs, ord) if needs[1] else None
 
     samples = grid(x1=[distinct(4, 1, 3)], x2=[distinct(5, 3)], ord=[2.0, 1.0, 3.0])
+
+
+def aligned(examples: Examples, *operands: tuple[Tensor, str, int]) -> list[Tensor]:
+    """Operands (tensor, its name, dims that it lacks at the end) with the examples in front of as many dims, to be broadcast."""
+    full = [(examples.all(t, name), lacks) for t, name, lacks in operands]
+    rank = max(t.ndim + lacks for t, lacks in full)
+    return [t.reshape(examples.n, *(1,) * (rank - t.ndim - lacks), *t.shape[1:]) for t, lacks in full]
+
+
+class DifferenceNormBackward(Fused):
+    """The gradient of |input - other|_ord by `input`, summed over dims along which that was broadcast; `grad` and `norm` are `of_pairs`."""
+
+    schema = "difference_norm_backward(Tensor input, Tensor other, Tensor grad, Tensor norm, Scalar ord) -> Tensor"
+    paths = ""
+    static = ("ord",)
+
+    @staticmethod
+    def batch(examples: Examples, input: Tensor, other: Tensor, grad: Tensor, norm: Tensor, ord: Any) -> Tensor:
+        operands = aligned(examples, (input, "input", 0), (other, "other", 0), (grad, "grad", 1), (norm, "norm", 1))
+        got = ops.difference_norm_backward(*operands, ord)
+        return got.reshape(examples.n, *input.shape[-input.ndim + 1 :])
+
+    @staticmethod
+    def kernel(own: Layout, other: Layout, grad: Layout, norm: Layout, ord: Any) -> Result:
+        shape, kind = broadcast([own.shape, other.shape]), own.dtype
+        lead = len(shape) - own.ndim
+        gone = [d for d, n in enumerate(shape) if d < lead or n != own.shape[d - lead]]
+        out = layout(own.shape, kind)
+        result = Array(kind, *zip(*((n, out.strides[d - lead]) for d, n in enumerate(shape) if d not in gone)))
+        pairs = [Array(kind, (*t.shape, 1), (*t.strides, 0)) for t in (grad, norm)]
+        operands = [spread_over(t, shape) for t in (own, other, *pairs)]
+        a, b, g, n = (input(k, kind) for k in range(4))
+        wide = kind.compute
+        g, n, x = cast(g, wide), cast(n, wide), cast(cast(a - b, kind), wide)
+        body = x * n * g if divided(kind, ord) else slope(g, n, x, ord if of_its_own(ord) else number(0, wide))
+        total = replace(sum_of(wide), lift=(body,))
+        first, operands, words = turned(operands, max(gone, key=lambda d: shape[d], default=None))
+        last = rebased(numbered(reduce([result], operands, gone, total), ord), (), words, first.workspace)
+        return Result((out,), Schedule((*first.launches, *last.launches), last.workspace, (*first.notes, *last.notes)))
+
+
+SHORT = 32  # elements along a dim that are not worth turning
+
+
+def turned(operands: Sequence[Array], dim: int | None) -> tuple[Schedule, list[Array], list[Word]]:
+    """(what copies them, the operands with neighbours along `dim` beside each other in memory, where they lie), for lanes to run along it."""
+    launches, notes, size = list[Launch](), list[str](), 0
+    found, words = list[Array](), list[Word]()
+    for k, t in enumerate(operands):
+        word: Word = In(k)
+        if dim is not None and t.shape[dim] >= SHORT and t.strides[dim] not in (0, 1):
+            kept = [d for d, step in enumerate(t.strides) if step and d != dim]
+            steps = dict(zip((*kept, dim), dense([t.shape[d] for d in (*kept, dim)])))
+            few = tuple(n if d in steps else 1 for d, n in enumerate(t.shape))
+            to = Array(t.dtype, few, tuple(steps.get(d, 0) for d in range(len(few))))
+            step = rebased(copy(to, Array(t.dtype, few, t.strides)), [Work(size)], [word])
+            launches += step.launches
+            notes += step.notes
+            word, t = Work(size), Array(t.dtype, t.shape, to.strides)
+            size += -(-prod(few) * t.dtype.itemsize // 64) * 64
+        found.append(t)
+        words.append(word)
+    return Schedule(tuple(launches), size, tuple(notes)), found, words
 
 
 class PairwiseDistance(Composite):
@@ -119,6 +268,50 @@ class CosineSimilarity(Composite):
     refusals = [refused(normal(3, 4), normal(3, 4), 5, raises=IndexError, match="Dimension out of range")]
 
 
+class PairNorm(Fused):
+    """|a - b|_ord of all pairs of rows of (N, D), those above the diagonal in row order: (N (N - 1) / 2,)."""
+
+    schema = "pair_norm(Tensor input, Scalar ord) -> Tensor"
+    paths = ""
+    static = ("ord",)
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, ord: Any) -> Result:
+        n = x.shape[0]
+        out = layout((n * (n - 1) // 2,), x.dtype)
+        return Result((out,), numbered(reduce_pairs(out, x, difference_reducer(x.dtype, ord)), ord))
+
+    @staticmethod
+    def gradient(g: Tensor, input: Tensor, ord: Any, out: Tensor) -> Tensor:
+        if ord == 0:
+            return ops.zeros_like(input)
+        n = input.shape[0]
+        if MODE.grad and (wants(g) or wants(input)):
+            first, second = ops.triu_indices(n, n, 1)
+            difference = input.index_select(0, first) - input.index_select(0, second)
+            by = ops.difference_slope(g.unsqueeze(-1), out.unsqueeze(-1), difference, ord)
+            return ops.zeros_like(input).index_add(0, first, by).index_add(0, second, -by)
+        # every pair from both sides; the diagonal, of norm 0, counts for nothing
+        pairs = (ops.symmetric(t, n) for t in of_pairs(g, out, ord))
+        return ops.difference_norm_backward(input.unsqueeze(1), input, *pairs, ord).squeeze(1)
+
+    samples = [sample(distinct(4, 3), 2.0), sample(distinct(3, 2), 1.0)]
+
+
+class Symmetric(Fused):
+    """The symmetric matrix (n, n) with these elements above its diagonal, row by row, and zeros on it."""
+
+    schema = "symmetric(Tensor input, int n) -> Tensor"
+    paths = ""
+    contiguous = True
+
+    @staticmethod
+    def kernel(x: Layout, n: int) -> Result:
+        out = layout((n, n), x.dtype)
+        return Result((out,), symmetric(out, x))
+
+
 class Pdist(Composite):
     """Distances of all pairs of rows, those above the diagonal in row order: (N, D) -> (N (N - 1) / 2,)."""
 
@@ -135,13 +328,7 @@ class Pdist(Composite):
             raise refuse(RuntimeError, "pdist only supports floating-point dtypes", received=str(input.dtype))
         if p < 0:
             raise refuse(RuntimeError, "pdist only supports non-negative p values", received=f"p={p}")
-        n = input.shape[0]
-        if n <= 1:
-            return input.reshape(-1)[:0]
-        first, second = ops.triu_indices(n, n, 1)
-        if MODE.grad and input.requires_grad:  # the differences of every pair are wanted again
-            return ops.difference_norm(input.index_select(0, first), input.index_select(0, second), p)
-        return ops.difference_norm(input.unsqueeze(1), input, p).reshape(-1).index_select(0, first * n + second)
+        return ops.pair_norm(input, p) if input.shape[0] > 1 else input.reshape(-1)[:0]
 
     samples = [sample(distinct(4, 3)), sample(distinct(3, 2), 1.0)]
     refusals = [refused(normal(3), raises=RuntimeError, match="pdist only supports 2D tensors")]
@@ -220,9 +407,9 @@ def _check_bilinear(x1: Tensor, x2: Tensor, w: Tensor, bias: Tensor | None) -> N
             raise refuse(RuntimeError, f"bilinear(): input batch dimensions do not match at dim {i}: got {x1.shape[i]} and {x2.shape[i]}")
     if w.ndim != 3:
         raise refuse(RuntimeError, f"bilinear(): weight must be 3D, got {w.ndim}D", received=f"{tuple(w.shape)}")
-    for number, t, size in ((1, x1, w.shape[1]), (2, x2, w.shape[2])):
+    for place, t, size in ((1, x1, w.shape[1]), (2, x2, w.shape[2])):
         if t.shape[-1] != size:
-            raise refuse(RuntimeError, f"bilinear(): input{number} size does not match weight size: got {t.shape[-1]} but expected {size}")
+            raise refuse(RuntimeError, f"bilinear(): input{place} size does not match weight size: got {t.shape[-1]} but expected {size}")
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != w.shape[0]):
         raise refuse(RuntimeError, f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {w.shape[0]}")
 

@@ -19,6 +19,8 @@ from facula.kernel.reduction import (
     argmax_of,
     argmin_of,
     count_nonzero_of,
+    inner_of,
+    interpret_pairs,
     interpret_reduce,
     logsumexp_of,
     max_of,
@@ -29,6 +31,7 @@ from facula.kernel.reduction import (
     norm_of,
     product_of,
     reduce,
+    reduce_pairs,
     reducer,
     sum_of,
 )
@@ -206,3 +209,41 @@ def test_broadcast_dims_are_read_once(target: Target, own: tuple[int, ...], shap
             agree(x, dims, moments_of(float32), "f", (1.0,), tolerance=1e-4)
     schedule = reduce([Array(float32, shape[1:], tuple(operand(x[0]).strides))], [operand(x)], (0,), sum_of(float32))
     assert sum(y.flops for y in schedule.launches) <= 4 * (np.prod(own) + x[0].size)  # nothing is done for each of the repeated elements
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16], ids=lambda k: k.__name__)
+@pytest.mark.parametrize(("n", "depth"), [(0, 3), (1, 3), (2, 0), (2, 1), (5, 3), (17, 16), (40, 5), (41, 130), (67, 64)])
+def test_pairs_of_rows(n: int, depth: int, kind: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((n, depth)).astype(kind)
+    out = np.full(n * (n - 1) // 2 + 1, 77, kind)  # the last one is not its own
+    found, want = out[:-1], out[:-1].copy()
+    r = inner_of(operand(x).dtype)
+    for threads in (1, 2):
+        pool.set_num_threads(threads)
+        run(reduce_pairs(operand(found), operand(x), r), [found], [x])
+        interpret_pairs(want, x, r)
+        np.testing.assert_allclose(found.astype(float), want.astype(float), rtol=2e-3 if kind is np.float16 else 1e-5, atol=1e-5)
+        assert out[-1] == 77
+
+
+def test_pairs_carry_little_error() -> None:
+    """Long rows are added up in blocks."""
+    x = np.full((2, 1 << 20), 0.1, np.float32)
+    out = np.zeros(1, np.float32)
+    run(reduce_pairs(operand(out), operand(x), inner_of(float32)), [out], [x])
+    exact = float(np.float32(np.float32(0.1) * np.float32(0.1))) * (1 << 20)
+    assert abs(out[0] / exact - 1) < 1e-4
+
+
+@pytest.mark.parametrize("inner", [3, 100])
+def test_a_first_input_that_stands_still_along_the_reduced_dim(inner: int) -> None:
+    """Lanes then run where the next one is dense."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 1, inner)).astype(np.float32), rng.standard_normal((1, 50, inner)).astype(np.float32)
+    shape = (20, 50, inner)
+    ins = [np.broadcast_to(v, shape) for v in (x, y)]
+    out = np.zeros((20, inner), np.float32)
+    schedule = reduce([operand(out)], [operand(v) for v in ins], (1,), inner_of(float32))
+    assert "columns" in schedule.notes[0]
+    run(schedule, [out], ins)
+    np.testing.assert_allclose(out, (x * y).sum(1), rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ from .check import check_indices
 from .mask import chunks, count_true, masked_scatter, masked_select, nonzero
 from .put import embedding_backward, index_put, interpret_index_put, interpret_scatter, scatter
 from .take import gather, index_get, index_select, interpret_gather, interpret_index_get, take_rows
-from .triangle import triangle_places, triangle_size
+from .triangle import symmetric, triangle_places, triangle_size
 
 __all__ = [
     "bag_backward",
@@ -29,6 +29,7 @@ __all__ = [
     "masked_select",
     "nonzero",
     "scatter",
+    "symmetric",
     "take_rows",
     "triangle_places",
     "triangle_size",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...base.dtypes import DTYPES, dtype
 from ...runtime.ir import Function, Module, Value, count, vector
 from .. import lanes
-from ..launch import Kernel, Launch, Operand, Out, Schedule, unsigned
+from ..launch import In, Kernel, Launch, Operand, Out, Schedule, unsigned
 
 RUN = 16384  # elements of a run of work
 
@@ -64,3 +64,47 @@ def _put(f: Function, d: dtype, line: Value, column: Value, out: Value, start: V
     moved = column + f.splat(f.cast("trunc", i, d.llvm), count(column.type))
     lanes.store(f, d, line, out, start + i, left)
     lanes.store(f, d, moved, out, total + start + i, left)
+
+
+BAND = 16  # rows that are written together: their columns come from runs of as many elements
+
+
+def symmetric(out: Operand, x: Operand) -> Schedule:
+    """out (n, n) with the elements of x (n (n - 1) / 2,) above the diagonal, row by row, the same below it, and zeros on it. Contiguous."""
+    n = out.shape[0]
+    bands = -(-n // BAND)
+    kernel = Kernel(emit_symmetric, (x.dtype.name,))
+    nbytes = n * n * x.dtype.itemsize
+    return Schedule(
+        (Launch(kernel, unsigned((Out(0), In(0), n)), bands, max(1, RUN * bands // max(n * n, 1)), nbytes, n * n),) if n else ()
+    )
+
+
+def emit_symmetric(module: Module, name: str, kind: str) -> None:
+    """Words: out, x, n. Item: a band of rows."""
+    d = DTYPES[kind]
+    with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
+        out, x, n = f.words(words, "ptr", "ptr", "i64")
+
+        def above(row: Value) -> Value:
+            """Where the row's elements would begin if it had all columns."""
+            return ((row * (n * 2 - row - 1)) >> 1) - row - 1
+
+        with f.range(lo, hi) as item:
+            first, end = item * BAND, f.smin(n, (item + 1) * BAND)
+            with f.range(0, first) as row:  # mirrored from the rows before
+                source = f.at(x, above(row) + first, d.llvm)
+                with f.range(0, end - first) as k:
+                    f.store(f.load(d.llvm, source, k), out, (first + k) * n + row)
+            with f.range(first, end) as row:
+                source, to = f.at(x, above(row), d.llvm), f.at(out, row * n, d.llvm)
+                f.store(f.const(d.llvm, 0), to, row)
+                with f.range(row + 1, end) as column:
+                    f.store(f.load(d.llvm, source, column), out, column * n + row)
+                w = lanes.width(f, d)
+                with f.range(row + 1, n, w) as column:
+                    left = n - column
+                    with f.when(left >= w):
+                        f.store(f.load(vector(w, d.llvm), source, column), to, column)
+                    with f.when(left < w), f.range(column, n) as k:
+                        f.store(f.load(d.llvm, source, k), to, k)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .nest import interpret_reduce, reduce
+from .pairs import interpret_pairs, reduce_pairs
 from .reducer import (
     Reducer,
     accumulator,
@@ -34,6 +35,7 @@ __all__ = [
     "argmin_of",
     "count_nonzero_of",
     "inner_of",
+    "interpret_pairs",
     "interpret_reduce",
     "logsumexp_of",
     "max_of",
@@ -44,6 +46,7 @@ __all__ = [
     "norm_of",
     "product_of",
     "reduce",
+    "reduce_pairs",
     "reducer",
     "shifted_moments_of",
     "sum_of",

@@ -53,11 +53,11 @@ def reduce(
     if still and reducer.repeat:
         return _repeated(outputs, inputs, gone, still, reducer, numbers)
     kinds = tuple(numbers) or number_types((*reducer.lift, *reducer.finish))
-    fitted_ = _fitted(outputs, inputs, reducer, kinds)
+    reducer = fitted(outputs, inputs, reducer, kinds)
     kept, reduced = _loops(outputs, inputs, gone)
     count = prod(shape[d] for d in gone)
     words: list[Word] = [*(Out(k) for k in range(len(outputs))), *(In(k) for k in range(len(inputs))), 0]
-    plan = _Plan(tuple(o.dtype for o in outputs), tuple(i.dtype for i in inputs), words, kept, reduced, fitted_, kinds, count)
+    plan = _Plan(tuple(o.dtype for o in outputs), tuple(i.dtype for i in inputs), words, kept, reduced, reducer, kinds, count)
     pieces, length = _cut(plan)
     if pieces == 1:
         return Schedule((plan.launch(1, length),), notes=(plan.note(),))
@@ -124,8 +124,8 @@ class _Plan:
 
     @property
     def form(self) -> str:
-        """Lanes along the reduced loop if the first input is dense there, else along the kept one."""
-        along = self.reduced.strides[len(self.outs)][-1]
+        """Lanes along the reduced loop if the first input that moves there is dense, else along the kept one."""
+        along = next((s[-1] for s in self.reduced.strides[len(self.outs) : -1] if s[-1]), 0)
         across, width = self.kept.strides[len(self.outs)][-1], self.kept.shape[-1]
         if self.reduced.shape[-1] <= FEW and width >= 16 and self.reduced.elements <= 4 * FEW and across:
             return "columns"
@@ -199,7 +199,7 @@ def _loops(outputs: Sequence[Operand], inputs: Sequence[Operand], gone: Sequence
     return kept, arranged(gone, [[0] * len(gone)] * n, inner)
 
 
-def _fitted(outputs: Sequence[Operand], inputs: Sequence[Operand], r: Reducer, kinds: Sequence[str]) -> Reducer:
+def fitted(outputs: Sequence[Operand], inputs: Sequence[Operand], r: Reducer, kinds: Sequence[str]) -> Reducer:
     """The reducer from and to the operands' types; the index is one more input."""
     state = [Array(d, (), ()) for d in (*r.state, int64)]
     finish = grounded([cast(s, o.dtype.compute) for s, o in zip(r.finish, outputs)], state, kinds)
@@ -270,7 +270,7 @@ def interpret_reduce(
     gone = sorted(d % len(shape) for d in dims) if shape else []
     stay = [d for d in range(len(shape)) if d not in gone]
     kinds = number_types((*reducer.lift, *reducer.finish))
-    r = _fitted([operand(o) for o in outputs], [operand(i) for i in inputs], reducer, kinds)
+    r = fitted([operand(o) for o in outputs], [operand(i) for i in inputs], reducer, kinds)
     values = [WORDS[kind].numpy.type(v) for kind, v in zip(kinds, numbers)]
     rest = tuple(shape[d] for d in stay)
     count = prod(shape[d] for d in gone)

@@ -308,7 +308,8 @@ def norm_of(d: dtype, order: float | None = None) -> Reducer:
     if order == 2 and own is float64:
         return _length(d)
     if order == 2:
-        return reducer([0], [kept], lambda x: size(x) * size(x), add, lambda s, n: sqrt(s[0]), inputs=[d])
+        square: Callable[[Scalar], Scalar] = lambda x: size(x) * size(x) if d.is_complex else cast(x, kept) * cast(x, kept)  # noqa: E731
+        return reducer([0], [kept], square, add, lambda s, n: sqrt(s[0]), inputs=[d])
     if order == float("inf"):
         return reducer([0], [kept], size, lambda a, b: maximum(a[0], b[0]), inputs=[d])
     if order == float("-inf"):
