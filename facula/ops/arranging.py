@@ -22,6 +22,7 @@ from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, grid, normal, refused, sample, values
 from .creation import strides_like
+from .formats import image, is_last
 
 
 def _list(dims: Any) -> tuple[int, ...]:
@@ -306,7 +307,7 @@ class Padded(Fused):
                     RuntimeError,
                     f"The input size {x.shape[dim]}, plus negative padding {pad[2 * k]} and {pad[2 * k + 1]} resulted in a negative output size, which is invalid. Check dimension {dim} of your input.",
                 )
-        out = layout(tuple(shape), x.dtype)
+        out = image(shape, x.dtype, is_last(x, x.ndim - 2))
         for k in range(len(pad) // 2):
             dim = x.ndim - 1 - k
             before, after = pad[2 * k], pad[2 * k + 1]
@@ -436,7 +437,8 @@ class Bordered(Fused):
     @staticmethod
     def kernel(x: Layout, pad: tuple[int, ...], mode: str) -> Result:
         pads = _by_dim(pad, x.ndim)
-        out = layout(tuple(n + before + after for n, (before, after) in zip(x.shape, pads)), x.dtype)
+        shape = [n + before + after for n, (before, after) in zip(x.shape, pads)]
+        out = image(shape, x.dtype, mode != "circular" and is_last(x, x.ndim - 2))
         return Result((out,), borders.add_borders(out, x, pads, mode))
 
     @staticmethod
@@ -459,7 +461,7 @@ class BorderedBackward(Fused):
 
     @staticmethod
     def kernel(grad: Layout, input: Layout, pad: tuple[int, ...], mode: str) -> Result:
-        out = layout(input.shape, grad.dtype)
+        out = image(input.shape, grad.dtype, mode != "circular" and is_last(input, input.ndim - 2))
         return Result((out,), borders.fold_borders(out, grad, _by_dim(pad, grad.ndim), mode))
 
     @staticmethod

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..base.device import channels_last, contiguous_format
+from ..base.dtypes import float64
 from ..base.errors import refuse
 from ..core.batching import Examples
-from ..core.layout import Layout, layout
+from ..core.layout import Layout
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import convolution as kernels
@@ -16,42 +18,38 @@ from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import each, normal, refused, sample
+from .formats import image, is_last
 
 GEOMETRY = "int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups"
 
 
-def result_shape(
-    x: Sequence[int],
-    w: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> tuple[int, ...]:
-    """(N, O, *R) of a convolution, or of a transposed one (w: (C, O / groups, *K))."""
-    space = []
-    for i, n in enumerate(x[2:]):
-        k = dilation[i] * (w[2 + i] - 1) + 1
-        space.append(
-            (n - 1) * stride[i] - 2 * padding[i] + k + output_padding[i] if transposed else (n + 2 * padding[i] - k) // stride[i] + 1
-        )
-    return (x[0], w[1] * groups if transposed else w[0], *space)
+class Geometry(NamedTuple):
+    """How windows lie over an image: the operators' arguments of these names, one number a dim."""
+
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    transposed: bool
+    output_padding: tuple[int, ...]
+    groups: int
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a kernel wants to know."""
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
+
+    def result(self, x: Sequence[int], w: Sequence[int]) -> tuple[int, ...]:
+        """(N, O, *R) from the shapes of input and weight."""
+        space = []
+        for i, n in enumerate(x[2:]):
+            s, p, k = self.stride[i], self.padding[i], self.dilation[i] * (w[2 + i] - 1) + 1
+            space.append((n - 1) * s - 2 * p + k + self.output_padding[i] if self.transposed else (n + 2 * p - k) // s + 1)
+        return (x[0], w[1] * self.groups if self.transposed else w[0], *space)
 
 
-def check(
-    x: Layout,
-    w: Layout,
-    bias: Layout | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> None:
+def check(x: Layout, w: Layout, bias: Layout | None, geometry: Geometry) -> None:
     """PyTorch's refusals, in its order."""
+    stride, padding, dilation, transposed, output_padding, groups = geometry
     _check_geometry(x, w, stride, padding, dilation, groups)
     if x.dtype is not w.dtype:
         if w.ndim == 3 and bias is not None and bias.dtype is w.dtype and x.dtype.name not in ("float32", "bool"):
@@ -68,6 +66,12 @@ def check(
                 RuntimeError,
                 f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: ({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size",
             )
+
+
+def last_channels(x: Layout, w: Layout) -> bool:
+    """Whether results lie as channels_last: PyTorch's rule. The library that it calls for volumes takes no float64."""
+    spatial = w.ndim - 2
+    return (spatial < 3 or x.dtype is not float64) and (is_last(x, spatial) or is_last(w, spatial))
 
 
 PHASES = 1 << 14
@@ -171,51 +175,31 @@ class Convolution(Fused):
     schema = f"convolution(Tensor input, Tensor weight, Tensor? bias, {GEOMETRY}) -> Tensor"
     out = False
     paths = "torch"
-    contiguous = True
+    contiguous = ("bias",)
 
     @staticmethod
-    def batch(
-        examples: Examples,
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        transposed: bool,
-        output_padding: Any,
-        groups: int,
-    ) -> Tensor:
-        n, geometry = examples.n, (stride, padding, dilation, transposed, output_padding)
+    def batch(examples: Examples, input: Tensor, weight: Tensor, bias: Tensor | None, *arguments: Any) -> Tensor:
+        n, geometry = examples.n, Geometry(*arguments)
         x = examples.all(input, "input")
         if "weight" not in examples:  # one convolution of all examples' images
-            y = ops.convolution(x.flatten(0, 1), weight, None if "bias" in examples else bias, *geometry, groups).unflatten(0, (n, -1))
+            y = ops.convolution(x.flatten(0, 1), weight, None if "bias" in examples else bias, *geometry).unflatten(0, (n, -1))
         else:  # a group per example
-            y = apart(ops.convolution(side_by_side(x), weight.flatten(0, 1), None, *geometry, n * groups), n)
+            y = apart(ops.convolution(side_by_side(x), weight.flatten(0, 1), None, *grouped(geometry, n)), n)
         if bias is None or ("weight" not in examples and "bias" not in examples):
             return y
         return y + bias.view(-1, 1, bias.shape[-1], *(1,) * (y.ndim - 3))
 
     @staticmethod
-    def kernel(
-        x: Layout,
-        w: Layout,
-        bias: Layout | None,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        transposed: bool,
-        output_padding: Any,
-        groups: int,
-    ) -> Result:
-        check(x, w, bias, stride, padding, dilation, transposed, output_padding, groups)
+    def kernel(x: Layout, w: Layout, bias: Layout | None, *arguments: Any) -> Result:
+        geometry = Geometry(*arguments)
+        check(x, w, bias, geometry)
         if x.dtype.is_complex or not x.dtype.is_floating_point:
             raise refuse(NotImplementedError, f"\"slow_conv2d_cpu\" not implemented for '{scalar_type_name(x.dtype)}'")
-        out = layout(result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups), x.dtype)
-        if transposed:
-            _phases(stride)
-        run = kernels.backward_input if transposed else kernels.forward
-        return Result((out,), run(out, x, w, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias is not None))
+        out = image(geometry.result(x.shape, w.shape), x.dtype, last_channels(x, w))
+        if geometry.transposed:
+            _phases(geometry.stride)
+        run = kernels.backward_input if geometry.transposed else kernels.forward
+        return Result((out,), run(out, x, w, **geometry.options, bias=bias is not None))
 
     @staticmethod
     def gradient(
@@ -232,8 +216,11 @@ class Convolution(Fused):
         needs: Sequence[bool],
     ) -> tuple[Any, ...]:
         geometry = stride, padding, dilation, transposed, output_padding, groups
-        gx = ops.convolution_input(g, weight, tuple(input.shape), *geometry) if needs[0] else None
-        gw = ops.convolution_weight(g, input, tuple(weight.shape), *geometry) if needs[1] else None
+        last = last_channels(input._layout, weight._layout)
+        if needs[0] and needs[1] and not g._layout.contiguous and math.prod(weight.shape[2:]) > 1:
+            g = g.contiguous()  # both read it in planes: turned once
+        gx = ops.convolution_input(g, weight, tuple(input.shape), last, *geometry) if needs[0] else None
+        gw = ops.convolution_weight(g, input, tuple(weight.shape), last, *geometry) if needs[1] else None
         gb = g.sum((0, *range(2, g.ndim))) if len(needs) > 2 and needs[2] else None
         return gx, gw, gb
 
@@ -246,46 +233,34 @@ class Convolution(Fused):
 class ConvolutionInput(Fused):
     """The gradient of a convolution's input, of shape `size`."""
 
-    schema = f"convolution_input(Tensor grad, Tensor weight, int[] size, {GEOMETRY}) -> Tensor"
+    schema = f"convolution_input(Tensor grad, Tensor weight, int[] size, bool channels_last, {GEOMETRY}) -> Tensor"
     paths = ""
-    contiguous = True
 
     @staticmethod
-    def batch(
-        examples: Examples,
-        grad: Tensor,
-        weight: Tensor,
-        size: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        transposed: bool,
-        output_padding: Any,
-        groups: int,
-    ) -> Tensor:
-        n, geometry = examples.n, (stride, padding, dilation, transposed, output_padding)
+    def batch(examples: Examples, grad: Tensor, weight: Tensor, size: Any, channels_last: bool, *arguments: Any) -> Tensor:
+        n, geometry = examples.n, Geometry(*arguments)
         g = examples.all(grad, "grad")
         if "weight" not in examples:
-            return ops.convolution_input(g.flatten(0, 1), weight, (n * size[0], *size[1:]), *geometry, groups).unflatten(0, (n, -1))
-        got = ops.convolution_input(side_by_side(g), weight.flatten(0, 1), (size[0], n * size[1], *size[2:]), *geometry, n * groups)
-        return apart(got, n)
+            got = ops.convolution_input(g.flatten(0, 1), weight, (n * size[0], *size[1:]), channels_last, *geometry)
+            return got.unflatten(0, (n, -1))
+        size = (size[0], n * size[1], *size[2:])
+        return apart(ops.convolution_input(side_by_side(g), weight.flatten(0, 1), size, channels_last, *grouped(geometry, n)), n)
 
     @staticmethod
-    def kernel(
-        g: Layout, w: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
-    ) -> Result:
-        out = layout(size, g.dtype)
-        if not transposed:
-            _phases(stride)
-        run = kernels.forward if transposed else kernels.backward_input
-        return Result((out,), run(out, g, w, stride=stride, padding=padding, dilation=dilation, groups=groups))
+    def kernel(g: Layout, w: Layout, size: Any, channels_last: bool, *arguments: Any) -> Result:
+        geometry = Geometry(*arguments)
+        out = image(size, g.dtype, channels_last)
+        if not geometry.transposed:
+            _phases(geometry.stride)
+        run = kernels.forward if geometry.transposed else kernels.backward_input
+        return Result((out,), run(out, g, w, **geometry.options))
 
     @staticmethod
     def gradient(
         g: Tensor,
         grad: Tensor,
         weight: Tensor,
-        size: Any,
+        channels_last: bool,
         stride: Any,
         padding: Any,
         dilation: Any,
@@ -296,49 +271,36 @@ class ConvolutionInput(Fused):
     ) -> tuple[Any, ...]:
         geometry = stride, padding, dilation, transposed, output_padding, groups
         gg = ops.convolution(g, weight, None, *geometry) if needs[0] else None
-        gw = ops.convolution_weight(grad, g, tuple(weight.shape), *geometry) if needs[1] else None
+        gw = ops.convolution_weight(grad, g, tuple(weight.shape), channels_last, *geometry) if needs[1] else None
         return gg, gw
 
 
 class ConvolutionWeight(Fused):
     """The gradient of a convolution's weight, of shape `size`."""
 
-    schema = f"convolution_weight(Tensor grad, Tensor input, int[] size, {GEOMETRY}) -> Tensor"
+    schema = f"convolution_weight(Tensor grad, Tensor input, int[] size, bool channels_last, {GEOMETRY}) -> Tensor"
     paths = ""
-    contiguous = True
 
     @staticmethod
-    def batch(
-        examples: Examples,
-        grad: Tensor,
-        input: Tensor,
-        size: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        transposed: bool,
-        output_padding: Any,
-        groups: int,
-    ) -> Tensor:
-        n, geometry = examples.n, (stride, padding, dilation, transposed, output_padding)
+    def batch(examples: Examples, grad: Tensor, input: Tensor, size: Any, channels_last: bool, *arguments: Any) -> Tensor:
+        n, geometry = examples.n, grouped(Geometry(*arguments), examples.n)
         g, x = side_by_side(examples.all(grad, "grad")), side_by_side(examples.all(input, "input"))
-        return ops.convolution_weight(g, x, (n * size[0], *size[1:]), *geometry, n * groups).unflatten(0, (n, -1))
+        return ops.convolution_weight(g, x, (n * size[0], *size[1:]), channels_last, *geometry).unflatten(0, (n, -1))
 
     @staticmethod
-    def kernel(
-        g: Layout, x: Layout, size: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, output_padding: Any, groups: int
-    ) -> Result:
-        out = layout(size, g.dtype)
-        image, result = (g, x) if transposed else (x, g)
-        schedule = kernels.backward_weight(out, result, image, stride=stride, padding=padding, dilation=dilation, groups=groups)
-        return Result((out,), swapped(schedule) if transposed else schedule)
+    def kernel(g: Layout, x: Layout, size: Any, channels_last: bool, *arguments: Any) -> Result:
+        geometry = Geometry(*arguments)
+        out = image(size, g.dtype, channels_last)
+        source, result = (g, x) if geometry.transposed else (x, g)
+        schedule = kernels.backward_weight(out, result, source, **geometry.options)
+        return Result((out,), swapped(schedule) if geometry.transposed else schedule)
 
     @staticmethod
     def gradient(
         g: Tensor,
         grad: Tensor,
         input: Tensor,
-        size: Any,
+        channels_last: bool,
         stride: Any,
         padding: Any,
         dilation: Any,
@@ -349,7 +311,7 @@ class ConvolutionWeight(Fused):
     ) -> tuple[Any, ...]:
         geometry = stride, padding, dilation, transposed, output_padding, groups
         gg = ops.convolution(input, g, None, *geometry) if needs[0] else None
-        gx = ops.convolution_input(grad, g, tuple(input.shape), *geometry) if needs[1] else None
+        gx = ops.convolution_input(grad, g, tuple(input.shape), channels_last, *geometry) if needs[1] else None
         return gg, gx
 
 
@@ -360,6 +322,11 @@ RUN = 512  # taps of longer ones that are taken together
 def side_by_side(x: Tensor) -> Tensor:
     """(examples, N, C, ...) -> (N, examples * C, ...): one group of channels per example."""
     return x.movedim(0, 1).flatten(1, 2)
+
+
+def grouped(geometry: Geometry, n: int) -> Geometry:
+    """With the groups of n examples."""
+    return geometry._replace(groups=n * geometry.groups)
 
 
 def apart(x: Tensor, n: int) -> Tensor:
@@ -404,24 +371,13 @@ def _batched(x: Tensor, n: int, title: str) -> tuple[Tensor, bool]:
     return x, False
 
 
-def convolved(
-    x: Tensor,
-    w: Tensor,
-    bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> Tensor:
+def convolved(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     """One convolution for floating types; complex ones are four real ones, integers a product of columns."""
-    geometry = stride, padding, dilation, transposed, output_padding, groups
     if x.dtype.is_floating_point or x.dtype is not w.dtype or x.dtype.name == "bool":
-        if w.ndim == len(stride) + 2 and sum(w.shape[2:]) > TAPS:
-            return _in_parts(x, w, bias, *geometry)
+        if w.ndim == len(geometry.stride) + 2 and sum(w.shape[2:]) > TAPS:
+            return _in_parts(x, w, bias, geometry)
         return ops.convolution(x, w, bias, *geometry)
-    check(x._layout, w._layout, None if bias is None else bias._layout, *geometry)
+    check(x._layout, w._layout, None if bias is None else bias._layout, geometry)
     if x.dtype.is_complex:
         a, b, u, v = x.real, x.imag, w.real, w.imag
         y = ops.complex(
@@ -429,68 +385,56 @@ def convolved(
             ops.convolution(a, v, None, *geometry) + ops.convolution(b, u, None, *geometry),
         )
     else:
-        y = _whole(x, w, *geometry)
+        y = _whole(x, w, geometry)
     return y if bias is None else y + bias.view((1, -1, *(1,) * (x.ndim - 2)))
 
 
-def _in_parts(
-    x: Tensor,
-    w: Tensor,
-    bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> Tensor:
+def _in_parts(x: Tensor, w: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
     """The sum of convolutions with runs of the taps along the longest dim of the window, each of a shifted input or shifted in the result."""
-    check(x._layout, w._layout, None if bias is None else bias._layout, stride, padding, dilation, transposed, output_padding, groups)
-    shape = result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups)
-    k = max(range(len(stride)), key=lambda i: w.shape[2 + i])
-    behind, reach, step = 2 * (len(stride) - 1 - k), dilation[k], stride[k]
-    plain = tuple(0 if i == k else p for i, p in enumerate(padding))
-    apart_ = tuple(0 if i == k else p for i, p in enumerate(output_padding))
+    check(x._layout, w._layout, None if bias is None else bias._layout, geometry)
+    shape, n = geometry.result(x.shape, w.shape), len(geometry.stride)
+    k = max(range(n), key=lambda i: w.shape[2 + i])
+    behind, reach, step, padding = 2 * (n - 1 - k), geometry.dilation[k], geometry.stride[k], geometry.padding[k]
+    plain = geometry._replace(
+        padding=tuple(0 if i == k else p for i, p in enumerate(geometry.padding)),
+        output_padding=tuple(0 if i == k else p for i, p in enumerate(geometry.output_padding)),
+    )
     around = lambda t, before, after: ops.constant_pad_nd(t, [0] * behind + [before, after], 0)  # noqa: E731
-    x = x if transposed else around(x, padding[k], padding[k])
+    x = x if geometry.transposed else around(x, padding, padding)
     total: Tensor | None = None
     for first in range(0, w.shape[2 + k], RUN):
         taps = w.narrow(2 + k, first, min(RUN, w.shape[2 + k] - first))
-        here = x if transposed else x.narrow(2 + k, first * reach, (shape[2 + k] - 1) * step + (taps.shape[2 + k] - 1) * reach + 1)
-        part = convolved(here, taps, None, stride, plain, dilation, transposed, apart_, groups)
-        if transposed:
-            length = shape[2 + k] + 2 * padding[k]
-            part = around(part, first * reach, length - first * reach - part.shape[2 + k]).narrow(2 + k, padding[k], shape[2 + k])
+        length = (shape[2 + k] - 1) * step + (taps.shape[2 + k] - 1) * reach + 1
+        here = x if geometry.transposed else x.narrow(2 + k, first * reach, length)
+        part = convolved(here, taps, None, plain)
+        if geometry.transposed:
+            length = shape[2 + k] + 2 * padding
+            part = around(part, first * reach, length - first * reach - part.shape[2 + k]).narrow(2 + k, padding, shape[2 + k])
         total = part if total is None else total + part
     assert total is not None
-    return total if bias is None else total + bias.view((1, -1, *(1,) * len(stride)))
+    return total if bias is None else total + bias.view((1, -1, *(1,) * n))
 
 
-def _whole(
-    x: Tensor,
-    w: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> Tensor:
+def _whole(x: Tensor, w: Tensor, geometry: Geometry) -> Tensor:
     """Convolution of integers: exact, wrapping like any other sum of products."""
-    shape = result_shape(x.shape, w.shape, stride, padding, dilation, transposed, output_padding, groups)
+    stride, padding, dilation, transposed, output_padding, groups = geometry
+    shape = geometry.result(x.shape, w.shape)
     n, kernel, none = x.shape[0], tuple(w.shape[2:]), (0,) * len(stride)
     if not transposed:
         columns = ops.columns(x, kernel, dilation, padding, stride)
         parts = columns.reshape((n, groups, columns.shape[1] // groups, columns.shape[2]))
-        return (w.reshape((1, groups, w.shape[0] // groups, parts.shape[2])) @ parts).reshape(shape)
-    parts = x.reshape((n, groups, x.shape[1] // groups, -1))
-    turned = w.reshape((1, groups, w.shape[0] // groups, -1)).transpose(2, 3)
-    columns = (turned @ parts).reshape((n, -1, parts.shape[3]))
-    full = [(size - 1) * s + dl * (k - 1) + 1 for size, s, dl, k in zip(x.shape[2:], stride, dilation, kernel)]
-    y = ops.uncolumns(columns, full, kernel, dilation, none, stride)
-    ends = [v for extra in reversed(output_padding) for v in (0, extra)]
-    y = ops.constant_pad_nd(y, ends, 0) if any(ends) else y
-    return y[(slice(None), slice(None), *(slice(p, p + r) for p, r in zip(padding, shape[2:])))].contiguous()
+        y = (w.reshape((1, groups, w.shape[0] // groups, parts.shape[2])) @ parts).reshape(shape)
+    else:
+        parts = x.reshape((n, groups, x.shape[1] // groups, -1))
+        turned = w.reshape((1, groups, w.shape[0] // groups, -1)).transpose(2, 3)
+        columns = (turned @ parts).reshape((n, -1, parts.shape[3]))
+        full = [(size - 1) * s + dl * (k - 1) + 1 for size, s, dl, k in zip(x.shape[2:], stride, dilation, kernel)]
+        y = ops.uncolumns(columns, full, kernel, dilation, none, stride)
+        ends = [v for extra in reversed(output_padding) for v in (0, extra)]
+        y = ops.constant_pad_nd(y, ends, 0) if any(ends) else y
+        y = y[(slice(None), slice(None), *(slice(p, p + r) for p, r in zip(padding, shape[2:])))]
+    last = len(stride) == 2 and last_channels(x._layout, w._layout)
+    return y.contiguous(memory_format=channels_last if last else contiguous_format)
 
 
 def _forward(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
@@ -500,7 +444,7 @@ def _forward(n: int, input: Tensor, weight: Tensor, bias: Any, stride: Any, padd
         x, pads = _named_padding(x, weight, padding, strides, dilations, n, groups)
     else:
         pads = spread(padding, n, "padding")
-    y = convolved(x, weight, bias, strides, pads, dilations, False, (0,) * n, groups)
+    y = convolved(x, weight, bias, Geometry(strides, pads, dilations, False, (0,) * n, groups))
     return y.squeeze(0) if single else y
 
 
@@ -537,7 +481,7 @@ def _transpose(
                 RuntimeError,
                 f"output padding must be smaller than either stride or dilation, but got output_padding_height: {e} stride_height: {s} dilation_height: {d}",
             )
-    y = convolved(x, weight, bias, strides, spread(padding, n, "padding"), dilations, True, extra, groups)
+    y = convolved(x, weight, bias, Geometry(strides, spread(padding, n, "padding"), dilations, True, extra, groups))
     return y.squeeze(0) if single else y
 
 

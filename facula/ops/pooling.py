@@ -19,6 +19,7 @@ from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import distinct, normal, sample
 from .convolution import spread
+from .formats import flat, image, is_last, result
 
 TAPS = 256  # that one byte tells apart
 WINDOW = "int[] kernel, int[] stride, int[] padding, int[] dilation, bool ceil_mode"
@@ -125,22 +126,24 @@ def check_dims(x: Layout, n: int, title: str) -> None:
             raise refuse(RuntimeError, f"Expected {wanted} tensor with optional 0 dim batch size for input, but got:{shown}")
 
 
+def planes_last(x: Layout, spatial: int) -> bool:
+    """Whether means and adaptive forms give channels_last results: as in PyTorch, for planes only, while maxima of windows keep volumes too."""
+    return spatial == 2 and is_last(x, spatial)
+
+
 class MaxPool(Fused):
     """(maxima, int64 flat index of each in its plane)."""
 
     schema = f"max_pool(Tensor input, {WINDOW}) -> (Tensor out, Tensor indices)"
     batching = "fold input"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
-        shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
-        out = layout(shape, x.dtype)
-        return Result(
-            (out, layout(shape, d.int64)),
-            kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index"),
-        )
+        shape, last = windows(x, kernel, stride, padding, dilation, ceil_mode), is_last(x, len(kernel))
+        out, indices = image(shape, x.dtype, last), image(shape, d.int64, last)
+        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        return result((out, indices), kernels.max_pool(flat(out), flat(x), **window, note="index"), x)
 
     @staticmethod
     def gradient(g0: Tensor, input: Tensor, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor:
@@ -153,12 +156,12 @@ class MaxPoolPlain(Fused):
     schema = f"max_pool_plain(Tensor input, {WINDOW}) -> Tensor"
     batching = "fold input"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
-        out = layout(windows(x, kernel, stride, padding, dilation, ceil_mode), x.dtype)
-        return Result((out,), kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation))
+        out = image(windows(x, kernel, stride, padding, dilation, ceil_mode), x.dtype, is_last(x, len(kernel)))
+        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        return result((out,), kernels.max_pool(flat(out), flat(x), **window), x)
 
 
 class MaxPoolTap(Fused):
@@ -167,38 +170,36 @@ class MaxPoolTap(Fused):
     schema = f"max_pool_tap(Tensor input, {WINDOW}) -> (Tensor out, Tensor taps)"
     batching = "fold input"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
         shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
-        out = layout(shape, x.dtype)
-        return Result(
-            (out, layout(shape, d.uint8)),
-            kernels.max_pool(out, x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap"),
-        )
+        out = image(shape, x.dtype, is_last(x, len(kernel)))
+        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        return result((out, layout(shape, d.uint8)), kernels.max_pool(flat(out), flat(x), **window, note="tap"), x)
 
     @staticmethod
     def gradient(g0: Tensor, input: Layout, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
-        return ops.max_pool_tap_backward(g0, out1.detach(), tuple(input.shape), kernel, stride, padding, dilation)
+        last = is_last(input, len(kernel))
+        return ops.max_pool_tap_backward(g0, out1.detach(), tuple(input.shape), last, kernel, stride, padding, dilation)
 
 
 class MaxPoolTapBackward(Fused):
     """g put back at the taps; overlapping windows add."""
 
     schema = (
-        "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
+        "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, bool channels_last, int[] kernel, int[] stride, int[] padding,"
+        " int[] dilation) -> Tensor"
     )
     batching = "fold grad taps +size"
     paths = ""
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, taps: Layout, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
-        out = layout(size, g.dtype)
-        return Result(
-            (out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="tap")
-        )
+    def kernel(g: Layout, taps: Layout, size: Any, channels_last: bool, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
+        out = image(size, g.dtype, channels_last)
+        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        return result((out,), kernels.max_pool_backward(flat(out), g, **window, note="tap"))
 
     @staticmethod
     def gradient(g: Tensor, taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
@@ -230,10 +231,9 @@ class MaxPoolBackward(Fused):
 
     @staticmethod
     def kernel(g: Layout, indices: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
-        out = layout(x.shape, g.dtype)
-        return Result(
-            (out,), kernels.max_pool_backward(out, g, kernel=kernel, stride=stride, padding=padding, dilation=dilation, note="index")
-        )
+        out = image(x.shape, g.dtype, is_last(x, len(kernel)))
+        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        return result((out,), kernels.max_pool_backward(flat(out), g, **window, note="index"))
 
     @staticmethod
     def gradient(g: Tensor, indices: Tensor, kernel: Any) -> tuple[Any, ...]:
@@ -268,8 +268,8 @@ class PoolPut(Fused):
 
     @staticmethod
     def kernel(g: Layout, indices: Layout, x: Layout, spatial: int) -> Result:
-        out = layout(x.shape, g.dtype)
-        return Result((out,), kernels.max_pool_backward(out, g, note="index", spatial=spatial))
+        out = image(x.shape, g.dtype, planes_last(x, spatial))
+        return result((out,), kernels.max_pool_backward(flat(out), g, note="index", spatial=spatial))
 
     @staticmethod
     def gradient(g: Tensor, indices: Tensor, spatial: int) -> tuple[Any, ...]:
@@ -282,7 +282,6 @@ class AvgPool(Fused):
     schema = "avg_pool(Tensor input, int[] kernel, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor"
     batching = "fold input"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(
@@ -292,19 +291,10 @@ class AvgPool(Fused):
             raise refuse(NotImplementedError, f"\"avg_pool{len(kernel)}d_out_frame\" not implemented for '{scalar_type_name(x.dtype)}'")
         if divisor_override == 0:
             raise refuse(RuntimeError, "divisor must be not zero")
-        out = layout(windows(x, kernel, stride, padding, (1,) * len(kernel), ceil_mode), x.dtype)
-        return Result(
-            (out,),
-            kernels.avg_pool(
-                out,
-                x,
-                kernel=kernel,
-                stride=stride,
-                padding=padding,
-                count_include_pad=count_include_pad,
-                divisor_override=divisor_override,
-            ),
-        )
+        out = image(windows(x, kernel, stride, padding, (1,) * len(kernel), ceil_mode), x.dtype, planes_last(x, len(kernel)))
+        window = {"kernel": kernel, "stride": stride, "padding": padding}
+        counted = {"count_include_pad": count_include_pad, "divisor_override": divisor_override}
+        return result((out,), kernels.avg_pool(flat(out), flat(x), **window, **counted), x)
 
     @staticmethod
     def gradient(
@@ -325,19 +315,10 @@ class AvgPoolBackward(Fused):
     def kernel(
         g: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, count_include_pad: bool, divisor_override: int | None
     ) -> Result:
-        out = layout(x.shape, g.dtype)
-        return Result(
-            (out,),
-            kernels.avg_pool_backward(
-                out,
-                g,
-                kernel=kernel,
-                stride=stride,
-                padding=padding,
-                count_include_pad=count_include_pad,
-                divisor_override=divisor_override,
-            ),
-        )
+        out = image(x.shape, g.dtype, planes_last(x, len(kernel)))
+        window = {"kernel": kernel, "stride": stride, "padding": padding}
+        counted = {"count_include_pad": count_include_pad, "divisor_override": divisor_override}
+        return result((out,), kernels.avg_pool_backward(flat(out), g, **window, **counted))
 
     @staticmethod
     def gradient(
@@ -354,13 +335,13 @@ class AdaptiveAvgPool(Fused):
     schema = "adaptive_avg_pool(Tensor input, int[] output_size) -> Tensor"
     batching = "fold input"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(x: Layout, output_size: Any) -> Result:
         n = len(output_size)
-        out = layout((*x.shape[:-n], *output_size), x.dtype)
-        return Result((out,), kernels.adaptive_avg_pool(out, x, spatial=n))
+        last = is_last(x, n) if prod(output_size) == 1 else planes_last(x, n)
+        out = image((*x.shape[:-n], *output_size), x.dtype, last)
+        return result((out,), kernels.adaptive_avg_pool(flat(out), flat(x), spatial=n), x)
 
     @staticmethod
     def gradient(g: Tensor, input: Tensor, output_size: Any) -> Tensor:
@@ -377,8 +358,8 @@ class AdaptiveAvgPoolBackward(Fused):
 
     @staticmethod
     def kernel(g: Layout, x: Layout, spatial: int) -> Result:
-        out = layout(x.shape, g.dtype)
-        return Result((out,), kernels.adaptive_avg_pool_backward(out, g, spatial=spatial))
+        out = image(x.shape, g.dtype, planes_last(x, spatial) and prod(g.shape[-spatial:]) > 1)  # of one mean a plane: contiguous
+        return result((out,), kernels.adaptive_avg_pool_backward(flat(out), g, spatial=spatial))
 
     @staticmethod
     def gradient(g: Tensor, grad: Layout, spatial: int) -> tuple[Any, ...]:
@@ -391,13 +372,13 @@ class AdaptiveMaxPool(Fused):
     schema = "adaptive_max_pool(Tensor input, int[] output_size) -> (Tensor out, Tensor indices)"
     batching = "fold input"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(x: Layout, output_size: Any) -> Result:
         n = len(output_size)
-        out = layout((*x.shape[:-n], *output_size), x.dtype)
-        return Result((out, layout(out.shape, d.int64)), kernels.adaptive_max_pool(out, x, spatial=n))
+        last, shape = planes_last(x, n), (*x.shape[:-n], *output_size)
+        out, indices = image(shape, x.dtype, last), image(shape, d.int64, last)
+        return result((out, indices), kernels.adaptive_max_pool(flat(out), flat(x), spatial=n), x)
 
     @staticmethod
     def gradient(g0: Tensor, input: Tensor, out1: Tensor, output_size: Any) -> Tensor:

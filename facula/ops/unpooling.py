@@ -8,7 +8,7 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
-from ..core.layout import Layout, layout
+from ..core.layout import Layout
 from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor
@@ -17,6 +17,8 @@ from ..spec.block import Composite, Fused, Procedure
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import distinct, sample, uniform, values
+from .formats import flat, image, result
+from .pooling import planes_last
 
 
 class MaxUnpool(Fused):
@@ -25,12 +27,11 @@ class MaxUnpool(Fused):
     schema = "max_unpool(Tensor input, Tensor indices, int[] size, int spatial) -> Tensor"
     batching = "fold input indices"
     paths = ""
-    contiguous = True
 
     @staticmethod
     def kernel(x: Layout, indices: Layout, size: Any, spatial: int) -> Result:
-        out = layout(size, x.dtype)
-        return Result((out,), kernels.max_unpool(out, x, spatial=spatial))
+        out = image(size, x.dtype, planes_last(x, spatial))
+        return result((out,), kernels.max_unpool(flat(out), flat(x), spatial=spatial), x, indices)
 
     @staticmethod
     def gradient(g: Tensor, indices: Tensor, spatial: int) -> tuple[Any, ...]:

@@ -1,7 +1,8 @@
 """Convolutions of one to three spatial dims: forward, gradient of the input (also transposed convolution), gradient of the weight.
 
-Operands are float32, float64, or half precision that computes in float32 and is rounded once. Planes are contiguous; images and channels of
-float32 and float64 operands may lie at any stride. Every function returns a Schedule; `target` is the instruction set, this machine's by default.
+Operands are float32, float64, or half precision that computes in float32 and is rounded once, of any strides. Contiguous planes are read and
+written where they lie (in half precision, whole operands), and so are pixels whose channels lie together under a 1 x 1 kernel; others are
+copied. Every function returns a Schedule; `target` is the instruction set, this machine's by default.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 
 from ...base.dtypes import dtype
 from ...base.target import Target
-from ..launch import In, Kernel, Operand, Out, Schedule, Word
-from . import halves
+from ..copies import flat, row_major, with_copies
+from ..launch import Array, In, Kernel, Operand, Out, Schedule, Word
+from . import halves, pixels
 from .geometry import backward_grids, forward_grid
 from .plan import (
     ITEMS,
@@ -20,7 +22,7 @@ from .plan import (
     Problem,
     Side,
     Weights,
-    dense,
+    dense_planes,
     depthwise,
     depthwise_fits,
     filtered,
@@ -42,8 +44,15 @@ def forward(
 ) -> Schedule:  # fmt: skip
     """out (N, O, *R) = convolution of x (N, C, *S) with w (O, C / groups, *K). In 0 x, 1 w, 2 bias (O,) of out's dtype."""
     p = problem(out, x, w, stride, padding, dilation, groups)
+    if p.plain and (at := _rows(x, out)):
+        return pixels.forward(at[1], at[0], w, bias, target)
+    if not in_planes(x, w, out):
+        inner = forward(
+            flat(out), flat(x), flat(w), stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias, target=target
+        )
+        return with_copies(inner, (out,), (x, w))
     b = Builder(target)
-    xs, ys = _Half.side(b, In(0), x, "x"), _Half.result(b, out, "out")
+    xs, ys = _Half.side(b, In(0), x), _Half.result(b, out)
     weights = _weights(b, p, In(1), w, False)
     given = _bias(b, out) if bias else None
     if depthwise_fits(p, False):
@@ -62,8 +71,15 @@ def backward_input(
 ) -> Schedule:  # fmt: skip
     """gx (N, C, *S) from g (N, O, *R): the convolution's transpose. In 0 g, 1 w (O, C / groups, *K), 2 bias (C,) of a transposed convolution."""
     p = problem(g, gx, w, stride, padding, dilation, groups)
+    if p.plain and (at := _rows(g, gx)):
+        return pixels.backward_input(at[1], at[0], w, bias, target)
+    if not in_planes(g, w, gx):
+        inner = backward_input(
+            flat(gx), flat(g), flat(w), stride=stride, padding=padding, dilation=dilation, groups=groups, bias=bias, target=target
+        )
+        return with_copies(inner, (gx,), (g, w))
     b = Builder(target)
-    gs, xs = _Half.side(b, In(0), g, "g"), _Half.result(b, gx, "gx")
+    gs, xs = _Half.side(b, In(0), g), _Half.result(b, gx)
     weights = _weights(b, p, In(1), w, True)
     given = _bias(b, gx) if bias else None
     if depthwise_fits(p, True):
@@ -85,10 +101,13 @@ def backward_weight(
 ) -> Schedule:  # fmt: skip
     """gw (O, C / groups, *K) from g (N, O, *R) and x (N, C, *S). In 0 g, 1 x. The bias' gradient is a plain sum of g."""
     p = problem(g, x, gw, stride, padding, dilation, groups)
+    if p.plain and (at := _rows(g, x)):
+        return pixels.backward_weight(gw, *at, target)
+    if not in_planes(g, x) or not row_major(gw):
+        inner = backward_weight(flat(gw), flat(g), flat(x), stride=stride, padding=padding, dilation=dilation, groups=groups, target=target)
+        return with_copies(inner, (gw,), (g, x))
     b = Builder(target)
-    gs, xs, ws = _Half.side(b, In(0), g, "g"), _Half.side(b, In(1), x, "x"), _Half.result(b, gw, "gw")
-    if ws.plane != p.taps and p.channels > 1:
-        raise NotImplementedError(f"a weight's gradient is written channel by channel, not with strides {gw.strides}")
+    gs, xs, ws = _Half.side(b, In(0), g), _Half.side(b, In(1), x), _Half.result(b, gw)
     if not p.images or not min(p.result):
         zero(b, p, ws.at)
         return _finish(b, ws, gw)
@@ -106,34 +125,36 @@ def backward_weight(
     return _finish(b, ws, gw)
 
 
+def _rows(first: Operand, second: Operand) -> tuple[Array, Array] | None:
+    """Both as matrices of pixels, if both lie so."""
+    a, b = pixels.rows(first), pixels.rows(second)
+    return (a, b) if a and b else None
+
+
+def in_planes(*operands: Operand) -> bool:
+    """Whether the kernels take the operands as they lie: float32 and float64 plane by plane, half precision in one piece."""
+    return all(row_major(x) if x.dtype.itemsize == 2 else dense_planes(x) for x in operands)
+
+
 class _Half:
     """Where an operand lies for the kernels: itself, or widened in workspace."""
 
     @staticmethod
-    def side(b: Builder, at: Word, operand: Operand, what: str) -> Side:
+    def side(b: Builder, at: Word, operand: Operand) -> Side:
         if operand.dtype.itemsize != 2:
-            return Side(at, *dense(operand, what))
-        return Side(_convert(b, at, operand.dtype, _whole(operand, what), True), *_strides(operand))
+            return Side(at, *operand.strides[:2])
+        return Side(_convert(b, at, operand.dtype, math.prod(operand.shape), True), *_strides(operand))
 
     @staticmethod
-    def result(b: Builder, operand: Operand, what: str) -> Side:
+    def result(b: Builder, operand: Operand) -> Side:
         if operand.dtype.itemsize != 2:
-            return Side(Out(0), *dense(operand, what))
-        return Side(b.room(4 * _whole(operand, what)), *_strides(operand))
+            return Side(Out(0), *operand.strides[:2])
+        return Side(b.room(4 * math.prod(operand.shape)), *_strides(operand))
 
 
 def _strides(operand: Operand) -> tuple[int, int]:
     plane = math.prod(operand.shape[2:])
     return operand.shape[1] * plane, plane
-
-
-def _whole(operand: Operand, what: str) -> int:
-    """Elements of a contiguous operand. NotImplementedError for another."""
-    if (operand.shape[1] != 1 and dense(operand, what)[1] != _strides(operand)[1]) or (
-        operand.shape[0] != 1 and dense(operand, what)[0] != _strides(operand)[0]
-    ):
-        raise NotImplementedError(f"convolution in half precision takes contiguous operands; {what} has strides {operand.strides}")
-    return math.prod(operand.shape)
 
 
 def _convert(b: Builder, at: Word, d: dtype, count: int, up: bool, to: Word | None = None) -> Word:
@@ -145,10 +166,10 @@ def _convert(b: Builder, at: Word, d: dtype, count: int, up: bool, to: Word | No
 
 def _weights(b: Builder, p: Problem, at: Word, w: Operand, backward: bool) -> Weights:
     if w.dtype.itemsize == 2:
-        at = _convert(b, at, w.dtype, _whole(w, "w"), True)
+        at = _convert(b, at, w.dtype, math.prod(w.shape), True)
         output, channel = _strides(w)
     else:
-        output, channel = dense(w, "w")
+        output, channel = w.strides[:2]
     rows = (channel, output) if backward else (output, channel)
     return Weights(at, p.outputs * output, *rows)
 

@@ -17,6 +17,7 @@ import facula.kernel.convolution.winograd_gradient as wino_gradient
 from ...base.target import Target
 from ...runtime import host
 from ...runtime.pool import reserve
+from ..coalesce import contiguous
 from ..launch import Kernel, Launch, Operand, Schedule, Word, Work, unsigned
 from .geometry import Grid, Table, Three, table
 from .product import DEPTH, MASKS, PANELS, WORDS, Form, emit_product
@@ -58,6 +59,11 @@ class Problem:
         return math.prod(self.kernel)
 
     @property
+    def plain(self) -> bool:
+        """A product of a matrix with each pixel: 1 x 1, stride 1, no padding, one group."""
+        return self.taps == 1 and self.stride == (1, 1, 1) and self.padding == (0, 0, 0) and self.groups == 1
+
+    @property
     def flops(self) -> int:
         return 2 * self.images * self.groups * self.outputs * self.channels * math.prod(self.result) * self.taps
 
@@ -87,14 +93,10 @@ def problem(
     )  # fmt: skip
 
 
-def dense(operand: Operand, what: str) -> tuple[int, int]:
-    """Strides of image and plane, when the elements of a plane follow each other. NotImplementedError otherwise."""
-    expected = 1
-    for size, stride in zip(reversed(operand.shape[2:]), reversed(operand.strides[2:])):
-        if size != 1 and stride != expected and 0 not in operand.shape:
-            raise NotImplementedError(f"convolution reads contiguous planes; {what} has strides {operand.strides}")
-        expected *= size
-    return operand.strides[0], operand.strides[1]
+def dense_planes(operand: Operand) -> bool:
+    """Whether the elements of a plane follow each other; images and channels may lie anywhere."""
+    space = operand.shape[2:]
+    return 0 in operand.shape or all(n == 1 or s == c for n, s, c in zip(space, operand.strides[2:], contiguous(space)))
 
 
 @dataclass(frozen=True)
@@ -442,8 +444,7 @@ def winograd_gradient(b: Builder, p: Problem, x: Side, g: Side, gw: Word, output
 
 def thin_fits(p: Problem) -> bool:
     """Whether the kernels of thin.py serve: 1 x 1 with a few channels on one side."""
-    plain = p.taps == 1 and p.stride == (1, 1, 1) and p.padding == (0, 0, 0) and p.groups == 1
-    return plain and 1 <= min(p.channels, p.outputs) <= thin_kernels.FEW
+    return p.plain and 1 <= min(p.channels, p.outputs) <= thin_kernels.FEW
 
 
 def thin(b: Builder, p: Problem, outputs: int, channels: int, x: Side, y: Side, weights: Weights, bias: Word | None) -> None:

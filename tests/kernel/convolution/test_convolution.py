@@ -250,14 +250,44 @@ def test_other_types_are_refused(d: object) -> None:
         convolution.forward(y, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1))
 
 
-def test_planes_with_gaps_are_refused() -> None:
-    x, w, y = (
-        Array(float32, (1, 2, 4, 4), (32, 1, 8, 2)),
-        Array(float32, (3, 2, 1, 1), (2, 1, 1, 1)),
-        Array(float32, (1, 3, 4, 4), (48, 16, 4, 1)),
-    )
-    with pytest.raises(NotImplementedError, match="contiguous planes"):
-        convolution.forward(y, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1))
+def strided(x: np.ndarray, order: str) -> np.ndarray:
+    """The same values, their dims in memory in order of NCHW or NHWC, or with gaps."""
+    if order == "gaps":
+        wide = np.full((*x.shape[:-1], 2 * x.shape[-1]), np.nan).astype(x.dtype)
+        wide[..., ::2] = x
+        return wide[..., ::2]
+    return x if order == "planes" else np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+@pytest.mark.parametrize(
+    "orders", [("pixels", "planes"), ("planes", "pixels"), ("pixels", "pixels"), ("gaps", "pixels"), ("pixels", "gaps")]
+)
+@pytest.mark.parametrize("g", [general(0), general(7), square(1), Geometry(2, 1, 5, 20, (6, 3), (1, 1), (1, 1), (0, 0), (1, 1))], ids=str)
+@pytest.mark.parametrize("dtype", (np.float32, np.float64, ml_dtypes.bfloat16), ids=lambda d: np.dtype(d).name)
+def test_operands_of_any_order_of_dims(dtype: type, g: Geometry, orders: tuple[str, str]) -> None:
+    x, w, bias, dy = operands(g, dtype, 3)
+    first, second = orders
+    sx, sw, sdy = strided(x, first), strided(w, second), strided(dy, first)
+    out = strided(np.zeros_like(dy), second if second != "gaps" else "pixels")
+    compiler.run(convolution.forward(operand(out), operand(sx), operand(sw), **g.options, bias=True), [out], [sx, sw, bias])
+    gx, gw = strided(np.zeros_like(x), first if first != "gaps" else "pixels"), strided(np.zeros_like(w), "pixels")
+    compiler.run(convolution.backward_input(operand(gx), operand(sdy), operand(sw), **g.options), [gx], [sdy, sw])
+    compiler.run(convolution.backward_weight(operand(gw), operand(sdy), operand(sx), **g.options), [gw], [sdy, sx])
+    close(out, interpret_forward(x, w, g.result, bias=bias, **g.options))
+    close(gx, interpret_backward_input(dy, w, g.size, **g.options))
+    close(gw, interpret_backward_weight(dy, x, g.kernel, **g.options))
+
+
+def test_pixels_under_one_tap_are_read_where_they_lie() -> None:
+    x, y = (Array(float32, (4, n, 14, 14), (14 * 14 * n, 1, 14 * n, n)) for n in (64, 48))
+    w = Array(float32, (48, 64, 1, 1), (64, 1, 1, 1))
+    line = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    for schedule in (
+        convolution.forward(y, x, w, **line),
+        convolution.backward_input(x, y, w, **line),
+        convolution.backward_weight(w, y, x, **line),
+    ):
+        assert "gemm" in " ".join(schedule.notes) and "copied" not in " ".join(schedule.notes)
 
 
 def test_a_new_batch_size_compiles_nothing() -> None:
