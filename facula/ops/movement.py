@@ -523,6 +523,9 @@ class DiagonalBackward(Procedure):
         return g.diagonal(offset, dim1, dim2)
 
 
+RUN = 8  # elements of a window that are worth adding as a run
+
+
 class UnfoldBackward(Procedure):
     """Windows added back to where they came from."""
 
@@ -536,9 +539,15 @@ class UnfoldBackward(Procedure):
         if not sizes:
             return grad.sum().reshape(())
         d = wrap_dim(dim, len(sizes))
-        count = grad.shape[d]
-        for k in range(size):  # one slice per place in the window
-            ops.slice(out, d, k, k + (count - 1) * step + 1, step).add_(grad.select(-1, k))
+        apart = -(-size // step)  # every so many windows do not overlap
+        if size < RUN and apart > 1:
+            for k in range(size):  # one place of all windows at a time
+                ops.slice(out, d, k).unfold(d, 1, step).narrow(d, 0, grad.shape[d]).add_(grad.narrow(-1, k, 1))
+            return out
+        for first in range(min(apart, grad.shape[d])):
+            part = ops.slice(grad, d, first, None, apart)
+            where = ops.slice(out, d, first * step).unfold(d, size, apart * step).narrow(d, 0, part.shape[d])
+            where.add_(part) if first else where.copy_(part)
         return out
 
     @staticmethod
