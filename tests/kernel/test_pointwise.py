@@ -98,6 +98,19 @@ def test_bfloat16_that_is_only_chosen_is_not_rounded(target: Target) -> None:
     assert not keeps_bfloat16(-a, ["float32"]) and not keeps_bfloat16(a + b, ["bfloat16", "bfloat16"])
 
 
+def test_a_sign_of_bfloat16_is_changed_as_a_bit(target: Target) -> None:
+    """Nothing is widened, and NaN keeps its other bits; from and to any strides."""
+    bits = np.arange(65536, dtype=np.uint16)
+    a = input(0, bfloat16)
+    for body, want in ((-a, bits ^ 0x8000), (abs(a), bits & 0x7FFF), (-abs(a), bits | 0x8000), (abs(-a), bits & 0x7FFF)):
+        for step in (1, 2, -1):
+            x, out = bits[::step].view(bfloat16.numpy), np.zeros((65536, 2), np.uint16)[:: 2 if step == 2 else 1, 0].view(bfloat16.numpy)
+            schedule = pointwise([operand(out)], [operand(x)], [body])
+            assert "int16" in schedule.notes[0]
+            run(schedule, [out], [x])
+            np.testing.assert_array_equal(out.view(np.uint16), want[::step])
+
+
 def test_types_convert_on_the_way_in_and_out(target: Target) -> None:
     for n in (5, 40):
         x, b, k = values(n, float32), values(n, bool_, 1), values(n, int16, 2)

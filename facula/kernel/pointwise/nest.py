@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ...base.dtypes import complex64, complex128, float32, float64, int64
+from ...base.dtypes import bfloat16, complex64, complex128, float32, float64, int16, int64
 from ..access import BROADCAST, CONTIGUOUS, INDEX, REVERSED, STRIDED, TURNED, kind_of
 from ..coalesce import Geometry, coalesce, contiguous
 from ..launch import Array, Counter, In, Kernel, Launch, Number, Operand, Out, Schedule, Word
@@ -44,7 +44,7 @@ def pointwise(
     if 0 in shape:
         return Schedule(())
     kinds = tuple(numbers) or number_types(body)
-    roots, operands = fitted(outputs, inputs, body, kinds)
+    roots, operands = _signs(*fitted(outputs, inputs, body, kinds))
     geometry = coalesce(operands)
     form, geometry, ports = _form(geometry, operands, len(outputs), used_inputs(roots))
     run = run_of(roots, [o.dtype for o in operands])
@@ -95,6 +95,20 @@ def fitted(
     if any(n.op == "index" for n in order(list(body))):
         operands.append(Counter(int64, tuple(outputs[0].shape), contiguous(outputs[0].shape)))
     return tuple(grounded([cast(b, o.dtype.compute) for b, o in zip(body, outputs)], inputs, kinds)), operands
+
+
+def _signs(roots: tuple[Scalar, ...], operands: list[Operand]) -> tuple[tuple[Scalar, ...], list[Operand]]:
+    """Where only the sign of a bfloat16 changes, the change of that bit: nothing is widened."""
+    changes, leaf = list[str](), roots[0]
+    while leaf.op in ("neg", "abs"):
+        changes.append(leaf.op)
+        (leaf,) = leaf.args
+    if not changes or leaf.op != "input" or len(operands) != 2 or any(o.dtype is not bfloat16 for o in operands):
+        return roots, operands
+    x = input(0, int16)
+    for change in reversed(changes):
+        x = x ^ -0x8000 if change == "neg" else x & 0x7FFF
+    return (x,), [Array(int16, tuple(o.shape), tuple(o.strides)) for o in operands]
 
 
 def grounded(body: Sequence[Scalar], inputs: Sequence[Operand], kinds: Sequence[str]) -> list[Scalar]:
