@@ -14,6 +14,7 @@ from ..base.narrow import is_sequence
 from ..spec.binder import BINDER
 from ..spec.registry import FAMILIES, Op, ops
 from ..spec.schema import REQUIRED
+from .data import public as data_public
 from .door import compose, plan_for
 from .misuse import PACKAGE, blame, explained, guarded, stumbled
 from .modes import MODE, sync
@@ -259,7 +260,7 @@ def _function(name: str, family: list[Op]) -> Any:
         compose = family[0].block.compose
         compose.__name__ = compose.__qualname__ = name
         compose.__doc__ = compose.__doc__ or family[0].block.__doc__
-        return chains.public(explained(compose, family[0], name, False), name, False)
+        return _plain(explained(compose, family[0], name, False), family[0], name, False)
     made = Function(name, family, "function")
     made.public = objects.public(made.entry, name, made.doc)
     return made.public
@@ -270,11 +271,17 @@ def _direct(family: list[Op]) -> bool:
     return len(family) == 1 and family[0].kind == "composite" and not family[0].block.through_binder
 
 
+def _plain(function: Any, op: Op, name: str, method: bool) -> Any:
+    """The public object of a composite's function."""
+    data = op.block.data
+    return data_public(function, name, method, op.schema.index[data]) if data else chains.public(function, name, method)
+
+
 def _method(name: str, family: list[Op]) -> None:
     if hasattr(objects.Tensor, name) and name in vars(objects.Tensor):
         return
     if _direct(family):
-        setattr(objects.Tensor, name, chains.public(explained(family[0].block.compose, family[0], name, True), name, True))
+        setattr(objects.Tensor, name, _plain(explained(family[0].block.compose, family[0], name, True), family[0], name, True))
         return
     made = Function(name, family, "method")
     made.public = objects.method(made.entry, name, made.doc)

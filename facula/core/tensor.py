@@ -397,6 +397,8 @@ class Methods:
     # -- subclasses
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Tensor(2, 3): uninitialised; Tensor([...]): these values; Tensor(tensor): the same storage. Always the default floating type."""
+        if len(args) == 1 and type(args[0]) is list and cls is objects.Tensor and not kwargs:
+            return ops.tensor(args[0], dtype=SETTINGS.default_dtype)
         device = kwargs.pop("device", None) or "cpu"
         data = kwargs.pop("data", None)
         if kwargs:

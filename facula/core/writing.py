@@ -16,7 +16,7 @@ from ..base.narrow import is_sequence
 from ..spec.promotion import cpp_name, scalar_type_name
 from ..spec.registry import FAMILIES, Op, ops
 from .assigning import assign, assignment, write
-from .chains import Chain, as_it_is
+from .chains import Chain, Place, Step, as_it_is
 from .copying import copies_plan
 from .door import LIMIT, call, plan_for
 from .expression import PLANS, broadcast, wants
@@ -291,9 +291,10 @@ def _copy_for(rule: tape.Rule | None, target: Any) -> Plan | None:
 
 def _after(copy: Plan, write: Plan, operands: int) -> Chain:
     """Operand 0 is copied, then written; the copy is the last operand of the write."""
-    target = (F.FROM_ARGUMENT, 0)
-    places = [(F.FROM_ARGUMENT, i) for i in range(operands)] + [(F.FROM_STEP, 0)]
-    steps = [(copy, copy.native((0,)), F.MODE_GRAD, [target]), (write, write.native(tuple(range(operands + 1))), F.MODE_GRAD, places)]
+    target: Place = (F.FROM_ARGUMENT, 0)
+    places: list[Place] = [(F.FROM_ARGUMENT, i) for i in range(operands)] + [(F.FROM_STEP, 0)]
+    steps: list[Step] = [(copy, copy.native((0,)), F.MODE_GRAD, [target])]
+    steps.append((write, write.native(tuple(range(operands + 1))), F.MODE_GRAD, places))
     return Chain(steps, target)
 
 

@@ -528,6 +528,7 @@ class TensorOf(Composite):
 
     schema = "tensor(any data, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False, bool pin_memory=False) -> Tensor"
     paths = "torch"
+    data = "data"
 
     @staticmethod
     def compose(
@@ -563,8 +564,10 @@ OWN: dict[type, Any] = {float: False, int: d.int64, bool: d.bool_}  # the elemen
 
 def _of_list(data: Any, dtype: DType | None) -> Tensor | None:
     """The usual data, a list of floats or of ints, or one of such rows, without NumPy's help; None: it is not such."""
+    if not data:
+        return allocate(layout((0,), dtype or SETTINGS.default_dtype))
     shape: tuple[int, ...] = (len(data),)
-    if data and (type(data[0]) is list or type(data[0]) is tuple):
+    if type(data[0]) is list or type(data[0]) is tuple:
         shape = (*shape, len(data[0]))
         if any((type(row) is not list and type(row) is not tuple) or len(row) != shape[1] for row in data):
             return None
@@ -672,6 +675,7 @@ class AsTensor(Composite):
 
     schema = "as_tensor(any data, ScalarType? dtype=None, Device? device=None) -> Tensor"
     paths = "torch"
+    data = "data"
 
     @staticmethod
     def compose(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:

@@ -91,6 +91,7 @@ class NewTensor(Composite):
 
     schema = "new_tensor(Tensor input, any data, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor"
     paths = "Tensor"
+    data = "data"
 
     @staticmethod
     def compose(
@@ -231,6 +232,7 @@ class AsArray(Composite):
     schema = "asarray(any obj, *, ScalarType? dtype=None, Device? device=None, bool? copy=None, bool requires_grad=False) -> Tensor"
     out = False
     paths = "torch"
+    data = "obj"
 
     @staticmethod
     def compose(

@@ -59,6 +59,9 @@ STATE = {
 }
 STATE_SLOTS = 32  # entries of the number slots start here
 STATE_WORDS = 128
+MASK_DATA = (
+    61  # bit of an entry's mask: an argument in a place with a bit is data: what is part of the key is of which type and shape it is
+)
 MASK_FLOATS = 62  # bit of an entry's mask: floats in places without a bit are part of the key
 MODE_GRAD, MODE_SLOW, MODE_INFERENCE, MODE_VMAP = (
     1,
@@ -116,7 +119,7 @@ PLAN = {
 # and what its results come from is the new history of the argument it overwrites
 AT_ONCE, WRITES, SOON, FUSES, RECORDS = 1, 2, 4, 8, 16
 PLAN_WORDS_MAX = 8192  # words of all launches together; larger plans stay in Python
-KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN, KIND_VALUES, KIND_DETACH, KIND_LEAF = range(9)
+KIND_KERNEL, KIND_VIEW, KIND_CHAIN, KIND_RECORD, KIND_TUPLE, KIND_ASSIGN, KIND_VALUES, KIND_DETACH, KIND_LEAF, KIND_DATA = range(10)
 STEP_WORDS, STEPS_MAX, STEP_OPERANDS_MAX = (
     4,
     24,
@@ -138,6 +141,12 @@ ELEMENTS = {
     "uint8": (False, "i8"), "uint16": (False, "i16"), "uint32": (False, "i32"), "uint64": (False, "i64"), "bool": (False, "i8"),
 }  # fmt: skip
 AS_IS, AS_FLOAT, AS_INT, AS_BOOL, AS_LIST = range(5)
+# Python's numbers, and what becomes of them: LLVM's type, and of which of them such elements are made
+DATA_FLOAT, DATA_INT, DATA_BOOL = 1, 2, 3
+DATA_DIMS = 4  # depth of the lists in which they stand
+DATA_TYPES = {
+    "float32": ("float", (DATA_FLOAT, DATA_INT)), "float64": ("double", (DATA_FLOAT, DATA_INT)), "int64": ("i64", (DATA_INT,)), "bool": ("i8", (DATA_BOOL,)),
+}  # fmt: skip
 
 BUFFER_STRIDES = 0x18  # CPython's PyBUF_STRIDES
 

@@ -10,7 +10,8 @@ import facula.core.native.fields as F
 
 from ...runtime.ir import Function, Value
 
-# The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind.
+# The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind. Above TAG_FLOAT
+# stands 0, or what data is made of.
 TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_SEQUENCE, TAG_SLICE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 5, 6, 7  # after TAG_VALUE: the float's bits
 TAG_SAME = TAG_SLICE  # with a number above: this argument, or this tensor of the sequences, again
 LIST = 8  # bit of a sequence's word; its length stands above
@@ -66,6 +67,7 @@ def emit_key(core: Any) -> None:
         with f.range(0, named.v) as i:  # a call with ** has another tuple every time; the names in it are the same
             key.push(core.address(f, f.call("ptr", "PyTuple_GetItem", kwnames, i)))
         traced = core.get(f, entry, core.entry["tracer"]).ne(core.state(f, "none"))
+        extents = f.array("i64", F.DATA_DIMS + 1)
         with f.range(0, total.v) as i:
             with f.when(key.n.v > F.ROW_KEY_MAX - 2):
                 f.ret(-1)
@@ -77,7 +79,10 @@ def emit_key(core: Any) -> None:
                     f.leave(after)
                 _tensor(core, key, obj, mode)
                 f.leave(after)
-            _number(core, key, obj, ((mask >> f.smin(i, 63)) & 1).ne(0), ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
+            marked = ((mask >> f.smin(i, 63)) & 1).ne(0)
+            with f.when(marked & ((mask >> F.MASK_DATA) & 1).ne(0)):
+                _data(key, obj, extents, after)
+            _number(core, key, obj, marked, ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
             _constant(core, key, obj, after)
             kind = core.get(f, obj, F.TYPE)
             is_list = _is_a(core, f, obj, "PyList_Type")
@@ -138,6 +143,24 @@ def _tensor(core: Any, key: Key, obj: Value, mode: Value) -> None:
     with f.when(((flags & F.INFERENCE & ~(mode & F.MODE_INFERENCE)) | (flags & F.READ_ONLY)).ne(0)):
         f.ret(-1)
     key.push(core.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
+
+
+def _data(key: Key, obj: Value, extents: Value, after: str) -> None:
+    """Of nested lists of numbers: which numbers, and how long the lists are."""
+    f = key.f
+    for depth in range(F.DATA_DIMS + 1):
+        f.store(f.i64(-1), extents, depth)
+    kind = f.call("i64", "facula_measure", obj, extents, f.i64(0))
+    with f.when(kind.ne(0)):
+        with f.when(key.n.v > F.ROW_KEY_MAX - F.DATA_DIMS - 2):
+            f.ret(-1)
+        key.push((kind << 3) | TAG_FLOAT)
+        for depth in range(F.DATA_DIMS):
+            n = f.load("i64", extents, depth)
+            with f.when(n <= 0):
+                f.leave(after)
+            key.push((n << 3) | TAG_ITEM)
+        f.leave(after)
 
 
 def _number(core: Any, key: Key, obj: Value, operand: Value, floats_decide: Value, after: str) -> None:

@@ -13,6 +13,7 @@ import facula.core.native.fields as F
 from ...runtime.allocator_code import emit_memory
 from ...runtime.ir import Function, Module, Value
 from .chains import emit_chains
+from .data import emit_data, emit_measures
 from .keys import FLAT, emit_key
 from .recording import emit_recording
 from .values import emit_values
@@ -374,6 +375,8 @@ class Core:
                 f.ret(f.call("ptr", "facula_assign", plan, args, queue))
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_VALUES)):
                 f.ret(f.call("ptr", "facula_values", plan, args, queue))
+            with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_DATA)):
+                f.ret(f.call("ptr", "facula_data", plan, args))
             n = self.get(f, plan, P["outs_n"], "i64")
             with f.when(self.get(f, plan, P["kind"], "i64").eq(F.KIND_TUPLE)):
                 with f.range(0, n) as i:
@@ -661,6 +664,7 @@ def emit_core(
     emit_memory(module)
     core.emit_object()
     core.emit_buffer()
+    emit_measures(core)
     emit_key(core)
     core.emit_find()
     core.emit_words()
@@ -673,6 +677,7 @@ def emit_core(
     core.emit_results()
     emit_assign(core)
     emit_values(core)
+    emit_data(core)
     emit_chains(core)
     core.emit_run()
     core.emit_dispatch()
