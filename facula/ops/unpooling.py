@@ -8,12 +8,12 @@ from typing import Any
 
 from ..base import dtypes as d
 from ..base.errors import refuse
-from ..core.layout import Layout
+from ..core.layout import Layout, layout
 from ..core.placing import known
 from ..core.result import Result
 from ..core.tensor import Tensor
 from ..kernel import pooling as kernels
-from ..spec.block import Composite, Fused, Procedure
+from ..spec.block import Composite, Fused
 from ..spec.promotion import scalar_type_name
 from ..spec.registry import ops
 from ..spec.samples import distinct, sample, uniform, values
@@ -115,52 +115,22 @@ class MaxUnpool3d(Composite):
 
 
 # -- windows at random places. Graham 2014, arXiv 1412.6071
-def _starts(samples: Any, size: int, kernel: int, result: int) -> Any:
-    """(planes, result): where windows begin, from one number of 0..1 for each plane."""
-    import numpy as np
-
-    kind = samples.dtype.type
-    if result == 1:
-        return np.full((len(samples), 1), size - kernel)
-    alpha = kind(size - kernel) / kind(result - 1)
-    i = np.arange(result - 1, dtype=kind)
-    first = ((i + samples[:, None]) * alpha).astype(np.int64) - (samples[:, None] * alpha).astype(np.int64)
-    return np.concatenate([first, np.full((len(samples), 1), size - kernel)], 1)
-
-
-class FractionalMaxPool(Procedure):
+class FractionalMaxPool(Fused):
     """(maxima, int64 flat index of each in its plane) of windows at places that `random_samples` (N, C, n) choose."""
 
     schema = (
         "fractional_max_pool(Tensor input, int[] kernel_size, int[] output_size, Tensor random_samples) -> (Tensor out, Tensor indices)"
     )
     paths = ""
+    contiguous = True
 
     @staticmethod
-    def run(input: Tensor, kernel_size: Any, output_size: Any, random_samples: Tensor) -> tuple[Tensor, Tensor]:
-        import numpy as np
-
-        n, sizes = len(kernel_size), input.shape[-len(kernel_size) :]
+    def kernel(input: Layout, kernel_size: Any, output_size: Any, random_samples: Layout) -> Result:
+        n = len(kernel_size)
         shape = (*input.shape[: input.ndim - n], *output_size)
-        if not known(input, random_samples):
-            return input.new_empty(shape), input.new_empty(shape, dtype=d.int64)
-        planes = math.prod(input.shape[: input.ndim - n])
-        draws = random_samples.contiguous()
-        draws = (draws if draws.dtype in (d.float32, d.float64) else draws.to(d.float32)).numpy().reshape(planes, n)
-        index: Any = np.zeros((planes, *(1,) * (2 * n)), np.int64)
-        for i, (size, k, r) in enumerate(zip(sizes, kernel_size, output_size)):
-            starts = _starts(draws[:, n - 1 - i if n == 2 else i], size, k, r)  # images: the width's number comes first
-            along = [planes, *(1,) * (2 * n)]
-            along[1 + i] = r
-            at = starts.reshape(along)
-            taps = [1] * (2 * n + 1)
-            taps[1 + n + i] = k
-            index = index * size + at + np.arange(k).reshape(taps)
-        index = np.ascontiguousarray(index).reshape(planes, math.prod(output_size), math.prod(kernel_size))
-        where = ops.from_numpy(index)
-        flat = input.reshape((planes, math.prod(sizes)))
-        best, tap = flat.gather(1, where.reshape((planes, index.shape[1] * index.shape[2]))).reshape(tuple(where.shape)).max(2)
-        return best.reshape(shape), where.gather(2, tap.unsqueeze(2)).reshape(shape)
+        out = layout(shape, input.dtype)
+        order = range(n - 1, -1, -1) if n == 2 else range(n)  # images: the width's number comes first
+        return Result((out, layout(shape, d.int64)), kernels.fractional_max_pool(out, input, kernel=kernel_size, order=order))
 
     @staticmethod
     def gradient(g0: Tensor, input: Tensor, out1: Tensor, kernel_size: Any) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from facula.kernel.ctc import ctc, ctc_backward
 from facula.kernel.indexing import count_true, embedding_backward, gather, masked_select, nonzero, symmetric
 from facula.kernel.launch import Array, In, Out, Schedule
 from facula.kernel.pointwise import copy, pointwise
+from facula.kernel.pooling import fractional_max_pool
 from facula.kernel.recurrent import Carried, Fixed, Now, Sequences, Stage, Start, State, Weight, recurrence
 from facula.kernel.reduction import argmax_of, inner_of, moments_of, reduce, reduce_pairs, sum_of
 from facula.kernel.scalar import exp, input
@@ -47,6 +48,7 @@ SCHEDULES: dict[str, Schedule] = {
     "columns": reduce([a(int64, 99)], [a(float32, 99, 99)], (0,), argmax_of(float32)),
     "pairs": reduce_pairs(a(bfloat16, 36), a(bfloat16, 9, 5), inner_of(bfloat16)),
     "symmetric": symmetric(a(float16, 9, 9), a(float16, 36)),
+    "windows at random places": fractional_max_pool(a(float16, 3, 4, 4), a(float16, 3, 9, 9), kernel=(2, 2), order=(1, 0)),
     "scan": scan([a(float32, 200000)], [a(float32, 200000)], 0, sum_of(float32)),
     "put": embedding_backward(a(float32, 30, 99), a(float32, 9, 99), a(int64, 9)),
     "take": gather(a(complex128, 3, 3), a(complex128, 4, 4), a(int64, 3, 3), 1),

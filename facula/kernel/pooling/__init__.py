@@ -19,6 +19,7 @@ from ...runtime import host
 from ...runtime.ir import SIZE
 from ...runtime.pool import reserve
 from ..launch import In, Kernel, Launch, Operand, Out, Schedule, Word, bits, unsigned
+from . import fractional as fr
 from . import gradients as gr
 from . import lanes as ln
 from . import planes as pl
@@ -51,6 +52,21 @@ def avg_pool(
     """out (*, *R) = means of windows of x (*, *S). In 0 x; Out 0 out."""
     p = _pool(out, x, kernel, stride, padding, (1,) * len(kernel))
     return _windows(p, "avg", "", target or host.target(), divisor_override, count_include_pad)
+
+
+def fractional_max_pool(out: Operand, x: Operand, *, kernel: Sequence[int], order: Sequence[int]) -> Schedule:
+    """Maxima of windows of x (*, *S) at random places. In 0 x, In 1 numbers (*, n) of x's type, of which `order` says whose dim each is; Out 0
+    out (*, *R), Out 1 int64 flat indices."""
+    one = (1,) * len(kernel)
+    p = _pool(out, x, kernel, one, (0,) * len(kernel), one)
+    reserve(8 * sum(p.out))
+    words: dict[str, Word] = {
+        "x": In(0), "samples": In(1), "y": Out(0), "codes": Out(1), "count": len(kernel), **dict(zip(("at_d", "at_h", "at_w"), _three(order, 0))),
+        "depth": p.size[0], "height": p.size[1], "width": p.size[2], "out_depth": p.out[0], "out_height": p.out[1], "out_width": p.out[2],
+        "kd": p.kernel[0], "kh": p.kernel[1], "kw": p.kernel[2],
+    }  # fmt: skip
+    elements = math.prod(p.out) * math.prod(p.kernel)
+    return _schedule(Kernel(fr.emit_fractional, (p.dtype.name,)), fr.WORDS, words, p.planes, elements, p.dtype.itemsize)
 
 
 def max_pool_backward(
