@@ -26,6 +26,7 @@ from .plan import (
     depthwise,
     depthwise_fits,
     filtered,
+    phased,
     problem,
     product,
     thin,
@@ -61,6 +62,7 @@ def forward(
         thin(b, p, p.outputs, p.channels, xs, ys, weights, given)
     elif not (filtered(p, p.outputs, p.channels) and winograd(b, p, False, xs, ys, weights, given)):
         grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
+        grid, xs = phased(b, p, grid, xs)
         product(b, p, [grid], p.outputs, p.channels, xs, ys, weights, given)
     return _finish(b, ys, out)
 
@@ -121,6 +123,8 @@ def backward_weight(
         winograd_gradient(b, p, xs, gs, ws.at, ws.image)
         return _finish(b, ws, gw)
     grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
+    if p.taps > math.prod(p.stride):  # where windows do not overlap, every element is read once
+        grid, xs = phased(b, p, grid, xs)
     weight_gradient(b, p, grid, xs, gs, ws.at, ws.image)
     return _finish(b, ws, gw)
 

@@ -55,6 +55,22 @@ class Grid:
     taps: tuple[tuple[int, Three], ...]
     origin: Three = (0, 0, 0)
     spread: Three = (1, 1, 1)
+    phases: Three = (1, 1, 1)  # the step, where the source's planes have been taken apart by it (phases.py)
+
+    @property
+    def room(self) -> Three:
+        """Size of a phase of the source's plane."""
+        return _three(-(-n // s) for n, s in zip(self.source, self.phases))
+
+    @property
+    def parts(self) -> list[Three]:
+        """The phases that some tap meets, in order."""
+        return sorted({self.meets(shift)[0] for _, shift in self.taps})
+
+    def meets(self, shift: Three) -> tuple[Three, Three]:
+        """(phase, place in it) that a tap reads for the first pixel."""
+        both = [divmod(a + t, s) for a, t, s in zip(self.start, shift, self.phases)]
+        return _three(r for _, r in both), _three(q for q, _ in both)
 
     @property
     def count(self) -> int:
@@ -143,9 +159,10 @@ def table(grid: Grid, lanes: int, width: int, images: int, source_image: int, re
     inside = (q < total) if not rows else np.ones(period, bool)
     start, step, origin, spread = (np.array(x)[:, None] for x in (grid.start, grid.step, grid.origin, grid.spread))
     begin, end = start + step * place, origin + spread * place
-    plane = np.array([grid.source[1] * grid.source[2], grid.source[2], 1])
+    plane = np.array([grid.room[1] * grid.room[2], grid.room[2], 1])
+    apart, pace = grid.phases != (1, 1, 1), _three(n // s for n, s in zip(grid.step, grid.phases))
     target = np.array([grid.result[1] * grid.result[2], grid.result[2], 1])
-    read_at, write_at = image * source_image + plane @ begin, image * result_image + target @ end
+    read_at, write_at = image * source_image + plane @ (place if apart else begin), image * result_image + target @ end
     last = max(0, min(total, period) - 1)
     read_at, write_at = np.where(inside, read_at, read_at[last]), np.where(inside, write_at, write_at[last])
     if max(int(np.abs(read_at).max()), int(np.abs(write_at).max())) + 4 * math.prod(grid.source) >= 1 << 31:
@@ -157,16 +174,26 @@ def table(grid: Grid, lanes: int, width: int, images: int, source_image: int, re
     for slot, dim in ((W, 2), (H, 1), (D, 0)):
         view[:, slot] = np.where(inside, begin[dim], OUTSIDE).reshape(shape)
     view[:, SOURCE], view[:, RESULT] = read_at.reshape(shape), write_at.reshape(shape)
-    read, most = _pieces(entries, read_pieces(lanes), read_at.reshape(shape), inside.reshape(shape), grid.step[2])
+    read, most = _pieces(entries, read_pieces(lanes), read_at.reshape(shape), inside.reshape(shape), pace[2])
     write, parts = _pieces(entries, written_pieces(lanes), write_at.reshape(shape), inside.reshape(shape), grid.spread[2])
     distinct = [sorted({s[dim] for _, s in grid.taps}) for dim in (2, 1, 0)]
     w, h, d = distinct
-    taps = [[int(plane @ np.array(s)), len(w) + len(h) + d.index(s[0]), len(w) + h.index(s[1]), w.index(s[2])] for _, s in grid.taps]
+    phases = grid.parts
+    taps = [[_offset(grid, phases, s), len(w) + len(h) + d.index(s[0]), len(w) + h.index(s[1]), w.index(s[2])] for _, s in grid.taps]
     return Table(
         entries, np.array(taps, np.int64).reshape(-1, 4), np.array([*w, *h, *d], np.int64), _three(map(len, distinct)), together, period,
-        rows * grid.step[1] * grid.source[2], rows * grid.step[1], rows * grid.spread[1] * grid.result[2], read, most, write, parts,
+        rows * pace[1] * grid.room[2], rows * grid.step[1], rows * grid.spread[1] * grid.result[2], read, most, write, parts,
         np.array([i for i, _ in grid.taps], np.int64),
     )  # fmt: skip
+
+
+def _offset(grid: Grid, parts: list[Three], shift: Three) -> int:
+    """Elements from where an entry points to what a tap reads."""
+    _, height, width = grid.room
+    if grid.phases == (1, 1, 1):
+        return (shift[0] * height + shift[1]) * width + shift[2]
+    phase, (d, h, w) = grid.meets(shift)
+    return parts.index(phase) * math.prod(grid.room) + (d * height + h) * width + w
 
 
 def _pieces(entries: np.ndarray, at: int, where: np.ndarray, inside: np.ndarray, pace: int) -> tuple[int, int]:
