@@ -22,7 +22,23 @@ from .convolution import spread
 from .formats import flat, image, is_last, result
 
 TAPS = 256  # that one byte tells apart
-WINDOW = "int[] kernel, int[] stride, int[] padding, int[] dilation, bool ceil_mode"
+
+
+def flattened(kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    """A window as one list, short enough for a key of the plan table: dilations that are all 1 are left out."""
+    return (*kernel, *stride, *padding, *(dilation if any(v != 1 for v in dilation) else ()))
+
+
+def dims_of(window: Sequence[int]) -> int:
+    """Dims of a flattened window, one to three."""
+    return len(window) // (3 if len(window) % 4 else 4)
+
+
+def parts(window: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Kernel, stride, padding and dilation of a flattened window."""
+    n = dims_of(window)
+    kernel, stride, padding, dilation = (tuple(window[i : i + n]) or (1,) * n for i in range(0, 4 * n, n))
+    return {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
 
 
 def pooled(n: int, k: int, s: int, p: int, dil: int, ceil: bool) -> int:
@@ -134,76 +150,72 @@ def planes_last(x: Layout, spatial: int) -> bool:
 class MaxPool(Fused):
     """(maxima, int64 flat index of each in its plane)."""
 
-    schema = f"max_pool(Tensor input, {WINDOW}) -> (Tensor out, Tensor indices)"
+    schema = "max_pool(Tensor input, int[] window, bool ceil_mode) -> (Tensor out, Tensor indices)"
     batching = "fold input"
     paths = ""
 
     @staticmethod
-    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
-        shape, last = windows(x, kernel, stride, padding, dilation, ceil_mode), is_last(x, len(kernel))
+    def kernel(x: Layout, window: Any, ceil_mode: bool) -> Result:
+        own = parts(window)
+        shape, last = windows(x, **own, ceil=ceil_mode), is_last(x, dims_of(window))
         out, indices = image(shape, x.dtype, last), image(shape, d.int64, last)
-        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-        return result((out, indices), kernels.max_pool(flat(out), flat(x), **window, note="index"), x)
+        return result((out, indices), kernels.max_pool(flat(out), flat(x), **own, note="index"), x)
 
     @staticmethod
-    def gradient(g0: Tensor, input: Tensor, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Tensor:
-        return ops.max_pool_backward(g0, out1.detach(), input, kernel, stride, padding, dilation)
+    def gradient(g0: Tensor, input: Tensor, out1: Tensor, window: Any) -> Tensor:
+        return ops.max_pool_backward(g0, out1.detach(), input, window)
 
 
 class MaxPoolPlain(Fused):
     """Maxima of windows, without their places."""
 
-    schema = f"max_pool_plain(Tensor input, {WINDOW}) -> Tensor"
+    schema = "max_pool_plain(Tensor input, int[] window, bool ceil_mode) -> Tensor"
     batching = "fold input"
     paths = ""
 
     @staticmethod
-    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
-        out = image(windows(x, kernel, stride, padding, dilation, ceil_mode), x.dtype, is_last(x, len(kernel)))
-        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-        return result((out,), kernels.max_pool(flat(out), flat(x), **window), x)
+    def kernel(x: Layout, window: Any, ceil_mode: bool) -> Result:
+        own = parts(window)
+        out = image(windows(x, **own, ceil=ceil_mode), x.dtype, is_last(x, dims_of(window)))
+        return result((out,), kernels.max_pool(flat(out), flat(x), **own), x)
 
 
 class MaxPoolTap(Fused):
     """(maxima, which tap of its window each is, one byte): eight times less to save than flat indices."""
 
-    schema = f"max_pool_tap(Tensor input, {WINDOW}) -> (Tensor out, Tensor taps)"
+    schema = "max_pool_tap(Tensor input, int[] window, bool ceil_mode) -> (Tensor out, Tensor taps)"
     batching = "fold input"
     paths = ""
 
     @staticmethod
-    def kernel(x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Result:
-        shape = windows(x, kernel, stride, padding, dilation, ceil_mode)
-        out = image(shape, x.dtype, is_last(x, len(kernel)))
-        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-        return result((out, layout(shape, d.uint8)), kernels.max_pool(flat(out), flat(x), **window, note="tap"), x)
+    def kernel(x: Layout, window: Any, ceil_mode: bool) -> Result:
+        own = parts(window)
+        shape = windows(x, **own, ceil=ceil_mode)
+        out = image(shape, x.dtype, is_last(x, dims_of(window)))
+        return result((out, layout(shape, d.uint8)), kernels.max_pool(flat(out), flat(x), **own, note="tap"), x)
 
     @staticmethod
-    def gradient(g0: Tensor, input: Layout, out1: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
-        last = is_last(input, len(kernel))
-        return ops.max_pool_tap_backward(g0, out1.detach(), tuple(input.shape), last, kernel, stride, padding, dilation)
+    def gradient(g0: Tensor, input: Layout, out1: Tensor, window: Any) -> Tensor:
+        n = dims_of(window)
+        return ops.max_pool_tap_backward(g0, out1.detach(), tuple(input.shape[-n:]), is_last(input, n), window)
 
 
 class MaxPoolTapBackward(Fused):
     """g put back at the taps; overlapping windows add."""
 
-    schema = (
-        "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, bool channels_last, int[] kernel, int[] stride, int[] padding,"
-        " int[] dilation) -> Tensor"
-    )
-    batching = "fold grad taps +size"
+    schema = "max_pool_tap_backward(Tensor grad, Tensor taps, int[] size, bool channels_last, int[] window) -> Tensor"
+    batching = "fold grad taps"
     paths = ""
     contiguous = True
 
     @staticmethod
-    def kernel(g: Layout, taps: Layout, size: Any, channels_last: bool, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
-        out = image(size, g.dtype, channels_last)
-        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-        return result((out,), kernels.max_pool_backward(flat(out), g, **window, note="tap"))
+    def kernel(g: Layout, taps: Layout, size: Any, channels_last: bool, window: Any) -> Result:
+        out = image((*g.shape[: -len(size)], *size), g.dtype, channels_last)
+        return result((out,), kernels.max_pool_backward(flat(out), g, **parts(window), note="tap"))
 
     @staticmethod
-    def gradient(g: Tensor, taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
-        return ops.pool_take(g, tap_index(taps, size, kernel, stride, padding, dilation), len(kernel)), None
+    def gradient(g: Tensor, taps: Tensor, size: Any, window: Any) -> tuple[Any, ...]:
+        return ops.pool_take(g, tap_index(taps, size, **parts(window)), len(size)), None
 
 
 def tap_index(taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Tensor:
@@ -222,22 +234,20 @@ def tap_index(taps: Tensor, size: Any, kernel: Any, stride: Any, padding: Any, d
 class MaxPoolBackward(Fused):
     """g put back where the maxima were; overlapping windows add."""
 
-    schema = (
-        "max_pool_backward(Tensor grad, Tensor indices, Tensor input, int[] kernel, int[] stride, int[] padding, int[] dilation) -> Tensor"
-    )
+    schema = "max_pool_backward(Tensor grad, Tensor indices, Tensor input, int[] window) -> Tensor"
     batching = "fold grad indices input"
     paths = ""
     contiguous = ("grad", "indices")
 
     @staticmethod
-    def kernel(g: Layout, indices: Layout, x: Layout, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Result:
-        out = image(x.shape, g.dtype, is_last(x, len(kernel)))
-        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-        return result((out,), kernels.max_pool_backward(flat(out), g, **window, note="index"))
+    def kernel(g: Layout, indices: Layout, x: Layout, window: Any) -> Result:
+        own = parts(window)
+        out = image(x.shape, g.dtype, is_last(x, dims_of(window)))
+        return result((out,), kernels.max_pool_backward(flat(out), g, **own, note="index"))
 
     @staticmethod
-    def gradient(g: Tensor, indices: Tensor, kernel: Any) -> tuple[Any, ...]:
-        return ops.pool_take(g, indices, len(kernel)), None, None
+    def gradient(g: Tensor, indices: Tensor, window: Any) -> tuple[Any, ...]:
+        return ops.pool_take(g, indices, dims_of(window)), None, None
 
 
 class PoolTake(Fused):
@@ -415,10 +425,10 @@ def _max(
     if input.dtype is d.bool_ or input.dtype.is_complex:
         raise refuse(NotImplementedError, f"\"{title}\" not implemented for '{scalar_type_name(input.dtype)}'")
     if indices:
-        return ops.max_pool(input, *row, bool(ceil_mode))
+        return ops.max_pool(input, flattened(*row), bool(ceil_mode))
     if not (MODE.grad and wants(input)):
-        return ops.max_pool_plain(input, *row, bool(ceil_mode))
-    return (ops.max_pool_tap if prod(kernel) <= TAPS else ops.max_pool)(input, *row, bool(ceil_mode))[0]
+        return ops.max_pool_plain(input, flattened(*row), bool(ceil_mode))
+    return (ops.max_pool_tap if prod(kernel) <= TAPS else ops.max_pool)(input, flattened(*row), bool(ceil_mode))[0]
 
 
 def _whole_means(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import facula
+from facula.core.function import Function
 from facula.testing import derived
 
 test_declared = derived("facula.ops.pooling")
@@ -33,3 +34,20 @@ def test_planes_that_do_not_fit_a_usual_slot_of_scratch_memory(dtype: Any) -> No
     for y, wanted in ((F.max_pool1d(x, 8, 8), [0, 1]), (F.adaptive_avg_pool1d(x, n // 8), [0.125]), (F.avg_pool1d(x, 8, 8), [0.125])):
         (gradient,) = facula.autograd.grad(y.sum(), x)
         assert gradient.unique().tolist() == wanted and gradient.sum(dtype=facula.float64).item() == 2 * n / 8
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize("window", [(2,), (3, 2, 1), (2, 2, 0, 2)], ids=str)
+def test_gradients_of_maxima_are_served_by_the_plan_table(n: int, window: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of three dims is not too long for a key."""
+    if len(window) == 4 and n == 3:
+        return
+    x = facula.randn(2, 3, *(8,) * n, requires_grad=True)
+    y = getattr(facula.nn.functional, f"max_pool{n}d")(x, *window)
+    g, missed = facula.randn(*y.shape), list[str]()
+    for _ in range(3):
+        (want,) = facula.autograd.grad(y, x, g, retain_graph=True)
+    handle = Function.handle
+    monkeypatch.setattr(Function, "handle", lambda self, *given: (missed.append(self.name), handle(self, *given))[1])
+    (got,) = facula.autograd.grad(y, x, g, retain_graph=True)
+    assert "max_pool_tap_backward" not in missed and facula.equal(got, want)
