@@ -117,15 +117,19 @@ def check_expand(source: Layout, shape: tuple[int, ...]) -> None:
 
 def fresh_copy(source: Any, strides: tuple[int, ...] | None = None, dtype: DType | None = None) -> Any:
     """The values in memory of their own: contiguous, or with these strides."""
-    key = (fresh_copy, source._layout, strides, dtype)
+    return run(copy_of(source._layout, dtype or source.dtype, strides), [source])
+
+
+def copy_of(own: Layout, dtype: DType, strides: tuple[int, ...] | None = None) -> Plan:
+    """The plan of `fresh_copy`."""
+    key = (copy_of, own, strides, dtype)
     plan = PLANS.get(key)
     if plan is None:
-        own = source._layout
-        lay = layout(own.shape, dtype or source.dtype, strides, own.device, merged(own.shape, [own]))
+        lay = layout(own.shape, dtype, strides, own.device, merged(own.shape, [own]))
         outs, ins = loops([lay], [own], tuple(own.shape), expanded)
-        schedule = pointwise(outs, ins, (converted(source.dtype, lay.dtype),))
+        schedule = pointwise(outs, ins, (converted(own.dtype, lay.dtype),))
         plan = PLANS[key] = KernelPlan("copy", [(lay, lay.nbytes, F.OUT_NEW, 0)], schedule, 1)
-    return run(plan, [source])
+    return plan
 
 
 __all__ = ["check_expand", "converted", "copy_into", "fill_in", "fresh_copy"]

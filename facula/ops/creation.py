@@ -16,8 +16,9 @@ from ..base.errors import refuse, warn
 from ..base.settings import SETTINGS
 from ..core import objects, writing
 from ..core.batching import bare, extents, roomy
+from ..core.data import FORMS, remember
 from ..core.expression import PLANS
-from ..core.layout import TRIM, Layout, channels_last_strides, dense_like, layout
+from ..core.layout import Layout, channels_last_strides, dense_like, layout
 from ..core.modes import MODE
 from ..core.native import fields as F
 from ..core.placing import here, placed
@@ -403,13 +404,14 @@ class FromNumpy(Composite):
     """A tensor on a NumPy array's own memory; writes go both ways."""
 
     schema = "from_numpy(any ndarray) -> Tensor"
+    data = "ndarray"
     paths = "torch"
 
     @staticmethod
     def compose(ndarray: Any) -> Tensor:
         if (made := _borrowed(ndarray)) is not None:
             return made
-        if type(ndarray).__module__ != "numpy" or not hasattr(ndarray, "__array_interface__"):
+        if type(ndarray).__module__ != "numpy" or not hasattr(ndarray, "ctypes"):
             raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
         kind = d.from_numpy(ndarray.dtype)
         if kind is not None and not ndarray.dtype.isnative:
@@ -443,14 +445,10 @@ class FromNumpy(Composite):
         if not ndarray.flags.writeable and lay.nbytes and not writable(made._address):
             made._flags |= F.READ_ONLY
         if type(ndarray).__name__ == "ndarray" and lay.numel:
-            FORMS[(ndarray.dtype, ndarray.shape, ndarray.strides)] = lay
+            remember(ndarray, lay)
         return made
 
     samples = [sample(None)]
-
-
-FORMS: dict[tuple[Any, ...], Layout] = {}  # by element type, shape and strides of arrays that tensors were made on
-TRIM.append(FORMS.clear)
 
 
 def _borrowed(array: Any) -> Tensor | None:
@@ -460,6 +458,14 @@ def _borrowed(array: Any) -> Tensor | None:
         return None
     lay = FORMS.get((array.dtype, array.shape, array.strides))
     return None if lay is None else objects.borrow(lay, lay.nbytes, array)
+
+
+def _on_array(data: Any) -> Tensor | None:
+    """A tensor on the memory of an array; None for any other object, and for elements of a type that tensors lack."""
+    if (own := _borrowed(data)) is not None:
+        return own
+    array = type(data).__module__ == "numpy" and hasattr(data, "ctypes") and d.from_numpy(data.dtype) is not None
+    return ops.from_numpy(data) if array else None
 
 
 def _plain(data: Any) -> Any:
@@ -547,7 +553,7 @@ class TensorOf(Composite):
                 raise _too_large(dtype)
             return _scalar(data, dtype or of_number(data), placed(device, copying=True)).requires_grad_(requires_grad)
         where = placed(device, copying=True)
-        if MODE.recorder is None and (own := _borrowed(data)) is not None and own._layout.contiguous:
+        if (own := _on_array(data)) is not None and own._layout.dense and MODE.recorder is None:
             made = own.to(where, dtype or own.dtype, copy=True)
             return made.requires_grad_(True) if requires_grad else made
         made = _of_list(data, dtype) if type(data) is list or type(data) is tuple else None
@@ -681,18 +687,9 @@ class AsTensor(Composite):
     def compose(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
         if isinstance(data, Tensor):
             return data.to(home(data, device), dtype or data.dtype)
-        if (own := _borrowed(data)) is not None:
+        if getattr(data, "ndim", 0) and (own := _on_array(data)) is not None:
             where = placed(device, copying=True)
             return own if where is CPU and (dtype is None or dtype is own.dtype) else own.to(where, dtype or own.dtype)
-        if (
-            type(data).__module__ == "numpy"
-            and hasattr(data, "__array_interface__")
-            and getattr(data, "ndim", 0)
-            and d.from_numpy(data.dtype)
-            and all(s >= 0 for s in data.strides)
-        ):
-            t = ops.from_numpy(data)
-            return t.to(placed(device, copying=True), dtype or t.dtype)
         return ops.tensor(data, dtype=dtype, device=device)
 
     samples = [sample([1.0, 2.0])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import facula
@@ -74,3 +75,45 @@ def test_what_does_not_fit() -> None:
         knot.append(knot)
         with pytest.raises((ValueError, RuntimeError, TypeError)):
             facula.tensor(knot)
+
+
+def test_arrays() -> None:
+    """Memory is shared, or copied, as the function says, from the first call on."""
+    for k in range(5):
+        for kind, other in (
+            ("f4", facula.float32),
+            ("i8", facula.int64),
+            ("?", facula.bool),
+            ("c8", facula.complex64),
+            ("f2", facula.float16),
+        ):
+            whole = np.arange(12).reshape(3, 4).astype(kind)
+            for a in (whole, whole.T, whole[:, ::2], whole[1], whole[:0]):
+                for on in (facula.from_numpy, facula.as_tensor, facula.asarray):
+                    t = on(a)
+                    assert t.dtype is other and t.tolist() == a.tolist() and t.data_ptr() == (a.ctypes.data if a.size else 0)
+                    assert t.stride() == tuple(s // a.itemsize for s in a.strides)
+                for t in (facula.tensor(a), facula.zeros(1).new_tensor(a, dtype=other)):
+                    assert t.dtype is other and t.tolist() == a.tolist() and (not a.size or t.data_ptr() != a.ctypes.data)
+                assert facula.tensor(a.real, dtype=facula.float64).tolist() == a.real.astype("f8").tolist()
+        assert facula.tensor(whole.T).stride() == (1, 4) and facula.tensor(whole[:, ::2]).stride() == (2, 1)
+        assert facula.tensor(np.array(k + 0.5)).item() == k + 0.5 and facula.from_numpy(np.array(k)).item() == k
+        fixed = np.array([float(k)])
+        fixed.flags.writeable = False
+        assert facula.from_numpy(fixed).data_ptr() == fixed.ctypes.data
+        assert facula.tensor(fixed).add_(1).item() == k + 1
+        with pytest.raises(ValueError, match="byte order"):
+            facula.from_numpy(np.arange(3.0).astype(">f8"))
+        with pytest.raises(ValueError, match="negative"):
+            facula.from_numpy(np.arange(3.0)[::-1])
+
+
+def test_an_array_may_change_while_calls_are_recorded() -> None:
+    @facula.compile
+    def step(a: Any) -> Any:
+        t = facula.tensor(a) * 2
+        a += 1
+        return t
+
+    for k in range(4):
+        assert step(np.full(3, float(k))).tolist() == [2.0 * k] * 3

@@ -229,6 +229,9 @@ def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
     def set_parameter(cls: type) -> None:
         keep(F.STATE["parameter"], cls)
 
+    def set_array(cls: type) -> None:
+        keep(F.STATE["array"], cls)
+
     def branch() -> tuple[int, int]:
         return state[F.STATE["branch"]], state[F.STATE["met"]]
 
@@ -237,6 +240,7 @@ def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
         "branch": branch,
         "set_exporter": set_exporter,
         "set_parameter": set_parameter,
+        "set_array": set_array,
         "next_sequence": next_number,
     }
 

@@ -12,10 +12,12 @@ from ...runtime.ir import Function, Value
 def emit_measures(core: Any) -> None:
     """What a key needs."""
     _measure(core)
+    _form(core)
 
 
 def emit_data(core: Any) -> None:
     """What a plan needs."""
+    _borrow(core)
     _pour(core)
     _data(core)
 
@@ -116,10 +118,12 @@ def _number(core: Any, f: Function, obj: Value, word: int, type_: str, at: Value
 
 
 def _data(core: Any) -> None:
-    """facula_data(plan, args) -> a tensor of the numbers in an argument; null like facula_run."""
+    """facula_data(plan, args) -> a tensor of the numbers in an argument, or on its memory; null like facula_run."""
     with core.m.function("facula_data", "ptr plan, ptr args", "ptr", internal=True) as (f, plan, args):
         P = {k: 8 * v for k, v in F.PLAN.items()}
         obj = f.load("ptr", f.at(args, core.get(f, plan, P["source"], "i64"), "ptr"))
+        with f.when(core.get(f, plan, P["words_n"], "i64") < 0):  # an array
+            f.ret(f.call("ptr", "facula_borrowed", core.get(f, plan, P["outs"]), core.get(f, plan, P["delta"], "i64"), obj))
         block = core.alloc(f, core.get(f, plan, P["delta"], "i64"))
         with f.when(block.eq(0)):
             f.ret(0)
@@ -131,3 +135,53 @@ def _data(core: Any) -> None:
             f.ret(0)
         core.set(f, out, F.TENSOR["flags"], core.get(f, plan, P["how"], "i64"))
         f.ret(out)
+
+
+FORMAT, SHAPE, STRIDES, NDIM = 40, 48, 56, 36  # bytes into CPython's Py_buffer
+RECORDS, STRIDED = 0x1D, 0x18  # what is asked of a buffer: PyBUF_RECORDS, which can be written and has a format; PyBUF_STRIDES
+
+
+def _form(core: Any) -> None:
+    """facula_form(array, words, n) -> the length of the key, to which element type, shape and strides of an array were added; -1 where it is
+    none that can be written, of a simple type."""
+    with core.m.function("facula_form", "ptr array, ptr words, i64 n", "i64", internal=True) as (f, array, words, n):
+        view = f.array("i64", 16)
+        with f.when(f.call("i32", "PyObject_GetBuffer", array, view, f.const("i32", RECORDS)).ne(0)):
+            f.call("void", "PyErr_Clear")
+            f.ret(-1)
+        format_, ndim = core.get(f, view, FORMAT), f.cast("sext", core.get(f, view, NDIM, "i32"), "i64")
+        first, second = (f.cast("zext", core.get(f, format_, i, "i8"), "i64") for i in range(2))
+        simple = f.var("i1", second.eq(0))
+        with f.when(first.eq(ord("Z")) & second.ne(0)):  # complex numbers
+            simple.v = core.get(f, format_, 2, "i8").eq(0)
+        end = n + 1 + ndim * 2
+        simple.v = simple.v & (end < F.ROW_KEY_MAX)
+        with f.when(simple.v):
+            f.store((((ndim << 16) | (second << 8) | first) << 3) | F.TAG_INT, words, n)
+            for k, offset in enumerate((SHAPE, STRIDES)):
+                with f.range(0, ndim) as i:
+                    f.store((f.load("i64", core.get(f, view, offset), i) << 3) | F.TAG_ITEM, words, n + 1 + ndim * k + i)
+        f.call("void", "PyBuffer_Release", view)
+        f.ret(f.select(simple.v, end, f.i64(-1)))
+
+
+def _borrow(core: Any) -> None:
+    """facula_borrowed(layout, nbytes, owner) -> a tensor on the memory that an object shows by the buffer protocol; null where there is none.
+    borrow(layout, nbytes, owner) is the same for Python, with None."""
+    with core.m.function("facula_borrowed", "ptr layout, i64 nbytes, ptr owner", "ptr", internal=True) as (f, layout, nbytes, owner):
+        view = f.array("i64", 16)
+        block = f.var("ptr", 0)
+        with f.when(f.call("i32", "PyObject_GetBuffer", owner, view, f.const("i32", STRIDED)).eq(0)):
+            block.v = f.call("ptr", "facula_external", f.load("ptr", view), nbytes, owner)
+            f.call("void", "PyBuffer_Release", view)
+        with f.when(block.v.eq(0)):
+            f.call("void", "PyErr_Clear")
+            f.ret(0)
+        f.ret(core.new_tensor(f, layout, core.get(f, block.v, F.BLOCK_DATA), block.v))
+    with core.m.function("facula_borrow", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
+        layout, nbytes, owner = (f.load("ptr", args, i) for i in range(3))
+        got = f.call("ptr", "facula_borrowed", layout, f.call("i64", "PyLong_AsLongLong", nbytes), owner)
+        with f.when(got.eq(0)):
+            core.incref(f, core.state(f, "none"))
+            f.ret(core.state(f, "none"))
+        f.ret(got)

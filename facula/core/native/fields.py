@@ -54,6 +54,7 @@ STATE = {
             "ellipsis",
             "branch",
             "met",
+            "array",
         )
     )
 }
@@ -76,6 +77,7 @@ ROW_WORDS = 24
 ROW_KEY = 1  # word 0: length of the key, 0 when the row is free
 ROW_KEY_MAX = 20
 ROW_PLAN = 22
+TAG_INT, TAG_ITEM = 2, 6  # words of a key that data has too; all of them are in native/keys.py
 ROW_SEEN, ROW_NEVER = 1, 2  # instead of a plan: a call with this key was seen once; it has to pass Python
 
 # native plan, word numbers
@@ -147,8 +149,6 @@ DATA_DIMS = 4  # depth of the lists in which they stand
 DATA_TYPES = {
     "float32": ("float", (DATA_FLOAT, DATA_INT)), "float64": ("double", (DATA_FLOAT, DATA_INT)), "int64": ("i64", (DATA_INT,)), "bool": ("i8", (DATA_BOOL,)),
 }  # fmt: skip
-
-BUFFER_STRIDES = 0x18  # CPython's PyBUF_STRIDES
 
 # a recording: words of its queue (native/recording.py), of a row of its blocks, and of a program
 QUEUE = {

@@ -11,8 +11,9 @@ import facula.core.native.fields as F
 from ...runtime.ir import Function, Value
 
 # The low three bits of a word of a key say what it is: an address (0, with room for the gradient bit), or a number's kind. Above TAG_FLOAT
-# stands 0, or what data is made of.
-TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_SEQUENCE, TAG_SLICE, TAG_ITEM, TAG_VALUE = 1, 2, 3, 4, 5, 6, 7  # after TAG_VALUE: the float's bits
+# and TAG_INT stands 0, or what data is made of.
+TAG_FLOAT, TAG_INT, TAG_CONSTANT, TAG_SEQUENCE, TAG_SLICE, TAG_ITEM, TAG_VALUE = 1, F.TAG_INT, 3, 4, 5, F.TAG_ITEM, 7
+# after TAG_VALUE: the float's bits
 TAG_SAME = TAG_SLICE  # with a number above: this argument, or this tensor of the sequences, again
 LIST = 8  # bit of a sequence's word; its length stands above
 FLAT = 64  # words for a call's arguments and the tensors in its sequences
@@ -81,7 +82,7 @@ def emit_key(core: Any) -> None:
                 f.leave(after)
             marked = ((mask >> f.smin(i, 63)) & 1).ne(0)
             with f.when(marked & ((mask >> F.MASK_DATA) & 1).ne(0)):
-                _data(key, obj, extents, after)
+                _data(core, key, obj, extents, after)
             _number(core, key, obj, marked, ((mask >> F.MASK_FLOATS) & 1).ne(0), after)
             _constant(core, key, obj, after)
             kind = core.get(f, obj, F.TYPE)
@@ -145,11 +146,17 @@ def _tensor(core: Any, key: Key, obj: Value, mode: Value) -> None:
     key.push(core.get(f, obj, F.TENSOR["layout"], "i64") | (wanted & mode))
 
 
-def _data(key: Key, obj: Value, extents: Value, after: str) -> None:
-    """Of nested lists of numbers: which numbers, and how long the lists are."""
+def _data(core: Any, key: Key, obj: Value, extents: Value, after: str) -> None:
+    """Of nested lists of numbers: which numbers, and how long the lists are; the form of an array."""
     f = key.f
     for depth in range(F.DATA_DIMS + 1):
         f.store(f.i64(-1), extents, depth)
+    with f.when(core.get(f, obj, F.TYPE).eq(core.state(f, "array"))):
+        end = f.call("i64", "facula_form", obj, key.words, key.n.v)
+        with f.when(end < 0):
+            f.ret(-1)
+        key.n.v = end
+        f.leave(after)
     kind = f.call("i64", "facula_measure", obj, extents, f.i64(0))
     with f.when(kind.ne(0)):
         with f.when(key.n.v > F.ROW_KEY_MAX - F.DATA_DIMS - 2):

@@ -1,4 +1,4 @@
-"""Tensors as Python values, without Python: numbers, and nested lists of them; tensors on an array's memory."""
+"""Tensors as Python values, without Python: numbers, and nested lists of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ def emit_values(core: Any) -> None:
     _number(core)
     _list(core)
     _values(core)
-    _borrow(core)
 
 
 def _number(core: Any) -> None:
@@ -75,19 +74,3 @@ def _values(core: Any) -> None:
         with f.when(into.ne(F.AS_LIST)):
             f.ret(f.call("ptr", "facula_number", at, kind, into))
         f.ret(f.call("ptr", "facula_list", at, core.get(f, plan, P["words"]), core.get(f, plan, P["words_n"], "i64"), kind))
-
-
-def _borrow(core: Any) -> None:
-    """borrow(layout, nbytes, owner) -> a tensor on the memory that an object shows by the buffer protocol; None where there is none."""
-    with core.m.function("facula_borrow", "ptr module, ptr args, i64 nargs", "ptr") as (f, _, args, _nargs):
-        layout, nbytes, owner = (f.load("ptr", args, i) for i in range(3))
-        view = f.array("i64", 16)
-        block = f.var("ptr", 0)
-        with f.when(f.call("i32", "PyObject_GetBuffer", owner, view, f.const("i32", F.BUFFER_STRIDES)).eq(0)):
-            block.v = f.call("ptr", "facula_external", f.load("ptr", view), f.call("i64", "PyLong_AsLongLong", nbytes), owner)
-            f.call("void", "PyBuffer_Release", view)
-        f.call("void", "PyErr_Clear")
-        with f.when(block.v.eq(0)):
-            core.incref(f, core.state(f, "none"))
-            f.ret(core.state(f, "none"))
-        f.ret(core.new_tensor(f, layout, core.get(f, block.v, F.BLOCK_DATA), block.v))
