@@ -130,12 +130,13 @@ def _load_from_state_dict(
     kept = {name: b for name, b in self._buffers.items() if name not in self._non_persistent_buffers_set}
     assign = local_metadata.get("assign_to_params_buffers", False)
     own = {name: value for name, value in itertools.chain(self._parameters.items(), kept.items()) if value is not None}
-    for name, value in own.items():
-        key = prefix + name
-        if key in state_dict:
-            _load_one(self, name, key, value, state_dict[key], assign, error_msgs)
-        elif strict:
-            missing_keys.append(key)
+    with no_grad():
+        for name, value in own.items():
+            key = prefix + name
+            if key in state_dict:
+                _load_one(self, name, key, value, state_dict[key], assign, error_msgs)
+            elif strict:
+                missing_keys.append(key)
     extra = prefix + EXTRA_STATE
     if type(self).set_extra_state is not ModuleBase.set_extra_state:
         if extra in state_dict:
@@ -167,15 +168,12 @@ def _load_one(module: ModuleBase, name: str, key: str, value: Any, given: Any, a
         )
         return
     try:
-        with no_grad():
-            if assign:
-                if isinstance(value, Parameter):
-                    given = (
-                        given.requires_grad_(value.requires_grad) if isinstance(given, Parameter) else Parameter(given, value.requires_grad)
-                    )
-                setattr(module, name, given)
-            else:
-                value.copy_(given)
+        if assign:
+            if isinstance(value, Parameter):
+                given = given.requires_grad_(value.requires_grad) if isinstance(given, Parameter) else Parameter(given, value.requires_grad)
+            setattr(module, name, given)
+        else:
+            value.copy_(given)
     except Exception as error:
         notes = f"whose dimensions in the model are {value.size()} and whose dimensions in the checkpoint are {given.size()}"
         error_msgs.append(f'While copying the parameter named "{key}", {notes}, an exception occurred : {error.args}.')
@@ -202,10 +200,15 @@ def load_state_dict(self: ModuleBase, state_dict: Mapping[str, Any], strict: boo
         if assign:
             local["assign_to_params_buffers"] = assign
         module._load_from_state_dict(part, prefix, local, True, missing, unexpected, errors)
+        below: dict[str, dict[str, Any]] = {}  # by the name of the child that the entry is for
+        if module._modules:
+            for key, value in part.items():
+                head, dot, _ = key[len(prefix) :].partition(".")
+                if dot:
+                    below.setdefault(head, {})[key] = value
         for name, child in module._modules.items():
             if child is not None:
-                below = prefix + name + "."
-                load(child, {k: v for k, v in part.items() if k.startswith(below)}, below)
+                load(child, below.get(name, {}), prefix + name + ".")
         outcome = IncompatibleKeys(missing, unexpected)
         for hook in module._load_state_dict_post_hooks.values():
             if hook(module, outcome) is not None:
