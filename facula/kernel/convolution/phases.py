@@ -15,14 +15,14 @@ from .tile import Shape, shape_for
 PACES = 8  # up to this stride, elements are picked out of neighbouring vectors; beyond it they are gathered
 
 WORDS = {
-    "x": "ptr", "to": "ptr", "parts": "ptr", "count": "i64", "channels": "i64", "x_image": "i64", "x_plane": "i64", "depth": "i64",
+    "x": "ptr", "to": "ptr", "parts": "ptr", "plane": "i64", "count": "i64", "channels": "i64", "x_image": "i64", "x_plane": "i64", "depth": "i64",
     "height": "i64", "width": "i64", "room_d": "i64", "room_h": "i64", "room_w": "i64", "step_d": "i64", "step_h": "i64", "step_w": "i64",
 }  # fmt: skip
 
 
 def emit_phases(m: Module, name: str, element: str, pace: int) -> None:
-    """to[image][channel][part][room_d][room_h][room_w]; `parts` are the phases' first coordinates; `pace`: step_w, 0 for any. Elements of a
-    part that lie outside of the image are not written. Items: images x channels x room_d."""
+    """to[image][channel], `plane` elements each, hold [part][room_d][room_h][room_w]; `parts` are the phases' first coordinates; `pace`: step_w,
+    0 for any. Elements of a part that lie outside of the image are not written. Items: images x channels x room_d."""
     shape = shape_for(element, m.target)
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
         w = Names(f, words, WORDS)
@@ -35,7 +35,7 @@ def emit_phases(m: Module, name: str, element: str, pace: int) -> None:
                 rows = f.select(z < w.depth, (w.height - first[1] + (w.step_h - 1)).udiv(w.step_h), f.i64(0))
                 with f.range(0, rows) as h:
                     row = f.at(x, (z * w.height + first[1] + h * w.step_h) * w.width + first[2], element)
-                    to = f.at(w.to, (((plane * w.count + part) * w.room_d + d) * w.room_h + h) * w.room_w, element)
+                    to = f.at(w.to, plane * w.plane + ((part * w.room_d + d) * w.room_h + h) * w.room_w, element)
                     left = w.width - first[2]
                     with f.range(0, (left + (w.step_w - 1)).udiv(w.step_w), shape.lanes) as j:
                         picked = pick(f, shape, pace, f.at(row, j * w.step_w, element), left - j * w.step_w, w.step_w)

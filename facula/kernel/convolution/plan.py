@@ -185,23 +185,23 @@ def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights
 
 def phased(b: Builder, p: Problem, grid: Grid, x: Side) -> tuple[Grid, Side]:
     """A strided grid over planes that are first taken apart by the stride, in workspace. As given where that does not pay: at stride 2
-    neighbouring taps share loads, unless there are many taps for few channels."""
+    neighbouring taps share loads, so it takes many outputs."""
     import numpy as np
 
-    many = p.channels < 8 and grid.source[0] > 1
-    if grid.step[2] < (2 if many else 3) or not p.images:
+    if grid.step[2] < (2 if p.outputs >= 64 else 3) or not p.images:
         return grid, x
     size, grid = shape_for(p.element, b.target).size, replace(grid, phases=grid.step)
     parts, room = grid.parts, grid.room
-    plane, planes = len(parts) * math.prod(room), p.images * p.groups * p.channels
+    plane = (whole(len(parts) * math.prod(room), 16) | 1) * 16  # planes a power of two apart would share a few sets of the caches
+    planes = p.images * p.groups * p.channels
     to = b.room(size * planes * plane)
     words: dict[str, Word] = {
-        "x": x.at, "to": to, "parts": b.constant(np.array(parts, np.int64)), "count": len(parts), "channels": p.groups * p.channels,
+        "x": x.at, "to": to, "parts": b.constant(np.array(parts, np.int64)), "plane": plane, "count": len(parts), "channels": p.groups * p.channels,
         "x_image": x.image, "x_plane": x.plane, "depth": p.source[0], "height": p.source[1], "width": p.source[2],
         "room_d": room[0], "room_h": room[1], "room_w": room[2], "step_d": grid.step[0], "step_h": grid.step[1], "step_w": grid.step[2],
     }  # fmt: skip
     pace = grid.step[2] if grid.step[2] <= phase_kernels.PACES else 0
-    work = plane // max(room[0], 1)
+    work = max(1, plane // max(room[0], 1))
     b.launch(
         Kernel(phase_kernels.emit_phases, (p.element, pace)),
         phase_kernels.WORDS,
@@ -210,6 +210,7 @@ def phased(b: Builder, p: Problem, grid: Grid, x: Side) -> tuple[Grid, Side]:
         max(1, 16384 // work),
         2 * size * planes * plane,
     )
+    b.notes.append(f"{len(parts)} phase(s) of the stride apart")
     return grid, Side(to, p.groups * p.channels * plane, plane)
 
 

@@ -147,6 +147,13 @@ def test_half_precision_is_rounded_once(target: Target, dtype: object) -> None:
 CASES = {
     "large, a period of rows": Geometry(1, 1, 3, 5, (96, 40), (3, 3), (1, 1), (1, 1), (1, 1)),
     "stem": Geometry(2, 1, 3, 20, (64, 62), (7, 7), (2, 2), (3, 3), (1, 1)),
+    "stride 3, no padding, rows left over": Geometry(3, 2, 5, 40, (17, 20), (3, 2), (3, 3), (0, 0), (1, 1)),
+    "stride 2, many outputs, wide gaps": Geometry(2, 1, 6, 70, (23, 21), (4, 3), (2, 2), (3, 1), (2, 3)),
+    "strides of every size": Geometry(1, 1, 3, 5, (4, 30, 41), (2, 5, 7), (1, 5, 7), (1, 2, 3), (1, 1, 2)),
+    "a stride that is gathered": Geometry(1, 1, 4, 20, (60, 70), (5, 11), (4, 9), (2, 5), (1, 1)),
+    "phases that no tap meets": Geometry(2, 1, 20, 66, (30, 31), (1, 1), (4, 4), (1, 0), (1, 1)),
+    "one dim, long stride": Geometry(2, 1, 2, 80, (3000,), (10,), (5,), (3,), (1,)),
+    "stem of videos": Geometry(1, 1, 3, 64, (5, 20, 36), (3, 7, 7), (1, 2, 2), (1, 3, 3), (1, 1, 1)),
     "deep, several passes": Geometry(1, 1, 1100, 15, (5, 5), (1, 1), (1, 1), (0, 0), (1, 1)),
     "deep, passes over taps": Geometry(2, 1, 300, 17, (4, 6), (3, 3), (2, 2), (1, 1), (1, 1)),
     "few tiles": Geometry(1, 1, 40, 50, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
