@@ -243,7 +243,7 @@ def _windows(p: _Pool, how: str, note: str, target: Target, override: int | None
 
 
 def _average_gradient(p: _Pool, target: Target, override: int | None, include: bool) -> Schedule | None:
-    """By windows; None where the stride is neither 1 nor 2 or a plane does not fit the scratch memory."""
+    """By windows; None where a vector of them is far longer than a row, or a plane does not fit the scratch memory."""
     kind = ln.compute(p.dtype)
     lanes = ln.lanes_of(kind, target)
     stride = p.stride[2]
@@ -251,9 +251,11 @@ def _average_gradient(p: _Pool, target: Target, override: int | None, include: b
     reach = -(-(p.size[2] + p.padding[2]) // stride)  # outputs that an element may look for
     pitch = -(-(border + max(p.out[2], reach) + 3 * lanes) // lanes) * lanes
     room = (
-        (p.out[0] * p.out[1] + 2) * pitch * SIZE[kind] + (p.size[2] + p.padding[2] + 4 * lanes) * SIZE[kind] + 8 * math.prod(p.kernel[:2])
+        (p.out[0] * p.out[1] + 2) * pitch * SIZE[kind]
+        + (p.size[2] + p.padding[2] + (stride + 2) * lanes) * SIZE[kind]
+        + 8 * math.prod(p.kernel[:2])
     )
-    if stride > 2 or room > 2 * BOARD:
+    if stride > wn.PACES or (stride > 2 and 2 * p.size[2] < lanes * stride) or room > 2 * BOARD:
         return None
     w, h, d = keep = _window_tables(p, "avg", include, override or 0, lanes)
     words: dict[str, Word] = {

@@ -1,7 +1,7 @@
-"""Gradient of average pooling over windows of stride 1 or 2: every element of the input gathers from the outputs whose windows hold it.
+"""Gradient of average pooling over windows of a small stride: every element of the input gathers from the outputs whose windows hold it.
 
 An item is a plane. The outputs' gradients, divided, are first copied to the worker's scratch memory with a border of zeros. With u = w + padding,
-element u meets tap k of output (u - k) / stride where that is whole; for stride 2 even and odd u are separate vectors, interleaved at the end.
+element u meets tap k of output (u - k) / stride where that is whole; u of equal rest are separate vectors, interleaved at the end.
 """
 
 from __future__ import annotations
@@ -53,11 +53,8 @@ def emit_gradient(m: Module, name: str, dtype_name: str, stride: int) -> None:
                 count = _meet(f, w, b, z + w.pd, h + w.ph)
                 with f.range(w.pw.udiv(stride), (w.width + w.pw + (stride - 1)).udiv(stride), lanes) as j:
                     sums = _gather(f, w, b, stride, count, j)
-                    if stride == 2:
-                        orders = [[(half * lanes + i) // 2 + lanes * (i % 2) for i in range(lanes)] for half in (0, 1)]
-                        sums = [f.shuffle(sums[0], sums[1], order) for order in orders]
-                    for half, x in enumerate(sums):
-                        f.store(x, b.row, j * stride + half * lanes)
+                    for part, x in enumerate(_interleaved(f, sums, lanes)):
+                        f.store(x, b.row, j * stride + part * lanes)
                 to = f.at(w.to, ((plane * w.depth + z) * w.height + h) * w.width, d.llvm)
                 with f.range(0, w.width, lanes) as c:
                     x = narrow(f, d, f.load(b.vec, b.row, w.pw + c))
@@ -79,22 +76,36 @@ def _copy(f: Function, w: Names, d: dtype, b: _Board, plane: Value, od: Value, o
 def _meet(f: Function, w: Names, b: _Board, z: Value, h: Value) -> Value:
     """List where the rows of outputs start whose windows hold a row of elements (coordinates with padding) -> how many."""
     n = f.var("i64", 0)
-    with f.range(0, w.kd) as kd, f.range(0, w.kh) as kh:
-        far, down = z - kd, h - kh
-        od, oh = far.udiv(w.sd), down.udiv(w.sh)
-        meets = (far >= 0) & (down >= 0) & (od * w.sd).eq(far) & (oh * w.sh).eq(down) & (od < w.out_depth) & (oh < w.out_height)
-        with f.when(meets):
-            f.store((od * w.out_height + oh) * w.pitch + w.border, b.met, n.v)
-            n.v = n.v + 1
+
+    def holding(at: Value, size: Value, stride: Value, outputs: Value) -> tuple[Value, Value]:
+        return f.smax(at - size + stride, 0).udiv(stride), f.smin(at.udiv(stride) + 1, outputs)
+
+    with f.range(*holding(z, w.kd, w.sd, w.out_depth)) as od, f.range(*holding(h, w.kh, w.sh, w.out_height)) as oh:
+        f.store((od * w.out_height + oh) * w.pitch + w.border, b.met, n.v)
+        n.v = n.v + 1
     return n.v
 
 
 def _gather(f: Function, w: Names, b: _Board, stride: int, count: Value, j: Value) -> list[Value]:
-    """Sums for elements stride * (j + lane) + parity of a row, for each parity."""
+    """Sums for elements stride * (j + lane) + rest of a row, for each rest."""
     sums = [f.var(b.vec, 0.0) for _ in range(stride)]
     with f.range(0, count) as i:
         row = f.at(b.g, f.load("i64", b.met, i) + j, b.kind)
-        for parity, total in enumerate(sums):
-            with f.range(parity, w.kw, stride) as kw:
-                total.v = total.v + f.load(b.vec, row, (parity - kw).ashr(stride - 1) if stride == 2 else -kw)
+        for rest, total in enumerate(sums):
+            with f.range(rest, w.kw, stride) as kw:
+                total.v = total.v + f.load(b.vec, row, -(kw - rest).udiv(stride))
     return [total.v for total in sums]
+
+
+def _interleaved(f: Function, vectors: list[Value], lanes: int) -> list[Value]:
+    """Lane 0 of each, lane 1 of each, and so on."""
+    out: list[Value] = []
+    n = len(vectors)
+    for part in range(n):
+        found, places = vectors[0], [(part * lanes + i) // n for i in range(lanes)]
+        for k in range(1, n):
+            own = [(part * lanes + i) % n == k for i in range(lanes)]
+            order = [lanes + place if mine else i if k > 1 else place for i, (place, mine) in enumerate(zip(places, own))]
+            found = f.shuffle(found, vectors[k], order)
+        out.append(found)
+    return out

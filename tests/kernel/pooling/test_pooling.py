@@ -164,6 +164,27 @@ def test_average(target: Target, name: str, include: bool, override: int | None,
     close(gx, interpret_average_backward(grad, g.boxes, divisors, g.size))
 
 
+@pytest.mark.parametrize("stride", range(1, 10))
+@pytest.mark.parametrize("beyond", (-2, -1, 0, 1, 6))
+def test_gradients_of_averages_at_any_stride(target: Target, stride: int, beyond: int) -> None:
+    """Windows apart, side by side and over each other; rows that are long enough for interleaved vectors."""
+    k = max(stride + beyond, 1)
+    for size, form in (((203,), "gradient"), ((5, 150), "gradient"), ((3, 4, 90), "gradient"), ((6, 2 * stride + 7), "")):
+        kernel = (*(min(k, n) for n in size[:-1]), k)
+        if k > size[-1]:
+            continue
+        g = Geometry((2,), size, kernel, (*(min(stride, 3),) * (len(size) - 1), stride), tuple(v // 2 for v in kernel), (1,) * len(size))
+        divisors = np.full(g.result, float(np.prod(g.kernel)))
+        grad, gx = (
+            np.random.default_rng(stride).standard_normal((*g.lead, *g.result)).astype(np.float32),
+            np.full((2, *size), 7, np.float32),
+        )
+        schedule = pooling.avg_pool_backward(operand(gx), operand(grad), **g.window, divisor_override=int(divisors.flat[0]))
+        assert stride > 8 or form in schedule.launches[0].kernel.emit.__name__
+        compiler.run(schedule, [gx], [grad])
+        close(gx, interpret_average_backward(grad, g.boxes, divisors, g.size))
+
+
 SHAPES = [
     ((7, 7), (1, 1)),
     ((8, 6), (4, 3)),
