@@ -123,8 +123,7 @@ def backward_weight(
         winograd_gradient(b, p, xs, gs, ws.at, ws.image)
         return _finish(b, ws, gw)
     grid = forward_grid(p.source, p.kernel, p.stride, p.padding, p.dilation, p.result)
-    if p.taps > math.prod(p.stride):  # where windows do not overlap, every element is read once
-        grid, xs = phased(b, p, grid, xs)
+    grid, xs = phased(b, p, grid, xs)
     weight_gradient(b, p, grid, xs, gs, ws.at, ws.image)
     return _finish(b, ws, gw)
 
