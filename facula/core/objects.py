@@ -95,6 +95,8 @@ set_slot: Any = None  # (operator, entry)
 set_exporter: Any = None  # (function): tensor -> array, for the buffer protocol
 set_parameter: Any = None  # (class): a subclass that takes the fast road too
 set_array: Any = None  # (class): of NumPy's arrays, once there is one
+set_members: Any = None  # (name=function, ...): what attributes ask, see fields.STATE
+read: frozenset[str] = frozenset()  # attributes that the class has already
 method: Any = None  # (entry, name, doc) -> descriptor for the class
 public: Any = None  # (entry, name, doc) -> function
 clear_table: Any = None

@@ -95,6 +95,16 @@ else:
 BINDER.tensor = Tensor
 
 
+def warn_grad(t: Any) -> None:
+    """Of a tensor with a history that keeps no gradient."""
+    warn(
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
+        "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
+        "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead.",
+        UserWarning,
+    )
+
+
 class Methods:
     """Copied onto `Tensor` below; `self` is a tensor."""
 
@@ -251,6 +261,8 @@ class Methods:
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Sets `requires_grad`, returns self."""
+        if requires_grad is True and self._flags & F.REQUIRES_GRAD:
+            return self
         if not is_a(requires_grad, bool):
             kind = type(requires_grad).__name__
             raise refuse(TypeError, f"requires_grad_(): argument 'requires_grad' (position 1) must be bool, not {kind}", expected="bool")
@@ -273,12 +285,7 @@ class Methods:
     def grad(self) -> Any:
         """The accumulated gradient."""
         if self._grad is None and self._node is not None and not self._flags & F.RETAINS_GRAD:
-            warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during "
-                "autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
-                "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead.",
-                UserWarning,
-            )
+            warn_grad(self)
         return self._grad
 
     @grad.setter
@@ -463,8 +470,12 @@ for _name, _value in list(vars(Methods).items()):
         "__static_attributes__",
         "__firstlineno__",
         "__annotations__",
+        *objects.read,
     ):
         setattr(Tensor, _name, _value)
+objects.set_members(
+    refresh=refresh, set_requires_grad=vars(Methods)["requires_grad"].fset, warn_grad=warn_grad, set_grad=vars(Methods)["grad"].fset
+)
 Tensor.__module__ = "facula"
 Tensor.__doc__ = "A multi-dimensional array of one element type, with history for differentiation."
 

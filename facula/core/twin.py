@@ -147,7 +147,7 @@ def operators(cls: Any, entries: dict[str, Any]) -> None:
 def _always(answer: Any) -> Callable[..., Any]:
     """What the native side is asked or told and the twin has nothing to do for."""
 
-    def function(*given: Any) -> Any:
+    def function(*given: Any, **named: Any) -> Any:
         return answer
 
     return function
@@ -170,5 +170,5 @@ def build(node: type, rule: type, entry: type, numbers: tuple[str, ...]) -> dict
     return {
         "Tensor": Tensor, "make": make, "alias": alias, "adopt": adopt, "borrow": _always(None), "rebind": rebind, "version": version, "bump": bump, "run": run, "call": call,
         "insert": insert, "branch": _always((0, 0)), "recorded": _always(0), "play": _always(True), "enter": _always(False), "drop": _always(None), "waiting": _always(0), "next_sequence": itertools.count().__next__, "set_slot": entries.__setitem__,
-        "set_parameter": _always(None), "set_array": _always(None), "method": public, "public": public, "clear_table": _always(None), "memory": memory,
+        "set_parameter": _always(None), "set_array": _always(None), "set_members": _always(None), "read": frozenset(), "method": public, "public": public, "clear_table": _always(None), "memory": memory,
     }  # fmt: skip

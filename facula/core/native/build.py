@@ -15,6 +15,7 @@ from ...base.size import Size
 from ...kernel.compiler import functions
 from ...kernel.launch import Kernel
 from ...runtime import native
+from ..layout import Layout
 from .text import emit_core
 
 KEEP: list[Any] = []  # C structures that the interpreter keeps pointing into
@@ -37,6 +38,12 @@ PYTHON_TYPES = {
     "PyTuple_Type": tuple,
     "PyList_Type": list,
 }
+
+
+READ = {  # attributes that emitted code gives
+    "requires_grad": "Whether a gradient of it is wanted.", "is_leaf": "Whether nothing recorded made it.", "grad_fn": "The node that made it.",
+    "grad": "The accumulated gradient.", "shape": "Extents, one per dim.", "dtype": "Element type.", "device": "Where it lives.", "ndim": "Number of dims.",
+}  # fmt: skip
 
 
 class _MethodDef(ctypes.Structure):
@@ -118,7 +125,8 @@ def _tensor_type(at: dict[str, int], numbers: tuple[str, ...]) -> Any:
     dictionary = (
         ctypes.cast(f, ctypes.c_void_p).value for f in (ctypes.pythonapi.PyObject_GenericGetDict, ctypes.pythonapi.PyObject_GenericSetDict)
     )
-    properties = (_GetSet * 2)(_GetSet(b"__dict__", *dictionary, None, None))
+    read = [_GetSet(name.encode(), at["tensor_" + name], at.get("tensor_set_" + name), doc.encode(), None) for name, doc in READ.items()]
+    properties = (_GetSet * (len(read) + 2))(_GetSet(b"__dict__", *dictionary, None, None), *read)
     slots |= {GETSET: ctypes.addressof(properties)}
     slots |= {RICHCOMPARE: at["slot_richcompare"], MEMBERS: ctypes.addressof(table), BUFFER: at["tensor_buffer"]}
     slots |= {SLOT_IDS[n]: at["slot_" + n] for n in numbers if n in SLOT_IDS}
@@ -138,6 +146,7 @@ def build(node: type, rule: type, entry: type, numbers: tuple[str, ...]) -> dict
         slot_offsets(node, ("rule", "edges", "saved", "seq", "extra")),
         slot_offsets(rule, ("outputs",)),
         slot_offsets(entry, ("handler", "mask", "plain", "tracer")),
+        slot_offsets(Layout, ("shape", "dtype", "device", "ndim")),
     )
     kernel = Kernel(emit_core, (*slots, _slice_offsets(), numbers))
     symbols = {"facula_core": ctypes.addressof(state)} | {n: id(t) for n, t in PYTHON_TYPES.items()}
@@ -229,6 +238,10 @@ def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
     def set_parameter(cls: type) -> None:
         keep(F.STATE["parameter"], cls)
 
+    def set_members(**functions: Any) -> None:
+        for name, function in functions.items():
+            keep(F.STATE[name], function)
+
     def set_array(cls: type) -> None:
         keep(F.STATE["array"], cls)
 
@@ -241,6 +254,8 @@ def _state_functions(state: Any, numbers: tuple[str, ...]) -> dict[str, Any]:
         "set_exporter": set_exporter,
         "set_parameter": set_parameter,
         "set_array": set_array,
+        "set_members": set_members,
+        "read": frozenset(READ),
         "next_sequence": next_number,
     }
 

@@ -55,6 +55,10 @@ STATE = {
             "branch",
             "met",
             "array",
+            "refresh",
+            "set_requires_grad",
+            "warn_grad",
+            "set_grad",
         )
     )
 }

@@ -15,6 +15,7 @@ from ...runtime.ir import Function, Module, Value
 from .chains import emit_chains
 from .data import emit_data, emit_measures
 from .keys import FLAT, emit_key
+from .members import emit_members
 from .recording import emit_recording
 from .values import emit_values
 from .writes import emit_assign, emit_writable
@@ -31,7 +32,7 @@ class Core:
         numbers: Sequence[str],
     ) -> None:
         self.m, self.slice, self.numbers = module, slice_slots, numbers
-        self.node, self.rule, self.entry = (dict(s) for s in slots)
+        self.node, self.rule, self.entry, self.layout = (dict(s) for s in slots)
 
     # -- small pieces
     def state(self, f: Function, name: str | int, type_: str = "ptr") -> Value:
@@ -656,14 +657,16 @@ def emit_core(
     node_slots: tuple[tuple[str, int], ...],
     rule_slots: tuple[tuple[str, int], ...],
     entry_slots: tuple[tuple[str, int], ...],
+    layout_slots: tuple[tuple[str, int], ...],
     slice_slots: tuple[int, ...],
     numbers: tuple[str, ...],
 ) -> None:
     """The whole native core as one module."""
-    core = Core(module, (node_slots, rule_slots, entry_slots), slice_slots, numbers)
+    core = Core(module, (node_slots, rule_slots, entry_slots, layout_slots), slice_slots, numbers)
     emit_memory(module)
     core.emit_object()
     core.emit_buffer()
+    emit_members(core)
     emit_measures(core)
     emit_key(core)
     core.emit_find()
