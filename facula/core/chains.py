@@ -397,10 +397,13 @@ def traceable(arguments: Sequence[Any]) -> bool:
 
 
 def tracer(
-    entry: Callable[[], Any], run: Callable[[tuple[Any, ...], Any], Any], held: Callable[[tuple[Any, ...]], bool] | None = None
+    entry: Callable[[], Any],
+    run: Callable[[tuple[Any, ...], Any], Any],
+    held: Callable[[tuple[Any, ...]], bool] | None = None,
+    by_key: bool = False,
 ) -> Callable[[tuple[Any, ...], Any], Any]:
     """The side of `entry()` that serves the second call with a key: `run(arguments, names)`, traced if the key holds the numbers among the
-    arguments."""
+    arguments. `by_key`: what comes of no plans follows from the key."""
 
     traces = itertools.count()
     together: set[tuple[Any, ...]] = set()  # layouts of tensors on one storage that got no chain for it
@@ -424,6 +427,9 @@ def tracer(
             MODE.recorder = MODE.trace = None
             sync()
         plan = trace.chain(got) if HEARD.warnings == before else None
+        if by_key and trace.pure and not trace.steps:
+            plan = Chain((), (F.FROM_CONSTANT, id(got)))
+            plan.keep.append(got)
         if plan is not None:
             plan.origin = (entry(), names, [t._layout for t in trace.tensors])
         if table:

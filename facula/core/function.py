@@ -44,7 +44,7 @@ class Function:
             self.mask, self.values = 0, True
         self.entry = objects.Entry(self.handle, self.mask | self.values << F.MASK_FLOATS, self)
         if python:
-            self.entry.tracer = chains.tracer(lambda: self.entry, self.handle, self._held)
+            self.entry.tracer = chains.tracer(lambda: self.entry, self.handle, self._held, getattr(self.ops[0].block, "by_key", False))
 
     def _held(self, arguments: Sequence[Any], places: Sequence[int | None] = ()) -> bool:
         """Whether a key holds the numbers among the arguments, but for those in `places`."""

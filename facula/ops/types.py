@@ -21,7 +21,7 @@ def _question(name: str, answer: Callable[[Tensor], bool], meaning: str, paths: 
     def compose(input: Tensor) -> bool:
         return answer(input)
 
-    body = {"__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> bool", "paths": paths, "through_binder": True, "out": False, "may_look": name == "is_nonzero",
+    body = {"__doc__": meaning, "__module__": __name__, "schema": f"{name}(Tensor input) -> bool", "paths": paths, "through_binder": True, "out": False, "may_look": name == "is_nonzero", "by_key": name != "is_nonzero",
             "compose": staticmethod(compose), "samples": [sample(normal(1))]}  # fmt: skip
     type("".join(w.title() for w in name.split("_")), (Composite,), body)
 
@@ -49,7 +49,7 @@ class IsSameSize(Composite):
     """Whether two tensors have the same shape."""
 
     schema = "is_same_size(Tensor input, Tensor other) -> bool"
-    through_binder = True
+    through_binder = by_key = True
     out = False
 
     @staticmethod
@@ -64,7 +64,7 @@ class Numel(Composite):
 
     schema = "numel(Tensor input) -> int"
     paths = "torch"
-    through_binder = True
+    through_binder = by_key = True
     out = False
 
     @staticmethod
@@ -79,7 +79,7 @@ class ResultType(Composite):
 
     schema = "result_type(Tensor|Scalar tensor, Tensor|Scalar other) -> ScalarType"
     paths = "torch"
-    through_binder = True
+    through_binder = by_key = True
     out = False
 
     @staticmethod
@@ -96,7 +96,7 @@ class PromoteTypes(Composite):
 
     schema = "promote_types(ScalarType type1, ScalarType type2) -> ScalarType"
     paths = "torch"
-    through_binder = True
+    through_binder = by_key = True
     out = False
 
     @staticmethod
@@ -111,7 +111,7 @@ class CanCast(Composite):
 
     schema = "can_cast(ScalarType from_, ScalarType to) -> bool"
     paths = "torch"
-    through_binder = True
+    through_binder = by_key = True
     out = False
 
     @staticmethod

@@ -167,6 +167,7 @@ class Composite(Block, kind="composite", body="compose"):
 
     through_binder: ClassVar[bool] = False
     by_example: ClassVar[bool] = False  # `vmap` runs it once per example, since it looks at values
+    by_key: ClassVar[bool] = False  # what it gives follows from the types and shapes of its arguments
     data: ClassVar[str] = ""  # the argument that Python's numbers come in, or lists of them: its values are no part of a call's key
 
     @staticmethod
