@@ -53,9 +53,11 @@ def ndtr(n: Scalar, target: Target) -> Scalar:
 
 def normal_pdf(n: Scalar, target: Target) -> Scalar:
     """In float32 the factor that `ndtr` and `gelu` have too, so a kernel with both computes it once."""
-    a, factor = fn.fabs(n.args[0]), 1 / math.sqrt(2 * math.pi)
+    x, factor = n.args[0], 1 / math.sqrt(2 * math.pi)
+    a = fn.fabs(x)
     if n.dtype is float32:
-        return _lifted_density(at_most(a, 14.5)) * (factor * 2.0**-100)
+        value = _lifted_density(at_most(a, 14.5)) * (factor * 2.0**-100)
+        return fn.where(fn.isnan(x), x, value)  # the low bits of a NaN would count as a power
     return _lifted_density64(limited(a, 0.0, 40.0), target) * (factor * 2.0**-128)
 
 

@@ -50,8 +50,8 @@ def asinh(n: Scalar, target: Target) -> Scalar:
         t = x * x
         near = fn.fma(a * t, poly(t, C.ASINH32), a)
         big = a > 2.0**20
-        u = fn.where(big, a, a + fn.sqrt(fn.fma(a, a, 1.0)))
-        far = narrow(log_wide(wide(u)) + fn.where(big, math.log(2), const(0, float64)))
+        u = wide(a) + wide(fn.where(big, 0, fn.sqrt(fn.fma(a, a, 1.0))))
+        far = narrow(log_wide(u) + fn.where(big, math.log(2), const(0, float64)))
         far = fn.where(a < INF, far, a)
         return fn.copysign(fn.where(a < 0.7, near, far), x)
     t = a * a
@@ -66,9 +66,9 @@ def acosh(n: Scalar, target: Target) -> Scalar:
     x = n.args[0]
     big = x > (2.0**20 if n.dtype is float32 else 2.0**28)
     t = x - 1
-    s = fn.sqrt(t * (t + 2))
+    s = fn.sqrt(fn.fma(t, t, t * 2))
     if n.dtype is float32:
-        u = wide(fn.where(big, x, t + s)) + fn.where(big, const(0, float64), 1)
+        u = fn.where(big, wide(x), wide(t) + 1 + wide(s))
         out = narrow(log_wide(u) + fn.where(big, math.log(2), const(0, float64)))
         return fn.where(x < 1, NAN, fn.where(x < INF, out, x))
     small = fn.log1p(t + s)
@@ -93,10 +93,11 @@ def sigmoid(n: Scalar, target: Target) -> Scalar:
     negative x."""
     x = n.args[0]
     if n.dtype is float32:
-        x = limited(x, -105.0, 60.0)
-        k, power = power_by_bits(x, -1 / math.log(2), -30)
-        r = fn.fma(k, LN2_LOW32, fn.fma(k, LN2_HIGH32, x))
-        return 2.0**-30 / (raised(poly(r, C.EXPNEG32), power) + 2.0**-30)
+        a = limited(x, -105.0, 60.0)
+        k, power = power_by_bits(a, -1 / math.log(2), -30)
+        r = fn.fma(k, LN2_LOW32, fn.fma(k, LN2_HIGH32, a))
+        out = 2.0**-30 / (raised(poly(r, C.EXPNEG32), power) + 2.0**-30)
+        return fn.where(fn.isnan(x), x, out)  # the low bits of a NaN would count as a power
     e = fn.exp(-fn.fabs(x))
     return fn.where(x < 0, e, 1) / (e + 1)
 

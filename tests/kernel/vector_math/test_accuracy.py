@@ -74,6 +74,19 @@ def test_every_float32(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [float32, float64], ids=lambda d: d.name)
+@pytest.mark.parametrize("name", [n for n in BOUNDS if n not in BINARY])
+def test_a_nan_stays_one_whatever_its_bits(name: str, kind: scalar.node.dtype) -> None:
+    integer, digits = (np.uint32, 23) if kind is float32 else (np.uint64, 52)
+    payload = np.random.default_rng(3).integers(1, 1 << digits, 4096).astype(integer)
+    bits = payload | np.array(np.inf, kind.name).view(integer)
+    x = np.concatenate([bits, bits | np.array(-0.0, kind.name).view(integer)]).view(kind.name)
+    assert np.isnan(x).all()
+    out = np.empty_like(x)
+    compiled(getattr(scalar, name), kind)(out, x)
+    assert np.isnan(out).all()
+
+
+@pytest.mark.parametrize("kind", [float32, float64], ids=lambda d: d.name)
 @pytest.mark.parametrize("name", BOUNDS)
 def test_every_width_and_target_gives_the_same_bits(name: str, kind: scalar.node.dtype) -> None:
     arrays = arguments(name, kind, 16)
