@@ -12,7 +12,7 @@ from ..lanes import load_first, store_first
 from .tile import Shape, shape_for
 
 WORDS = {
-    "to": "ptr", "weight": "ptr", "places": "ptr", "outputs": "i64", "channels": "i64", "tap_count": "i64", "panels": "i64", "group_stride": "i64",
+    "to": "ptr", "weight": "ptr", "places": "ptr", "outputs": "i64", "channels": "i64", "panels": "i64", "group_stride": "i64",
     "output_stride": "i64", "channel_stride": "i64", "channel_block": "i64", "kernel": "i64",
 }  # fmt: skip
 
@@ -33,27 +33,33 @@ def store_rows(f: Function, shape: Shape, values: Sequence[Value], to: Value, ro
 
 
 def emit_panels(m: Module, name: str, element: str, rows: int) -> None:
-    """Weights of any strides (their `kernel` taps contiguous) -> panels [c block][tap][c][rows]; `places` has for each tap its place among the
-    `tap_count` that take part, or -1. Items: groups x panels."""
+    """Weights of any strides (their `kernel` taps contiguous) -> panels [c block][tap][c][rows], those of each grid by themselves; `places` has
+    for each tap its place among its grid's, or -1, how many these are, and where the grid's panels begin. Items: groups x panels."""
     shape = shape_for(element, m.target)
     with m.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
         w = Names(f, words, WORDS)
         with f.range(lo, hi) as item:
             group, panel = item.udiv(w.panels), item.urem(w.panels)
             first = panel * rows
-            to = f.at(w.to, item * (w.channels * w.tap_count * rows), element)
             base = f.at(w.weight, group * w.group_stride, element)
             beside = w.output_stride.eq(1) & w.kernel.eq(1)
             with f.when(beside):
-                _beside(f, shape, w, f.at(base, first, element), w.outputs - first, to, rows)
+                _beside(f, shape, w, f.at(base, first, element), w.outputs - first, item, rows)
             with f.otherwise(beside):
                 # Rows past the last repeat it: the tile computes them and does not store them.
                 starts = [f.at(base, f.smin(first + r, w.outputs - 1) * w.output_stride, element) for r in range(rows)]
-                _apart(f, shape, w, starts, to, rows)
+                _apart(f, shape, w, starts, item, rows)
 
 
-def _beside(f: Function, shape: Shape, w: Names, source: Value, left: Value, to: Value, rows: int) -> None:
+def _panel(f: Function, shape: Shape, w: Names, tap: Value, item: Value, rows: int) -> tuple[Value, Value, Value]:
+    """(place of a tap among its grid's, how many these are, the item's panel in that grid)."""
+    place, taps, start = (f.load("i64", w.places, tap * 3 + i) for i in range(3))
+    return place, taps, f.at(w.to, start + item * (w.channels * taps * rows), shape.element)
+
+
+def _beside(f: Function, shape: Shape, w: Names, source: Value, left: Value, item: Value, rows: int) -> None:
     """One tap, and outputs next to each other."""
+    _, _, to = _panel(f, shape, w, f.i64(0), item, rows)
     with f.range(0, w.channels) as c:
         at = f.at(source, c * w.channel_stride, shape.element)
         steps = range(0, rows, shape.lanes)
@@ -61,7 +67,7 @@ def _beside(f: Function, shape: Shape, w: Names, source: Value, left: Value, to:
         store_rows(f, shape, values, f.at(to, c * rows, shape.element), rows)
 
 
-def _apart(f: Function, shape: Shape, w: Names, starts: list[Value], to: Value, rows: int) -> None:
+def _apart(f: Function, shape: Shape, w: Names, starts: list[Value], item: Value, rows: int) -> None:
     """Runs of contiguous weights: all channels' taps, or those of one channel after the other."""
     joined = w.channel_stride.eq(w.kernel)
     run = f.select(joined, w.kernel * w.channels, w.kernel)
@@ -71,10 +77,10 @@ def _apart(f: Function, shape: Shape, w: Names, starts: list[Value], to: Value, 
         values = turned(f, shape, [f.at(start, c * w.channel_stride + j, shape.element) for start in starts], left)
         for i, vectors in enumerate(values):
             with f.when(left > i):
-                place = f.load("i64", w.places, tap.v)
+                place, taps, to = _panel(f, shape, w, tap.v, item, rows)
                 with f.when(place >= 0):
                     across = f.smin(w.channel_block, w.channels - block.v)
-                    at = block.v * w.tap_count + place * across + (channel.v - block.v)
+                    at = block.v * taps + place * across + (channel.v - block.v)
                     store_rows(f, shape, vectors, f.at(to, at * rows, shape.element), rows)
                 ended = (tap.v + 1).eq(w.kernel)
                 tap.v, channel.v = f.select(ended, f.i64(0), tap.v + 1), f.select(ended, channel.v + 1, channel.v)

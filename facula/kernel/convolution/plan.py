@@ -157,30 +157,37 @@ def narrowed(shape: Shape, across: int) -> Shape:
 
 
 def depth_blocks(channels: int, taps: int) -> tuple[int, int]:
-    """(channels, taps) of one pass: equal passes over at most DEPTH."""
+    """(channels, taps) of one pass: equal passes over at most DEPTH. The channels do not depend on the number of taps."""
     if channels >= DEPTH:
         return whole(channels, whole(channels, DEPTH)), 1
     passes = max(1, -(-taps // (DEPTH // max(1, channels))))
     return max(1, channels), max(1, whole(taps, passes))
 
 
-def panels(b: Builder, p: Problem, outputs: int, channels: int, weights: Weights, order: np.ndarray, rows: int, shape: Shape) -> Work:
-    """Lay the weights out in panels, in workspace."""
+def panels(
+    b: Builder, p: Problem, outputs: int, channels: int, weights: Weights, orders: Sequence[np.ndarray], rows: int, shape: Shape
+) -> list[Word]:
+    """Lay the weights out in panels, in workspace: for each grid those of its taps (`orders`). No tap is in two grids, so each is read once."""
     import numpy as np
 
-    count, size = whole(outputs, rows), p.groups * whole(outputs, rows) * rows * channels * len(order) * shape.size
-    to = b.room(size)
-    places = np.full(p.taps, -1, np.int64)
-    places[order] = np.arange(len(order))
+    count = whole(outputs, rows)
+    sizes = [p.groups * count * rows * channels * len(order) for order in orders]
+    room = b.room(sum(sizes) * shape.size)
+    places, start = np.full((p.taps, 3), -1, np.int64), 0
+    starts: list[Word] = []
+    for order, size in zip(orders, sizes):
+        places[order] = np.stack([np.arange(len(order)), np.full(len(order), len(order)), np.full(len(order), start)], 1)
+        starts.append(Work(room.offset + start * shape.size))
+        start += size
     words: dict[str, Word] = {
-        "to": to, "weight": weights.at, "places": b.constant(places), "outputs": outputs, "channels": channels, "tap_count": len(order),
-        "panels": count, "group_stride": weights.group, "output_stride": weights.output, "channel_stride": weights.channel,
-        "channel_block": depth_blocks(channels, len(order))[0], "kernel": p.taps,
+        "to": room, "weight": weights.at, "places": b.constant(places), "outputs": outputs, "channels": channels, "panels": count,
+        "group_stride": weights.group, "output_stride": weights.output, "channel_stride": weights.channel,
+        "channel_block": depth_blocks(channels, 1)[0], "kernel": p.taps,
     }  # fmt: skip
-    total = p.groups * count if len(order) and channels else 0
-    grain = max(1, 16384 // max(1, rows * channels * len(order)))
-    b.launch(Kernel(weight_panels.emit_panels, (shape.element, rows)), weight_panels.WORDS, words, total, grain, 2 * size)
-    return to
+    total = p.groups * count if start else 0
+    grain = max(1, 16384 // max(1, rows * channels * p.taps))
+    b.launch(Kernel(weight_panels.emit_panels, (shape.element, rows)), weight_panels.WORDS, words, total, grain, 2 * start * shape.size)
+    return starts
 
 
 def phased(b: Builder, p: Problem, grid: Grid, x: Side) -> tuple[Grid, Side]:
@@ -244,8 +251,9 @@ def product(
         "columns": columns, "column_blocks": blocks, "output_block": output_block, "output_blocks": output_blocks,
     }  # fmt: skip
     words: dict[str, Word] = {"grids": len(grids)}
+    laid = panels(b, p, outputs, channels, weights, [t.order for t in tables], rows, shape)
     for i, (grid, t) in enumerate(zip(grids, tables)):
-        mine = shared | _grid_words(b, grid, t, channels) | {"panels": panels(b, p, outputs, channels, weights, t.order, rows, shape)}
+        mine = shared | _grid_words(b, grid, t, channels) | {"panels": laid[i]}
         words.update({f"{name} {i}": mine[name] for name in WORDS})
     read, write = (min(paces) for paces in zip(*((t.read, t.write) for t in tables)))
     deep = grids[0].source[0] > 1 or p.kernel[0] > 1

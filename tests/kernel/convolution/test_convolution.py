@@ -285,6 +285,12 @@ def test_operands_of_any_order_of_dims(dtype: type, g: Geometry, orders: tuple[s
     close(gw, interpret_backward_weight(dy, x, g.kernel, **g.options))
 
 
+def test_weights_are_laid_out_once_for_all_grids_of_a_transpose() -> None:
+    g = Geometry(1, 1, 3, 8, (32, 32), (8, 8), (8, 8), (0, 0), (1, 1))
+    x, w, _, dy = operands(g, np.float32, 0)
+    assert len(convolution.backward_input(operand(x), operand(dy), operand(w), **g.options).launches) == 2
+
+
 def test_pixels_under_one_tap_are_read_where_they_lie() -> None:
     x, y = (Array(float32, (4, n, 14, 14), (14 * 14 * n, 1, 14 * n, n)) for n in (64, 48))
     w = Array(float32, (48, 64, 1, 1), (64, 1, 1, 1))
