@@ -32,6 +32,7 @@ class Mode(threading.local):
         self.vmap = False  # inside a `vmap`: random draws differ
         self.device: Any = None  # where tensors are made when nobody says; None is the CPU
         self.outside: list[Any] = []  # defaults that `with device:` blocks go back to
+        self.word = F.MODE_GRAD  # what emitted code was told last
 
     @property
     def slow(self) -> bool:
@@ -44,8 +45,15 @@ def _slow(mine: dict[str, Any]) -> bool:
 
 
 def _set(mine: dict[str, Any], grad: bool, inference: bool) -> None:
+    """Change these two and tell emitted code, which has been told of all others."""
     mine["grad"], mine["inference"] = grad, inference
-    sync()
+    word = mine["word"] = mine["word"] & ~_BOTH | (F.MODE_GRAD if grad else 0) | (F.MODE_INFERENCE if inference else 0)
+    recorder = mine["recorder"]
+    for tell in NATIVE:
+        tell(word, 0 if recorder is None else recorder.queue)
+
+
+_BOTH = F.MODE_GRAD | F.MODE_INFERENCE
 
 
 MODE = Mode()
@@ -58,6 +66,7 @@ def sync() -> None:
     word = (F.MODE_GRAD if mine["grad"] else 0) | (F.MODE_SLOW if _slow(mine) else 0) | (F.MODE_INFERENCE if mine["inference"] else 0)
     word |= F.MODE_VMAP if mine["vmap"] else 0
     recorder = mine["recorder"]
+    mine["word"] = word
     for tell in NATIVE:
         tell(word, 0 if recorder is None else recorder.queue)
 
@@ -136,11 +145,11 @@ class _BareGradMode(_GradMode):
 
     # with a function there is no instance to initialise
     def __new__(cls, function: Any = None) -> Any:  # pyright: ignore[reportInconsistentConstructor]
-        self = super().__new__(cls)
-        if function is None:
-            return self
-        _GradMode.__init__(self)
-        return self(function)
+        self = object.__new__(cls)
+        self.before = []
+        return self if function is None else self(function)
+
+    __init__ = object.__init__  # there is nothing left to do
 
 
 class no_grad(_BareGradMode):
