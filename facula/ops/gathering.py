@@ -17,13 +17,13 @@ from ..core.expression import PLANS, broadcast, expanded, wants
 from ..core.layout import Layout, layout
 from ..core.modes import MODE
 from ..core.placing import known
-from ..core.plan import as_plan, execute
+from ..core.plan import allocate, as_plan, execute
 from ..core.result import Result
 from ..core.tensor import Tensor, wrap_dim
 from ..kernel import indexing as kernels
 from ..kernel.launch import In, Schedule
 from ..kernel.pointwise import pointwise
-from ..spec.block import Composite, Fused
+from ..spec.block import Composite, Fused, Procedure
 from ..spec.registry import ops
 from ..spec.samples import integer, normal, sample, values
 
@@ -484,7 +484,27 @@ class MaskedSelect(Composite):
         if mask.dtype is not d.bool_:
             raise refuse(RuntimeError, "masked_select: expected BoolTensor for mask", received=f"mask {mask.dtype.name}")
         shape = broadcast([mask.shape, input.shape])
-        x, m = input.expand(shape), mask.expand(shape)
-        return ops.index(x, [m]) if shape else x.reshape(1)[m.reshape(1)]
+        return ops.masked_selected(input.expand(shape), mask.expand(shape))
 
     samples = [sample(normal(3, 4), values([[True, False, True, False]]))]
+
+
+class MaskedSelected(Procedure):
+    """The same for an input and a mask of one shape."""
+
+    needs_values = True
+    schema = "masked_selected(Tensor input, Tensor mask) -> Tensor"
+    paths = ""
+
+    @staticmethod
+    def run(input: Tensor, mask: Tensor) -> Tensor:
+        counts = allocate(layout((kernels.chunks(mask._layout),), d.int64))
+        perform(kernels.count_true, (counts._layout, mask._layout), [counts], [mask])
+        out = allocate(layout((counts[-1].item(),), input.dtype))
+        if out._layout.numel:
+            perform(kernels.masked_select, (out._layout, input._layout, mask._layout), [out], [input, mask, counts])
+        return out
+
+    @staticmethod
+    def gradient(g: Tensor, input: Layout, mask: Tensor) -> tuple[Any, ...]:
+        return ops.zeros(input.shape, dtype=g.dtype).masked_scatter(mask, g), None

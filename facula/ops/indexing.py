@@ -135,6 +135,8 @@ def _where(x: Tensor, mask: Tensor) -> Tensor | None:
     lay, held = x._layout, mask._layout
     if not held.ndim or lay.shape[: held.ndim] != held.shape or lay.batch or held.batch or lay.device is META or held.device is META:
         return None
+    if held.ndim == lay.ndim:
+        return ops.masked_selected(x, mask)
     return ops.index_get(x, places(mask).unbind(1), tuple(range(held.ndim)), 0)
 
 

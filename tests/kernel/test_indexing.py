@@ -164,10 +164,11 @@ def test_embedding_and_its_gradient(target: Target, rows: int, width: int, count
 
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (5,), (8192,), (8193,), (100000,), (3, 4), (100, 200, 7), (), (2, 0)], ids=str)
-@pytest.mark.parametrize("kind", ["?", "f", "F", "b"])
-def test_masks(target: Target, shape: tuple[int, ...], kind: str) -> None:
+@pytest.mark.parametrize(("kind", "share"), [("?", 0.4), ("f", 0.4), ("F", 0.4), ("b", 0.4), ("?", 0.0), ("?", 0.99), ("?", 1.0)])
+def test_masks(target: Target, shape: tuple[int, ...], kind: str, share: float) -> None:
+    """Words of 64 with none, some and all of them."""
     rng = np.random.default_rng(0)
-    mask = np.asarray((rng.random(shape) < 0.4) * 1).astype(kind)
+    mask = np.asarray((rng.random(shape) < share) * 1).astype(kind)
     source = np.asarray(rng.standard_normal(shape))
     for view in (mask, np.ascontiguousarray(mask.T).T.reshape(shape)):
         counts = np.zeros(chunks(operand(view)), np.int64)

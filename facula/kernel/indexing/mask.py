@@ -1,27 +1,27 @@
 """Elements where a mask holds: counted first, so that the caller can allocate, then written, in row-major order.
 
 The mask is walked in chunks of CHUNK row-major elements. `count_true` leaves, for each chunk, the number of hits before it, and the total
-behind the last one; `nonzero` and `masked_select` start each chunk from there. Limit: the mask's bytes read twice, the hits written once;
-no branch depends on the data.
+behind the last one; `nonzero` and `masked_select` start each chunk from there. 64 elements become the bits of a word, of which only those
+that are set are walked. Limit: the mask's bytes read twice, the hits written once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 from ...base.dtypes import DTYPES, bool_, int64
-from ...runtime.ir import Function, Module, Value, Var
-from ..access import INDEX, load_one, widened
+from ...runtime.ir import Function, Module, Value, vector
+from ..access import CONTIGUOUS, INDEX, load, load_one, widened
 from ..coalesce import Geometry, contiguous, merge
 from ..launch import Array, In, Kernel, Launch, Operand, Out, Schedule, Word
 from ..pointwise.emit import Odometer
 from ..scalar import cast, emit, input
-from .take import bits_of, move_element
+from .take import move_element
 
 CHUNK = 8192
-PART = 512  # elements whose hits are gathered on the stack before they are copied out
+WORD = 64  # elements whose hits are the bits of one word
 RUN = 2  # chunks of a run of work
 
 
@@ -136,6 +136,46 @@ def _holds(f: Function, dtype: str, pointer: Value) -> Value:
     return f.cast("zext", hit, "i64")
 
 
+def _word(f: Function, dtype: str, pointer: Value, step: Value, n: Value) -> Value:
+    """Bit i: element i counts as true, of the first n (1..WORD); whole words of contiguous elements are compared as vectors."""
+    d, word = DTYPES[dtype], f.var("i64", 0)
+    word.v = 0
+    whole = n.eq(WORD) & step.eq(d.itemsize)
+    if d.is_complex:
+        whole = f.const("i1", 0)
+    else:
+        with f.when(whole):
+            x = widened(f, load(f, d, WORD, pointer, CONTIGUOUS), d)
+            hits = emit([cast(input(0, d), bool_)], f, [x], [])[0]
+            assert isinstance(hits, Value)
+            word.v = f.cast("bitcast", hits, "i64")
+    with f.when(whole.eq(0)), f.range(0, n) as i:
+        word.v = word.v | (_holds(f, dtype, f.bytes(pointer, i * step)) << i)
+    return word.v
+
+
+def _hits(
+    f: Function,
+    dtype: str,
+    mask: Value,
+    step: Value,
+    n: Value,
+    put: Callable[[Value], None],
+    full: tuple[Value, Callable[[Value], None]] | None = None,
+) -> None:
+    """put(i) for each of n elements that counts as true; `full`: whether, and how, a word that is all true is done at once."""
+    with f.range(0, n, WORD) as first:
+        left = f.var("i64", _word(f, dtype, f.bytes(mask, first * step), step, f.smin(n - first, WORD)))
+        if full:
+            with f.when(left.v.eq(-1) & full[0]):
+                full[1](first)
+                left.v = 0
+        with f.loop() as done:
+            f.leave(done, left.v.eq(0))
+            put(first + f.call("i64", "llvm.cttz.i64", left.v, f.const("i1", 1)))
+            left.v = left.v & (left.v - 1)
+
+
 def emit_count(module: Module, name: str, dtype: str, rank: int) -> None:
     """Words: counts, mask, loop sizes, strides, elements. Item: a chunk; its hits go to the place behind its own."""
     with module.function(name, "ptr words, i64 lo, i64 hi, i64 worker") as (f, words, lo, hi, _):
@@ -145,17 +185,15 @@ def emit_count(module: Module, name: str, dtype: str, rank: int) -> None:
         total = f.words(words, "i64", start=2 + 2 * rank)[0]
         walk = _Walk(f, sizes, [steps], ["mask"], [mask], total)
         with f.range(lo, hi) as chunk:
-            hits: list[Var] = [f.var("i64", 0) for _ in range(4)]
+            hits = f.var("i64", 0)
 
             def visit(here: list[Value], step: list[Value], n: Value) -> None:
-                main = n & -4
-                for start, stop, by in ((f.i64(0), main, 4), (main, n, 1)):
-                    with f.range(start, stop, by) as i:
-                        for u in range(by):
-                            hits[u].v = hits[u].v + _holds(f, dtype, f.bytes(here[0], (i + u) * step[0]))
+                with f.range(0, n, WORD) as i:
+                    word = _word(f, dtype, f.bytes(here[0], i * step[0]), step[0], f.smin(n - i, WORD))
+                    hits.v = hits.v + f.call("i64", "llvm.ctpop.i64", word)
 
             walk.run(chunk, CHUNK, visit)
-            f.store(hits[0].v + hits[1].v + (hits[2].v + hits[3].v), out, chunk + 1)
+            f.store(hits.v, out, chunk + 1)
 
 
 def emit_prefix(module: Module, name: str) -> None:
@@ -181,28 +219,25 @@ def emit_write(module: Module, name: str, form: str, dtype: str, size: int, rank
         total = f.words(words, "i64", start=4 + 3 * rank)[0]
         shape = f.words(words, *["i64"] * width, start=5 + 3 * rank) if form == "place" else []
         walk = _Walk(f, sizes, [mask_steps, source_steps], ["mask", source_kind], [mask, source], total)
-        stage = f.array(bits_of(size), PART + 1)
         with f.range(lo, hi) as chunk:
             at = f.var("i64", f.load("i64", counts, chunk))
 
             def visit(here: list[Value], step: list[Value], n: Value) -> None:
-                found = f.var("i64", 0)
-                found.v = 0
-                with f.range(0, n) as i:
-                    slot = f.bytes(stage, found.v * size)
+                def put(i: Value) -> None:
                     if form == "select":
-                        move_element(f, size, f.bytes(here[1], i * step[1]), slot)
+                        move_element(f, size, f.bytes(here[1], i * step[1]), f.bytes(out, at.v * size))
                     else:
-                        f.store(here[1] + i * step[1], slot)
-                    found.v = found.v + _holds(f, dtype, f.bytes(here[0], i * step[0]))
-                with f.range(0, found.v) as k:
-                    if form == "select":
-                        move_element(f, size, f.bytes(stage, k * size), f.bytes(out, (at.v + k) * size))
-                    else:
-                        _unravel(f, f.load("i64", stage, k), shape, f.bytes(out, (at.v + k) * (8 * width)))
-                at.v = at.v + found.v
+                        _unravel(f, here[1] + i * step[1], shape, f.bytes(out, at.v * (8 * width)))
+                    at.v = at.v + 1
 
-            walk.run(chunk, PART, visit)
+                def copy(first: Value) -> None:
+                    with f.range(0, WORD * size, WORD) as k:
+                        f.store(f.load(vector(WORD, "i8"), f.bytes(here[1], first * size + k)), f.bytes(out, at.v * size + k))
+                    at.v = at.v + WORD
+
+                _hits(f, dtype, here[0], step[0], n, put, (step[1].eq(size), copy) if form == "select" else None)
+
+            walk.run(chunk, CHUNK, visit)
 
 
 def emit_scatter(module: Module, name: str, dtype: str, size: int, rank: int) -> None:
@@ -218,12 +253,11 @@ def emit_scatter(module: Module, name: str, dtype: str, size: int, rank: int) ->
             at = f.var("i64", f.load("i64", counts, chunk))
 
             def visit(here: list[Value], step: list[Value], n: Value) -> None:
-                with f.range(0, n) as i:
-                    to = f.bytes(here[1], i * step[1])
-                    hit = _holds(f, dtype, f.bytes(here[0], i * step[0]))
-                    new = f.load(bits_of(size), f.bytes(source, f.smin(at.v, last) * size))
-                    f.store(f.select(hit.ne(0), new, f.load(bits_of(size), to)), to)
-                    at.v = at.v + hit
+                def put(i: Value) -> None:
+                    move_element(f, size, f.bytes(source, f.smin(at.v, last) * size), f.bytes(here[1], i * step[1]))
+                    at.v = at.v + 1
+
+                _hits(f, dtype, here[0], step[0], n, put)
 
             walk.run(chunk, CHUNK, visit)
 
