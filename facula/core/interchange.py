@@ -15,6 +15,7 @@ from ..base.errors import refuse
 from .batching import refuse_look
 from .copying import fresh_copy
 from .layout import TRIM, Layout, layout
+from .modes import MODE
 from .native import fields as F
 from .placing import no_values, placed
 from .plan import exposed, settle
@@ -77,6 +78,13 @@ def _array(t: Any, kind: Any, array: Any, shape: tuple[int, ...], dtype: Any, st
 
 def numpy(self: Any, *, force: bool = False) -> Any:
     """The values as a NumPy array on the same memory. `force=True` detaches first."""
+    if (
+        MODE.recorder is None
+        and (form := ARRAYS.get(self._layout)) is not None
+        and not self.requires_grad
+        and not self._flags & F.READ_ONLY
+    ):
+        return _array(self, *form)  # the usual case, by the shortest way
     if force:
         self = self.detach()
     if self.requires_grad:
