@@ -9,7 +9,9 @@ from ..base import dtypes as d
 from ..base.errors import refuse
 from ..base.size import Size
 from ..core import writing
-from ..core.expression import broadcast
+from ..core.copying import fill_in
+from ..core.expression import broadcast, wants
+from ..core.modes import MODE
 from ..core.tensor import Tensor, wrap_dim
 from ..spec.block import Composite
 from ..spec.promotion import scalar_type_name
@@ -382,7 +384,10 @@ def _written(input: Tensor, src: Tensor, view: Callable[[Tensor], Tensor]) -> Te
             RuntimeError,
             f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(part.shape)}",
         )
-    part.copy_(src)
+    if MODE.grad and (wants(out) or wants(src)):
+        part.copy_(src)
+    else:
+        fill_in(part, src)
     return out
 
 

@@ -251,6 +251,8 @@ FRESH: list[Any] = [
     lambda x, i: x.scatter_add(1, i, x),
     lambda x, i: x.scatter_reduce(1, i, x, "amax"),
     lambda x, i: facula.diag(x[0]),
+    lambda x, i: facula.slice_scatter(x, x[:1], 0, 1, 2),
+    lambda x, i: facula.select_scatter(x, x[0], 0, 1),
     lambda x, i: facula.autograd.grad(facula.clone(x.requires_grad_())[0].sum(), x)[0],
 ]
 
