@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..core.batching import Examples
-from ..core.expression import broadcast, expanded, wants
+from ..core.expression import broadcast, wants
 from ..core.layout import Layout, layout
 from ..core.modes import MODE
 from ..core.result import Result
@@ -22,6 +22,7 @@ from ..kernel.indexing import symmetric
 from ..kernel.launch import Array, In, Launch, Number, Schedule, Word, Work, bits, rebased
 from ..kernel.pointwise import copy
 from ..kernel.reduction import Reducer, norm_of, reduce, reduce_pairs, sum_of
+from ..kernel.reduction.nest import FEW
 from ..kernel.scalar import Scalar, abs, cast, const, input, isnan, number, pow, sign, substitute, where
 from ..spec.block import Composite, Fused, Pointwise
 from ..spec.promotion import scalar_type_name
@@ -144,8 +145,11 @@ class DifferenceNorm(Fused):
     def kernel(x1: Layout, x2: Layout, ord: Any) -> Result:
         shape, kind = broadcast([x1.shape, x2.shape]), x1.dtype
         out = layout(shape[:-1], kind)
-        schedule = reduce([out], [expanded(x1, shape), expanded(x2, shape)], (len(shape) - 1,), difference_reducer(kind, ord))
-        return Result((out,), numbered(schedule, ord))
+        operands, depth = [spread_over(x, shape) for x in (x1, x2)], len(shape) - 1
+        # lanes run along the rows' elements, but of short rows along the rows
+        first, operands, words = turned(operands, depth - 1 if depth and shape[depth] <= FEW else None)
+        last = rebased(numbered(reduce([out], operands, (depth,), difference_reducer(kind, ord)), ord), (), words, first.workspace)
+        return Result((out,), Schedule((*first.launches, *last.launches), last.workspace, (*first.notes, *last.notes)))
 
     @staticmethod
     def gradient(g: Tensor, x1: Tensor, x2: Tensor, ord: Any, out: Tensor, needs: Sequence[bool]) -> tuple[Any, ...]:

@@ -247,3 +247,14 @@ def test_a_first_input_that_stands_still_along_the_reduced_dim(inner: int) -> No
     assert "columns" in schedule.notes[0]
     run(schedule, [out], ins)
     np.testing.assert_allclose(out, (x * y).sum(1), rtol=1e-4, atol=1e-4)
+
+
+def test_lanes_run_beside_a_short_reduced_dim_if_any_input_moves_there() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 1, 3)).astype(np.float32), np.asfortranarray(rng.standard_normal((1, 50, 3)).astype(np.float32))
+    ins = [np.broadcast_to(v, (20, 50, 3)) for v in (x, y)]
+    out = np.zeros((20, 50), np.float32)
+    schedule = reduce([operand(out)], [operand(v) for v in ins], (2,), inner_of(float32))
+    assert "columns" in schedule.notes[0]
+    run(schedule, [out], ins)
+    np.testing.assert_allclose(out, (x * y).sum(2), rtol=1e-5, atol=1e-5)

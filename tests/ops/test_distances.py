@@ -86,3 +86,15 @@ def test_infinite_rows() -> None:
     x = facula.tensor([[math.inf, 0, 0], [1, 1, math.inf], [0, -math.inf, 0]], requires_grad=True)
     (g,) = facula.autograd.grad(F.pdist(x, 1.0).sum(), x)
     assert g.tolist() == [[2, 0, -1], [0, 2, 2], [-2, -2, -1]]
+
+
+@pytest.mark.parametrize("p", (0.0, *ORDERS))
+@pytest.mark.parametrize("depth", [0, 1, 3, 24, 25])
+@pytest.mark.parametrize("kind", [facula.float32, facula.float64, facula.bfloat16], ids=str)
+def test_rows_short_and_long(p: float, depth: int, kind: facula.dtype) -> None:
+    if not depth and p == math.inf:
+        return
+    x, y = facula.randn(3, 1, 5, depth).to(kind), facula.randn(2, 40, depth).to(kind)
+    got = facula.cdist(x, y, p, compute_mode="donot_use_mm_for_euclid_dist")
+    want = facula.linalg.vector_norm((x.unsqueeze(-2) - y.unsqueeze(-3)).double(), p, -1)
+    assert got.shape == (3, 2, 5, 40) and facula.allclose(got.double(), want, rtol=1e-2 if kind is facula.bfloat16 else 1e-5)

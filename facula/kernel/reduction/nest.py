@@ -127,7 +127,8 @@ class _Plan:
         """Lanes along the reduced loop if the first input that moves there is dense, else along the kept one."""
         along = next((s[-1] for s in self.reduced.strides[len(self.outs) : -1] if s[-1]), 0)
         across, width = self.kept.strides[len(self.outs)][-1], self.kept.shape[-1]
-        if self.reduced.shape[-1] <= FEW and width >= 16 and self.reduced.elements <= 4 * FEW and across:
+        moves = any(s[-1] for s in self.kept.strides[len(self.outs) : -1])
+        if self.reduced.shape[-1] <= FEW and width >= 16 and self.reduced.elements <= 4 * FEW and moves:
             return "columns"
         return "columns" if 0 < across < along and width > 1 else "rows"
 
