@@ -34,7 +34,7 @@ def dims_of(window: Sequence[int]) -> int:
     return len(window) // (3 if len(window) % 4 else 4)
 
 
-def parts(window: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def parts(window: Sequence[int]) -> dict[str, Any]:
     """Kernel, stride, padding and dilation of a flattened window."""
     n = dims_of(window)
     kernel, stride, padding, dilation = (tuple(window[i : i + n]) or (1,) * n for i in range(0, 4 * n, n))
