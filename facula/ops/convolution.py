@@ -38,6 +38,18 @@ class Geometry(NamedTuple):
         """What a kernel wants to know."""
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
 
+    @property
+    def packed(self) -> tuple[int, ...]:
+        """As one list, short enough for a key of the plan table: dilations of 1 and output paddings of 0 are left out."""
+        plain = not any(self.output_padding) and max(self.dilation) == 1
+        return (self.groups, int(self.transposed), *self.stride, *self.padding, *(() if plain else (*self.dilation, *self.output_padding)))
+
+    @staticmethod
+    def unpacked(packed: Sequence[int], n: int) -> Geometry:
+        """Of n dims."""
+        stride, padding, dilation, extra = (tuple(packed[i : i + n]) for i in range(2, 2 + 4 * n, n))
+        return Geometry(stride, padding, dilation or (1,) * n, bool(packed[1]), extra or (0,) * n, packed[0])
+
     def result(self, x: Sequence[int], w: Sequence[int]) -> tuple[int, ...]:
         """(N, O, *R) from the shapes of input and weight."""
         space = []
@@ -215,12 +227,12 @@ class Convolution(Fused):
         groups: int,
         needs: Sequence[bool],
     ) -> tuple[Any, ...]:
-        geometry = stride, padding, dilation, transposed, output_padding, groups
+        geometry = Geometry(stride, padding, dilation, transposed, output_padding, groups).packed
         last = last_channels(input._layout, weight._layout)
         if needs[0] and needs[1] and not g._layout.contiguous and math.prod(weight.shape[2:]) > 1:
             g = g.contiguous()  # both read it in planes: turned once
-        gx = ops.convolution_input(g, weight, tuple(input.shape), last, *geometry) if needs[0] else None
-        gw = ops.convolution_weight(g, input, tuple(weight.shape), last, *geometry) if needs[1] else None
+        gx = ops.convolution_input(g, weight, tuple(input.shape[2:]), geometry, last) if needs[0] else None
+        gw = ops.convolution_weight(g, input, tuple(weight.shape[2:]), geometry, last) if needs[1] else None
         gb = g.sum((0, *range(2, g.ndim))) if len(needs) > 2 and needs[2] else None
         return gx, gw, gb
 
@@ -231,87 +243,63 @@ class Convolution(Fused):
 
 
 class ConvolutionInput(Fused):
-    """The gradient of a convolution's input, of shape `size`."""
+    """The gradient of a convolution's input, whose planes have this size."""
 
-    schema = f"convolution_input(Tensor grad, Tensor weight, int[] size, bool channels_last, {GEOMETRY}) -> Tensor"
+    schema = "convolution_input(Tensor grad, Tensor weight, int[] size, int[] geometry, bool channels_last) -> Tensor"
     paths = ""
 
     @staticmethod
-    def batch(examples: Examples, grad: Tensor, weight: Tensor, size: Any, channels_last: bool, *arguments: Any) -> Tensor:
-        n, geometry = examples.n, Geometry(*arguments)
-        g = examples.all(grad, "grad")
+    def batch(examples: Examples, grad: Tensor, weight: Tensor, size: Any, geometry: Any, channels_last: bool) -> Tensor:
+        n, g = examples.n, examples.all(grad, "grad")
         if "weight" not in examples:
-            got = ops.convolution_input(g.flatten(0, 1), weight, (n * size[0], *size[1:]), channels_last, *geometry)
-            return got.unflatten(0, (n, -1))
-        size = (size[0], n * size[1], *size[2:])
-        return apart(ops.convolution_input(side_by_side(g), weight.flatten(0, 1), size, channels_last, *grouped(geometry, n)), n)
+            return ops.convolution_input(g.flatten(0, 1), weight, size, geometry, channels_last).unflatten(0, (n, -1))
+        return apart(ops.convolution_input(side_by_side(g), weight.flatten(0, 1), size, (geometry[0] * n, *geometry[1:]), channels_last), n)
 
     @staticmethod
-    def kernel(g: Layout, w: Layout, size: Any, channels_last: bool, *arguments: Any) -> Result:
-        geometry = Geometry(*arguments)
-        out = image(size, g.dtype, channels_last)
-        if not geometry.transposed:
-            _phases(geometry.stride)
-        run = kernels.forward if geometry.transposed else kernels.backward_input
-        return Result((out,), run(out, g, w, **geometry.options))
+    def kernel(g: Layout, w: Layout, size: Any, geometry: Any, channels_last: bool) -> Result:
+        own = Geometry.unpacked(geometry, len(size))
+        channels = w.shape[0] if own.transposed else w.shape[1] * own.groups
+        out = image((g.shape[0], channels, *size), g.dtype, channels_last)
+        if not own.transposed:
+            _phases(own.stride)
+        run = kernels.forward if own.transposed else kernels.backward_input
+        return Result((out,), run(out, g, w, **own.options))
 
     @staticmethod
     def gradient(
-        g: Tensor,
-        grad: Tensor,
-        weight: Tensor,
-        channels_last: bool,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        transposed: bool,
-        output_padding: Any,
-        groups: int,
-        needs: Any,
+        g: Tensor, grad: Tensor, weight: Tensor, size: Any, geometry: Any, channels_last: bool, needs: Sequence[bool]
     ) -> tuple[Any, ...]:
-        geometry = stride, padding, dilation, transposed, output_padding, groups
-        gg = ops.convolution(g, weight, None, *geometry) if needs[0] else None
-        gw = ops.convolution_weight(grad, g, tuple(weight.shape), channels_last, *geometry) if needs[1] else None
+        gg = ops.convolution(g, weight, None, *Geometry.unpacked(geometry, len(size))) if needs[0] else None
+        gw = ops.convolution_weight(grad, g, tuple(weight.shape[2:]), geometry, channels_last) if needs[1] else None
         return gg, gw
 
 
 class ConvolutionWeight(Fused):
-    """The gradient of a convolution's weight, of shape `size`."""
+    """The gradient of a convolution's weight, whose windows have this size."""
 
-    schema = f"convolution_weight(Tensor grad, Tensor input, int[] size, bool channels_last, {GEOMETRY}) -> Tensor"
+    schema = "convolution_weight(Tensor grad, Tensor input, int[] size, int[] geometry, bool channels_last) -> Tensor"
     paths = ""
 
     @staticmethod
-    def batch(examples: Examples, grad: Tensor, input: Tensor, size: Any, channels_last: bool, *arguments: Any) -> Tensor:
-        n, geometry = examples.n, grouped(Geometry(*arguments), examples.n)
+    def batch(examples: Examples, grad: Tensor, input: Tensor, size: Any, geometry: Any, channels_last: bool) -> Tensor:
+        n = examples.n
         g, x = side_by_side(examples.all(grad, "grad")), side_by_side(examples.all(input, "input"))
-        return ops.convolution_weight(g, x, (n * size[0], *size[1:]), channels_last, *geometry).unflatten(0, (n, -1))
+        return ops.convolution_weight(g, x, size, (geometry[0] * n, *geometry[1:]), channels_last).unflatten(0, (n, -1))
 
     @staticmethod
-    def kernel(g: Layout, x: Layout, size: Any, channels_last: bool, *arguments: Any) -> Result:
-        geometry = Geometry(*arguments)
-        out = image(size, g.dtype, channels_last)
-        source, result = (g, x) if geometry.transposed else (x, g)
-        schedule = kernels.backward_weight(out, result, source, **geometry.options)
-        return Result((out,), swapped(schedule) if geometry.transposed else schedule)
+    def kernel(g: Layout, x: Layout, size: Any, geometry: Any, channels_last: bool) -> Result:
+        own = Geometry.unpacked(geometry, len(size))
+        source, result = (g, x) if own.transposed else (x, g)
+        out = image((result.shape[1], source.shape[1] // own.groups, *size), g.dtype, channels_last)
+        schedule = kernels.backward_weight(out, result, source, **own.options)
+        return Result((out,), swapped(schedule) if own.transposed else schedule)
 
     @staticmethod
     def gradient(
-        g: Tensor,
-        grad: Tensor,
-        input: Tensor,
-        channels_last: bool,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
-        transposed: bool,
-        output_padding: Any,
-        groups: int,
-        needs: Any,
+        g: Tensor, grad: Tensor, input: Tensor, size: Any, geometry: Any, channels_last: bool, needs: Sequence[bool]
     ) -> tuple[Any, ...]:
-        geometry = stride, padding, dilation, transposed, output_padding, groups
-        gg = ops.convolution(input, g, None, *geometry) if needs[0] else None
-        gx = ops.convolution_input(grad, g, tuple(input.shape), channels_last, *geometry) if needs[1] else None
+        gg = ops.convolution(input, g, None, *Geometry.unpacked(geometry, len(size))) if needs[0] else None
+        gx = ops.convolution_input(grad, g, tuple(input.shape[2:]), geometry, channels_last) if needs[1] else None
         return gg, gx
 
 

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import facula
+from facula.base.settings import SETTINGS
+from facula.core import objects
+from facula.core.function import Function
 from facula.testing import assert_close, derived
 
 test_declared = derived("facula.ops.convolution")
@@ -28,6 +31,21 @@ def test_complex_parts_combine() -> None:
     x, w = facula.randn(1, 2, 5, dtype=facula.complex64), facula.randn(3, 2, 3, dtype=facula.complex64)
     want = F.conv1d(x.real, w.real) - F.conv1d(x.imag, w.imag)
     assert facula.allclose(F.conv1d(x, w).real, want, atol=1e-5)
+
+
+@pytest.mark.skipif(not objects.NATIVE or SETTINGS.check_bounds, reason="every call then goes through Python")
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_gradients_are_served_by_the_plan_table(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A geometry of three dims is not too long for a key."""
+    x, w = facula.randn(2, 3, *(5,) * n, requires_grad=True), facula.randn(4, 3, *(3,) * n, requires_grad=True)
+    y = getattr(F, f"conv{n}d")(x, w, stride=2, padding=1)
+    g, missed = facula.randn(*y.shape), list[str]()
+    for _ in range(3):
+        want = facula.autograd.grad(y, (x, w), g, retain_graph=True)
+    bound = Function._bound
+    monkeypatch.setattr(Function, "_bound", lambda self, *given: (missed.append(self.name), bound(self, *given))[1])
+    got = facula.autograd.grad(y, (x, w), g, retain_graph=True)
+    assert not missed and all(facula.equal(a, b) for a, b in zip(got, want))
 
 
 def test_absurd_strides_are_refused_at_once() -> None:
