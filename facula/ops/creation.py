@@ -33,6 +33,7 @@ from ..spec.block import Composite, Fused, Procedure
 from ..spec.promotion import cpp_name, of_number
 from ..spec.registry import ops
 from ..spec.samples import normal, sample
+from . import nested
 
 LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}
 OPTIONS = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=False, bool requires_grad=False"
@@ -498,26 +499,7 @@ def infer(array: Any, data: Any) -> DType:
         return d.bool_
     if array.dtype.kind in "iu":
         return d.int64
-    raise TypeError(f"new(): invalid data type '{_odd(data)}'")
-
-
-def _odd(data: Any) -> str:
-    while isinstance(data, (list, tuple)) and data:
-        data = next((x for x in data if not isinstance(x, (int, float, bool, complex))), data[0])
-    return type(data).__name__
-
-
-def _ragged(data: Any, dim: int = 0) -> None:
-    """ValueError with PyTorch's sentence for rows of different lengths."""
-    if not isinstance(data, (list, tuple)) or not data or not isinstance(data[0], (list, tuple)):
-        return
-    n = len(data[0])
-    for x in data:
-        if not isinstance(x, (list, tuple)):
-            raise TypeError("not a sequence")
-        if len(x) != n:
-            raise ValueError(f"expected sequence of length {n} at dim {dim + 1} (got {len(x)})")
-        _ragged(x, dim + 1)
+    raise nested.refusal(data, None) or TypeError(f"new(): invalid data type '{type(data).__name__}'")
 
 
 def _scalar(value: Any, kind: DType, where: Any) -> Tensor:
@@ -610,22 +592,13 @@ def _from_data(data: Any, dtype: DType | None) -> Tensor:
     try:
         array = np.asarray(data)
     except (ValueError, OverflowError) as error:
-        _ragged(data)
-        raise (ValueError("Overflow when unpacking long long") if isinstance(error, OverflowError) else ValueError(str(error))) from None
+        raise (nested.refusal(data, dtype) or ValueError(str(error))) from None
     if type(data).__module__ == "numpy" and array.dtype.kind in "OUSV":
         infer(array, data)  # which refuses
-    if array.dtype.kind == "O":
-        _ragged(data)
-        if isinstance(_first(data), int):
-            raise ValueError("Overflow when unpacking long long")
-        raise (
-            TypeError(f"must be real number, not {_odd(data)}")
-            if dtype is not None and dtype.is_floating_point
-            else RuntimeError(f"Could not infer dtype of {_odd(data)}")
-        )
-    if array.dtype.kind in "USV":
-        odd = _odd(data)
-        raise ValueError("too many dimensions 'str'") if odd == "str" and array.ndim else TypeError(f"new(): invalid data type '{odd}'")
+    if array.dtype.kind in "OUSV":
+        if (refused := nested.refusal(data, dtype)) is not None:
+            raise refused
+        array = array.astype(np.float64)  # integers beyond 64 bits, beside floats
     kind = dtype or infer(array, data)
     if type(data).__module__ != "numpy" and array.size:
         _check_range(array, kind)
@@ -660,12 +633,6 @@ def _too_large(kind: DType) -> RuntimeError:
     return refuse(
         RuntimeError, f"value cannot be converted to type {kind.name} without overflow", expected=f"numbers that {kind.name} holds"
     )
-
-
-def _first(data: Any) -> Any:
-    while isinstance(data, (list, tuple)) and data:
-        data = data[0]
-    return data
 
 
 def _via(array: Any, kind: DType) -> Tensor:
