@@ -77,10 +77,10 @@ MODE_GRAD, MODE_SLOW, MODE_INFERENCE, MODE_VMAP = (
 
 # plan table
 ROWS = 4096
-ROW_WORDS = 24
+ROW_WORDS = 40
 ROW_KEY = 1  # word 0: length of the key, 0 when the row is free
-ROW_KEY_MAX = 20
-ROW_PLAN = 22
+ROW_KEY_MAX = 36
+ROW_PLAN = 38
 TAG_INT, TAG_ITEM = 2, 6  # words of a key that data has too; all of them are in native/keys.py
 ROW_SEEN, ROW_NEVER = 1, 2  # instead of a plan: a call with this key was seen once; it has to pass Python
 
