@@ -31,7 +31,7 @@ def windows_of(x: Tensor, kernel: Sequence[int], dilation: Sequence[int], paddin
     places = counts(x.shape[2:], kernel, dilation, (0,) * len(kernel), stride)
     steps = x.stride()[2:]
     strides = (*x.stride()[:2], *(v * dl for v, dl in zip(steps, dilation)), *(v * s for v, s in zip(steps, stride)))
-    return x.as_strided((*x.shape[:2], *kernel, *places), strides, x.storage_offset())
+    return ops.as_strided_from(x, (*x.shape[:2], *kernel, *places), strides, 0)
 
 
 class Columns(Procedure):

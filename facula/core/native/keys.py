@@ -37,6 +37,11 @@ class Key:
             self.f.ret(-1)
         return value
 
+    def value(self, obj: Value) -> None:
+        """Push a float: two words."""
+        self.push(self.f.i64(TAG_VALUE))
+        self.push(self.f.cast("bitcast", self.f.call("double", "PyFloat_AsDouble", obj), "i64"))
+
     def packed(self, obj: Value, tag: int) -> None:
         """Push value and tag as one word, if 61 bits hold the value."""
         value = self.integer(obj)
@@ -174,10 +179,10 @@ def _number(core: Any, key: Key, obj: Value, operand: Value, floats_decide: Valu
     """A float or int: as an operand its type alone (the plan reads the value when it runs), else its value where that decides something."""
     f = key.f
     with f.when(_is_a(core, f, obj, "PyFloat_Type")):
-        decides = floats_decide & ~operand
-        key.push(f.select(decides, f.i64(TAG_VALUE), f.i64(TAG_FLOAT)))
-        with f.when(decides):
-            key.push(f.cast("bitcast", f.call("double", "PyFloat_AsDouble", obj), "i64"))
+        with f.when(floats_decide & ~operand):
+            key.value(obj)
+            f.leave(after)
+        key.push(f.i64(TAG_FLOAT))
         f.leave(after)
     with f.when(_is_a(core, f, obj, "PyLong_Type")):
         with f.when(operand):
@@ -189,12 +194,15 @@ def _number(core: Any, key: Key, obj: Value, operand: Value, floats_decide: Valu
 
 
 def _sequence(core: Any, key: Key, obj: Value, mode: Value, found: Value, count: Value) -> None:
-    """A tuple or list of tensors, ints, constants, and lists of ints; any other is not for the table."""
+    """A tuple or list of tensors, numbers, constants, and lists of ints; any other is not for the table."""
     f = key.f
     with _items(core, key, obj) as x:
         after = f"K{f.tick()}"
         with f.when(_is_a(core, f, x, "PyLong_Type")):
             key.packed(x, TAG_ITEM)
+            f.leave(after)
+        with f.when(_is_a(core, f, x, "PyFloat_Type")):
+            key.value(x)
             f.leave(after)
         with f.when(core.is_tensor(f, x)):
             n = f.load("i64", count)
