@@ -232,8 +232,7 @@ def _wanted(
         elif name == "out" or (name.startswith("out") and name[3:].isdigit() and int(name[3:]) < multiple):
             makers[name] = saved(True, int(name[3:] or 0))
         elif name == "needs":
-            table = _needs_table(call)
-            makers[name] = lambda grads, values, wanted, table=table: table
+            makers[name] = _needs(call, edges)
         else:
             makers[name] = _maker(call, name, parameter, places, saved)
 
@@ -243,16 +242,32 @@ def _wanted(
     return tuple(save), fill
 
 
-def _needs_table(call: Call) -> tuple[Any, ...]:
-    """Per tensor argument of the schema: whether it wants a gradient (a tuple for a list)."""
+def _needs(call: Call, edges: tuple[int, ...]) -> Maker:
+    """Per tensor argument of the schema: whether this backward wants its gradient (a tuple for a list)."""
+    counts, every = _tensor_places(call), [i in edges for i in range(len(call.tensors))]
+    whole = _by_argument(every, counts)
+
+    def table(grads: Any, values: Any, wanted: Sequence[bool]) -> tuple[Any, ...]:
+        if all(wanted):
+            return whole
+        flags = list(every)
+        for i, want in zip(edges, wanted):
+            flags[i] = want
+        return _by_argument(flags, counts)
+
+    return table
+
+
+def _by_argument(flags: Sequence[bool], counts: Sequence[int]) -> tuple[Any, ...]:
+    """A flag of each operand -> of each tensor argument of the schema."""
     table: list[bool | tuple[bool, ...]] = []
     t = 0
-    for count in _tensor_places(call):
+    for count in counts:
         if count < 0:
-            table.append(tuple(call.needs[t : t - count]))
+            table.append(tuple(flags[t : t - count]))
             t -= count
         else:
-            table.append(bool(count) and call.needs[t])
+            table.append(bool(count) and flags[t])
             t += count
     return tuple(table)
 

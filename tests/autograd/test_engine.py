@@ -274,3 +274,14 @@ def test_a_function_that_overwrites_a_view_is_part_of_its_base(monkeypatch: pyte
     monkeypatch.setattr(Doubled, "returned", False)
     with pytest.raises(RuntimeError, match="Some elements marked as dirty during the forward method were not returned as output"):
         Doubled.apply(leaf().clone())
+
+
+def test_only_what_is_asked_for_is_computed() -> None:
+    x, w = t.randn(1, 2, 5, 5, requires_grad=True), t.randn(3, 2, 3, 3, requires_grad=True)
+    y = t.nn.functional.conv2d(x, w)
+    g = t.randn_like(y)
+    both = t.autograd.grad(y, (x, w), g, retain_graph=True)
+    for i, (asked, other) in enumerate((("convolution_input", "convolution_weight"), ("convolution_weight", "convolution_input"))):
+        report = t.explain(lambda: t.autograd.grad(y, (x, w)[i], g, retain_graph=True))
+        assert asked in report and other not in report
+        assert t.equal(t.autograd.grad(y, (x, w)[i], g, retain_graph=True)[0], both[i])
