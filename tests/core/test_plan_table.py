@@ -179,3 +179,20 @@ def test_one_name_for_kernels_and_functions_in_python() -> None:
         assert t.where(mask, x, a).tolist() == [1.0, a, 3.0]
         assert [p.tolist() for p in t.where(mask)] == [[0, 2]]
         assert [p.tolist() for p in t.where(x > a)] == [[i for i, v in enumerate((1.0, -2.0, 3.0)) if v > a]]
+
+
+@pytest.mark.skipif(not objects.NATIVE, reason="there is no plan table")
+def test_keys_in_use_find_places_beside_others() -> None:
+    """400 keys in use, where 8000 others were: of two that meet in a place, none takes it from the other for ever."""
+    x = t.arange(256)
+    for i in range(200):
+        for j in range(40):
+            t.narrow(x, 0, i, j + 1)
+    word = fields.STATE["misses"]
+    missed = 0
+    for _ in range(40):
+        before = objects.state[word]
+        for k in range(200):
+            t.narrow(x, 0, k, 50), t.narrow(x, 0, 0, k)
+        missed = objects.state[word] - before
+    assert missed < 30

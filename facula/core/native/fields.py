@@ -76,7 +76,7 @@ MODE_GRAD, MODE_SLOW, MODE_INFERENCE, MODE_VMAP = (
 )  # mode word: gradient recording on; everything must pass Python; results are inference tensors; inside `vmap`
 
 # plan table
-ROWS = 4096
+ROWS = 8192
 ROW_WORDS = 40
 ROW_KEY = 1  # word 0: length of the key, 0 when the row is free
 ROW_KEY_MAX = 36

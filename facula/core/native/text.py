@@ -149,17 +149,20 @@ class Core:
                 x = (h.v ^ f.load("i64", words, i)) * -0x61C8864680B583EB
                 h.v = x ^ (x >> 29)
             index = h.v >> 20
-            last = f.var("ptr", f.const("ptr", 0))
-            for way in (0, 1):
-                row = f.bytes(self.state(f, "table"), ((index & (F.ROWS - 1)) ^ way) * (8 * F.ROW_WORDS))
+            table = self.state(f, "table")
+            rows = [f.bytes(table, ((index & (F.ROWS - 1)) ^ way) * (8 * F.ROW_WORDS)) for way in (0, 1)]
+            for row in rows:
                 same = f.var("i1", f.load("i64", row).eq(n))
                 with f.when(f.load("i64", row).eq(n)), f.range(0, n) as i:
                     same.v = same.v & f.load("i64", row, i + F.ROW_KEY).eq(f.load("i64", words, i))
                 with f.when(same.v):
                     f.ret(row)
-                with f.when(f.load("i64", row).eq(0) | f.const("i1", way == 0)):
-                    last.v = row
-            f.ret(f.select(place.ne(0), last.v, f.const("ptr", 0)))
+            with f.when(place.eq(0)):
+                f.ret(f.const("ptr", 0))
+            free, other_free = (f.load("i64", row).eq(0) for row in rows)
+            # at random, so that two keys in use do not take one row from each other for ever beside one that is not
+            chance = (self.state(f, "misses", "i64") * -0x61C8864680B583EB >> 63).ne(0)
+            f.ret(f.select(other_free | (chance & ~free), rows[1], rows[0]))
 
     # -- running a plan
     def emit_words(self) -> None:
