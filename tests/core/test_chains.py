@@ -486,7 +486,7 @@ def test_recorded_writes_pass_no_python(name: str) -> None:
     for _ in range(3):
         written(WRITES[name], "leaf's", 1)
     missed = []
-    for _ in range(5):  # another key may have taken the place in the table
+    for _ in range(40):  # other keys may have taken the place in the table
         a = t.randn(3, 3, requires_grad=True)
         z, b = a * 1, t.randn(3, 3)
         before = objects.state[fields.STATE["misses"]]

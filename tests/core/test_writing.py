@@ -157,7 +157,7 @@ SEVERAL: list[tuple[Any, tuple[int, ...], Any]] = [
 def test_several_results_come_from_the_plan_table(call: Any, shape: tuple[int, ...], places: str) -> None:
     missed: list[int] = []
     word = fields.STATE["misses"]
-    for _ in range(9):  # another key may have taken the place in the table
+    for _ in range(40):  # other keys may have taken the place in the table
         x, out = facula.randn(2, 3), (facula.empty(shape), facula.empty(shape, dtype=getattr(facula, places)))
         seen = [o.view(-1) for o in out]
         want = call(x, None)

@@ -24,7 +24,7 @@ def _seen(core: Any) -> None:
     with core.m.function("facula_mark", "ptr words, i64 n", internal=True) as (f, words, n):
         row = f.call("ptr", "facula_row", words, n, f.i64(1))
         free = f.load("i64", row).eq(0) | f.load("i64", f.bytes(row, 8 * F.ROW_PLAN)).eq(F.ROW_SEEN)
-        with f.when(free | (core.state(f, "misses", "i64") & 7).eq(0)):
+        with f.when(free | (core.chance(f) >> 61).eq(0)):
             f.store(n, row)
             with f.range(0, n) as i:
                 f.store(f.load("i64", words, i), row, i + F.ROW_KEY)

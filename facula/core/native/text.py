@@ -161,8 +161,11 @@ class Core:
                 f.ret(f.const("ptr", 0))
             free, other_free = (f.load("i64", row).eq(0) for row in rows)
             # at random, so that two keys in use do not take one row from each other for ever beside one that is not
-            chance = (self.state(f, "misses", "i64") * -0x61C8864680B583EB >> 63).ne(0)
-            f.ret(f.select(other_free | (chance & ~free), rows[1], rows[0]))
+            f.ret(f.select(other_free | ((self.chance(f) >> 63).ne(0) & ~free), rows[1], rows[0]))
+
+    def chance(self, f: Function) -> Value:
+        """Another word at each miss of the table, whose high bits keep no step with any loop."""
+        return self.state(f, "misses", "i64") * -0x61C8864680B583EB
 
     # -- running a plan
     def emit_words(self) -> None:
