@@ -133,13 +133,17 @@ def _dealt(f: Function, p: _Pool, total: Value, grain: Value) -> None:
         p.set(PART + k * PART_BYTES, (runs * k).udiv(parts) | (runs * (k + 1)).udiv(parts) << 32)
 
 
+def _left(part: Value) -> tuple[Value, Value]:
+    """The first run of a part, and the one behind its last."""
+    return part & (OPEN - 1), part >> 32
+
+
 def _shared(f: Function, p: _Pool, worker: Value, words: Value, job: Job, after: Callable[[], None]) -> None:
     """Runs of the worker's own part from the front, then of others from the back."""
     grain, parts = job[2], p.get(PARTS)
     first = (worker - LEADER).urem(parts)
-    ends = lambda word: (word & (OPEN - 1), word >> 32)  # noqa: E731
     with f.loop() as through:
-        lo, hi = ends(p.change("add", PART + first * PART_BYTES, 1))
+        lo, hi = _left(p.change("add", PART + first * PART_BYTES, 1))
         f.leave(through, lo >= hi)
         _run(f, words, job, lo * grain, worker)
         after()
@@ -147,7 +151,7 @@ def _shared(f: Function, p: _Pool, worker: Value, words: Value, job: Job, after:
         part = PART + (first + k).urem(parts) * PART_BYTES
         with f.loop() as empty:
             word = p.get(part)
-            lo, hi = ends(word)
+            lo, hi = _left(word)
             f.leave(empty, lo >= hi)
             with f.when(p.swap(part, word, word - OPEN)[1]):
                 _run(f, words, job, (hi - 1) * grain, worker)
