@@ -14,8 +14,8 @@ from ..base.device import CPU, META, device
 from ..base.dtypes import dtype as DType
 from ..base.errors import refuse
 from ..base.narrow import is_sequence
-from ..kernel.launch import Array, In, Launch, Out, Schedule, Work
-from ..kernel.pointwise import pointwise
+from ..kernel.copies import flat, with_copies
+from ..kernel.launch import Operand
 from ..kernel.scalar import Scalar, cast, const, input, number
 from ..kernel.scalar.simplify import simplify
 from ..spec.promotion import of_number, result_type, scalar_type_name
@@ -498,24 +498,20 @@ def plan_fused(call: Call) -> Plan:
     block = call.op.block
     wanted = block.contiguous
     arguments: list[Any] = []
-    moved: dict[int, tuple[Layout, Layout]] = {}
-    t = 0
+    operands: list[Operand] = []  # only those that the kernel wants contiguous show how they lie
     for p, value in zip(call.op.schema.params, call.bound):
         if isinstance(value, objects.Tensor):
             lay = value._layout
-            if (wanted is True or (wanted and p.name in wanted)) and not lay.contiguous:
-                flat = layout(lay.shape, lay.dtype, None, lay.device)
-                moved[t] = lay, flat
-                lay = flat
-            arguments.append(lay)
-            t += 1
+            moved = (wanted is True or (wanted and p.name in wanted)) and not lay.contiguous
+            operands.append(lay if moved else flat(lay))
+            arguments.append(layout(lay.shape, lay.dtype, None, lay.device) if moved else lay)
         elif p.is_tensor and p.is_list and value is not None:
             arguments.append([None if x is None else x._layout for x in value])
-            t += sum(x is not None for x in value)
+            operands += [flat(x._layout) for x in value if x is not None]
         else:
             arguments.append(value)
     got: Result = block.kernel(*arguments)
-    schedule = _with_copies(got.schedule, moved) if moved else got.schedule
+    schedule = with_copies(got.schedule, (), operands)
     if (where := call.device) is not CPU:
         got = Result(tuple(layout(o.shape, o.dtype, o.strides, where) for o in got.outputs), schedule, got.overwritten)
     specs = [(o, o.nbytes, F.OUT_NEW, 0) for o in got.outputs]
@@ -524,30 +520,6 @@ def plan_fused(call: Call) -> Plan:
     plan = KernelPlan(call.op, specs, schedule, len(call.tensors), rule_for(call, got.outputs), wrap)
     plan.keep.append(getattr(schedule, "keep", ()))
     return plan
-
-
-def _with_copies(schedule: Schedule, moved: dict[int, tuple[Layout, Layout]]) -> Schedule:
-    """The schedule with operands made contiguous in workspace first."""
-    launches: list[Launch] = []
-    base: dict[int, int] = {}
-    used = -(-schedule.workspace // 64) * 64
-    for i, (source, flat) in moved.items():
-        base[i] = used
-        copy = pointwise(
-            [Array(flat.dtype, flat.shape, flat.strides)],
-            [Array(source.dtype, source.shape, source.strides)],
-            (input(0, source.dtype.compute),),
-        )
-        used += -(-(copy.workspace + flat.nbytes + 64) // 64) * 64
-        for launch in copy.launches:
-            words = tuple(
-                Work(base[i] + w.offset) if isinstance(w, Out) else In(i, w.offset) if isinstance(w, In) else w for w in launch.words
-            )
-            launches.append(Launch(launch.kernel, words, launch.total, launch.grain, launch.bytes, launch.flops))
-    for launch in schedule.launches:
-        words = tuple(Work(base[w.index] + w.offset) if isinstance(w, In) and w.index in base else w for w in launch.words)
-        launches.append(Launch(launch.kernel, words, launch.total, launch.grain, launch.bytes, launch.flops))
-    return Schedule(tuple(launches), used, (*schedule.notes, "operands copied to be contiguous"), getattr(schedule, "keep", ()))
 
 
 # -- library and procedure

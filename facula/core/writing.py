@@ -318,11 +318,11 @@ def into_out(op: Op, bound: Sequence[Any], out: Any, title: str, row: Callable[[
     call_ = gather(op, bound)
     outs = targets(op.block, call_.tensors, out, title)
     if op.kind == "composite" or MODE.slow:
-        return delivered(op.block, call_.tensors, lambda: call(op, *bound), out, title)
+        return _delivered(op.block, call_.tensors, lambda: call(op, *bound), out, outs, title)
     plan, operands = plan_for(op, bound)
     into = plan_into(plan, call_.tensors, out, outs)
     if into is None:
-        return delivered(op.block, call_.tensors, lambda: plan.run(operands), out, title)
+        return _delivered(op.block, call_.tensors, lambda: plan.run(operands), out, outs, title)
     got = into.run([*call_.tensors, *outs, *operands[len(call_.tensors) :]])
     if row is not None:
         row(operands, into)
@@ -376,7 +376,10 @@ def targets(block: Any, tensors: Sequence[Any], out: Any, title: str) -> Sequenc
 
 def delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], out: Any, title: str) -> Any:
     """What `compute` gives, in `out`, which is resized if needed and returned. All checks come before the first write."""
-    outs = targets(block, tensors, out, title)
+    return _delivered(block, tensors, compute, out, targets(block, tensors, out, title), title)
+
+
+def _delivered(block: Any, tensors: Sequence[Any], compute: Callable[[], Any], out: Any, outs: Sequence[Any], title: str) -> Any:
     with no_grad():
         got = compute()
         results: list[Any] = list(got) if is_sequence(got) else [got]
